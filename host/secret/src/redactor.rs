@@ -1,0 +1,167 @@
+//! Replaces live secrets in text that is about to leave the process.
+//!
+//! A secret is *live* while a [`Live`] guard for it exists. Besides the raw text the redactor
+//! knows its base64 (RFC 4648, both alphabets, padded or not), hexadecimal, JSON-escaped and
+//! percent-encoded (RFC 3986) forms.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::sync::{LazyLock, PoisonError, RwLock};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use zeroize::Zeroizing;
+
+use crate::Secret;
+
+/// Shown instead of a secret.
+pub const REDACTED: &str = "[redacted]";
+
+/// Shorter texts are not redacted: they would blank ordinary words, and are no secrets.
+const SHORTEST: usize = 6;
+
+/// Keeps a secret out of logs for as long as it exists.
+#[must_use = "a secret is redacted only while this guard exists"]
+pub struct Live(Option<Zeroizing<String>>);
+
+/// Redacts `secret` everywhere until the guard is dropped. Surrounding white space is not part
+/// of it. Registering the same secret twice is fine.
+pub fn keep_out_of_logs(secret: &Secret<String>) -> Live {
+    register(secret.expose())
+}
+
+/// The same for text that is not held as a [`Secret`], such as a file that a plug-in has read.
+pub fn keep_text_out_of_logs(text: &str) -> Live {
+    register(text)
+}
+
+/// `text` with every live secret replaced by [`REDACTED`].
+pub fn redact(text: &str) -> Cow<'_, str> {
+    let live = LIVE.read().unwrap_or_else(PoisonError::into_inner);
+    let mut result = Cow::Borrowed(text);
+    for entry in live.values() {
+        for form in &entry.forms {
+            if result.contains(form.as_str()) {
+                result = Cow::Owned(result.replace(form.as_str(), REDACTED));
+            }
+        }
+    }
+    result
+}
+
+struct Entry {
+    guards: usize,
+    /// Longest first, so that a form that contains another is replaced whole.
+    forms: Vec<Zeroizing<String>>,
+}
+
+static LIVE: LazyLock<RwLock<HashMap<Zeroizing<String>, Entry>>> = LazyLock::new(RwLock::default);
+
+fn register(text: &str) -> Live {
+    let text = text.trim();
+    if text.len() < SHORTEST {
+        return Live(None);
+    }
+    let key = Zeroizing::new(text.to_owned());
+    let mut live = LIVE.write().unwrap_or_else(PoisonError::into_inner);
+    live.entry(key.clone()).or_insert_with(|| Entry { guards: 0, forms: forms(text) }).guards += 1;
+    Live(Some(key))
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        let Some(key) = self.0.take() else { return };
+        let mut live = LIVE.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = live.get_mut(&key) {
+            entry.guards -= 1;
+            if entry.guards == 0 {
+                live.remove(&key);
+            }
+        }
+    }
+}
+
+fn forms(text: &str) -> Vec<Zeroizing<String>> {
+    let mut hexadecimal = String::with_capacity(text.len() * 2);
+    let mut percent = String::with_capacity(text.len());
+    let mut json = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        let _ = write!(hexadecimal, "{byte:02x}");
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            percent.push(char::from(byte));
+        } else {
+            let _ = write!(percent, "%{byte:02X}");
+        }
+    }
+    for character in text.chars() {
+        match character {
+            '"' => json.push_str("\\\""),
+            '\\' => json.push_str("\\\\"),
+            '\n' => json.push_str("\\n"),
+            '\r' => json.push_str("\\r"),
+            '\t' => json.push_str("\\t"),
+            other => json.push(other),
+        }
+    }
+    let mut forms: Vec<_> = [
+        text.to_owned(),
+        hexadecimal.to_uppercase(),
+        hexadecimal,
+        percent.to_lowercase(),
+        percent,
+        json.replace('/', "\\/"),
+        json,
+        STANDARD_NO_PAD.encode(text),
+        URL_SAFE_NO_PAD.encode(text),
+    ]
+    .map(Zeroizing::new)
+    .into();
+    forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+    forms.dedup();
+    forms
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_form_of_a_live_secret_is_replaced() {
+        let secret = Secret::new(String::from("hvs.CA\"ES/+IJ\\k"));
+        let _live = keep_out_of_logs(&secret);
+        let raw = secret.expose();
+        for form in forms(raw) {
+            let line = format!("before {} after", *form);
+            assert_eq!(redact(&line), "before [redacted] after", "{}", *form);
+        }
+    }
+
+    #[test]
+    fn a_secret_is_forgotten_with_its_last_guard() {
+        let secret = Secret::new(String::from("forgotten-with-its-last-guard"));
+        let first = keep_out_of_logs(&secret);
+        let second = keep_out_of_logs(&secret);
+        drop(first);
+        assert_eq!(redact(secret.expose()), REDACTED);
+        drop(second);
+        assert_eq!(redact(secret.expose()), secret.expose().as_str());
+    }
+
+    #[test]
+    fn white_space_around_a_secret_is_not_part_of_it() {
+        let _live = keep_text_out_of_logs("  white-space-around\n");
+        assert_eq!(redact("<white-space-around>"), "<[redacted]>");
+    }
+
+    #[test]
+    fn short_texts_are_left_alone() {
+        let _live = keep_text_out_of_logs("token");
+        assert_eq!(redact("token"), "token");
+    }
+
+    #[test]
+    fn text_without_secrets_is_borrowed() {
+        assert!(matches!(redact("nothing here"), Cow::Borrowed(_)));
+    }
+}
