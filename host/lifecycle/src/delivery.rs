@@ -1,0 +1,1 @@
+//! One sink's share of the machine.

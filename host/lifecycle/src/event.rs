@@ -1,0 +1,247 @@
+//! What goes into the machine and what comes out of it.
+
+use std::time::{Duration, Instant};
+
+/// What a server said about a token: in the answer to a login, a renewal or a look-up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// What is left of its life. `None`: it never expires (the servers write that as TTL 0 of
+    /// a root token). `Some(ZERO)`: it has expired already.
+    pub ttl: Option<Duration>,
+    /// Whether it can be renewed.
+    pub renewable: bool,
+    /// Whether each use counts (`num_uses`): such a token is neither checked nor renewed.
+    pub use_limited: bool,
+}
+
+/// Why something failed, as far as it decides what happens next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What kind of failure it is.
+    pub class: Class,
+    /// The earliest next attempt the other side allows (`Retry-After`), from now.
+    pub retry_after: Option<Duration>,
+    /// The server answered 403. Proof that a token is dead only if the same call succeeded
+    /// with it before.
+    pub permission_denied: bool,
+    /// The server said "invalid token": proof that it is dead.
+    pub invalid_token: bool,
+}
+
+impl Failure {
+    /// A failure of this class about which nothing more is known.
+    pub fn new(class: Class) -> Self {
+        Self { class, retry_after: None, permission_denied: false, invalid_token: false }
+    }
+}
+
+/// The kinds of failure that lead to different next steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Only the operator can mend it. A login waits for [`Event::ConfigurationChanged`] or
+    /// [`Event::CredentialsChanged`]; a delivery is tried again, slowly.
+    Configuration,
+    /// Nobody said no: connection, DNS, TLS, 412, 429, 5xx, a plug-in that broke.
+    Passing,
+    /// The other side said no: any other 4xx, or a plug-in that said `denied`.
+    Refused,
+}
+
+/// What happened. An event that answers nothing that is in flight changes nothing, except a
+/// token nobody waits for, which is revoked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// Answers [`Action::LogIn`], or [`Action::Look`] when it found a new credential. The token
+    /// gets the next generation: see [`Lifecycle::last_generation`](crate::Lifecycle::last_generation).
+    LoggedIn {
+        /// As the server granted it.
+        token: Token,
+        /// When the method wants to be looked at again, from now.
+        check_after: Option<Duration>,
+    },
+    /// Answers [`Action::LogIn`], or [`Action::Look`] when it found a new credential with which
+    /// the login then failed.
+    LoginFailed(Failure),
+    /// Answers [`Action::Look`]: the credential is the one already used.
+    Unchanged {
+        /// When the method wants to be looked at again, from now.
+        check_after: Option<Duration>,
+    },
+    /// Answers [`Action::Look`]: the method had no credential to show. Changes nothing but
+    /// that it is looked again later; not worth more than a debug line.
+    LookFailed(Failure),
+    /// Answers [`Action::Renew`].
+    Renewed {
+        /// The token renewed.
+        generation: u64,
+        /// What the server now grants.
+        token: Token,
+    },
+    /// Answers [`Action::Renew`].
+    RenewalFailed {
+        /// The token that was to be renewed.
+        generation: u64,
+        /// Why not.
+        failure: Failure,
+    },
+    /// Answers [`Action::Check`].
+    Checked {
+        /// The token looked up.
+        generation: u64,
+        /// What the server says is left of it.
+        token: Token,
+    },
+    /// Answers [`Action::Check`].
+    CheckFailed {
+        /// The token that was to be looked up.
+        generation: u64,
+        /// Why it wasn't.
+        failure: Failure,
+    },
+    /// Answers [`Action::Deliver`].
+    Delivered {
+        /// Index of the sink.
+        sink: usize,
+        /// The token it now holds.
+        generation: u64,
+    },
+    /// Answers [`Action::Deliver`].
+    DeliveryFailed {
+        /// Index of the sink.
+        sink: usize,
+        /// The token it did not take.
+        generation: u64,
+        /// Why not.
+        failure: Failure,
+    },
+    /// A watched credential changed or appeared.
+    CredentialsChanged,
+    /// The configuration or the plug-in in use was replaced.
+    ConfigurationChanged,
+    /// The agent stops. Nothing new is begun; [`Action::Finished`] follows.
+    ShutDown,
+}
+
+/// What the caller has to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Ask the method for a credential and log in. Answer: [`Event::LoggedIn`] or
+    /// [`Event::LoginFailed`].
+    LogIn,
+    /// Ask the method for a credential, and log in only if it is a new one. Answer:
+    /// [`Event::Unchanged`], [`Event::LookFailed`], [`Event::LoggedIn`] or
+    /// [`Event::LoginFailed`].
+    Look,
+    /// Renew this token. Answer: [`Event::Renewed`] or [`Event::RenewalFailed`].
+    Renew {
+        /// Which token.
+        generation: u64,
+    },
+    /// Look this token up. Answer: [`Event::Checked`] or [`Event::CheckFailed`].
+    Check {
+        /// Which token.
+        generation: u64,
+    },
+    /// Deliver this token to this sink. Answer: [`Event::Delivered`] or
+    /// [`Event::DeliveryFailed`].
+    Deliver {
+        /// Index of the sink.
+        sink: usize,
+        /// Which token.
+        generation: u64,
+    },
+    /// The agent stops while a login or a look is in flight: end it early if that is safe, and
+    /// answer it all the same, with [`Event::LoggedIn`] if a token did come.
+    CancelLogin,
+    /// Revoke this token on the server; nobody ever received it. Always followed by its
+    /// `Forget`. No answer; see it through even after `Finished`.
+    Revoke {
+        /// Which token.
+        generation: u64,
+    },
+    /// Drop the secret. No answer.
+    Forget {
+        /// Which token.
+        generation: u64,
+    },
+    /// Tell the operator. No answer.
+    Say(Notice),
+    /// The last action after [`Event::ShutDown`]. Renewals and checks that still run are of no
+    /// use. What is still remembered was delivered: it stays valid unless the operator wants
+    /// it revoked on exit.
+    Finished,
+}
+
+/// Something worth one line in the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The token's policies forbid `lookup-self`: it is not checked, and the renewal schedule
+    /// alone rules. Said once in the life of an identity.
+    CheckingForbidden,
+    /// The server granted a token that has no life left; treated as a failed login.
+    Lifeless {
+        /// Which token.
+        generation: u64,
+    },
+    /// Renewal no longer helps (refused, or the token's maximum TTL is near): a new login
+    /// follows in time before it expires.
+    RenewalEnded {
+        /// Which token.
+        generation: u64,
+    },
+    /// The server proved the token dead before its time: revoked, or the server lost it.
+    Died {
+        /// Which token.
+        generation: u64,
+    },
+    /// The token expired before another one could be had.
+    Expired {
+        /// Which token.
+        generation: u64,
+    },
+}
+
+/// Where an identity stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// No token yet, waiting to try again or for a change of configuration.
+    Unauthenticated,
+    /// No good token, a login is in flight.
+    Authenticating,
+    /// A good token, nothing amiss.
+    Valid,
+    /// A good token, and its renewal or replacement is in flight.
+    Renewing,
+    /// A good token, but the last attempt to check, renew or replace it failed.
+    Degraded,
+    /// The token expired or died, waiting to try again.
+    Expired,
+    /// The agent stops.
+    ShutDown,
+}
+
+/// What comes next and when, for people to see.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NextStep {
+    /// When it is due.
+    pub at: Instant,
+    /// What it is.
+    pub step: Step,
+}
+
+/// A step to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A login.
+    LogIn,
+    /// A look at the credential.
+    Look,
+    /// A renewal.
+    Renew,
+    /// A check of the token.
+    Check,
+    /// A delivery.
+    Deliver,
+    /// The token expires.
+    Expire,
+}

@@ -1,0 +1,1 @@
+//! One token: how long it lives, when to renew, check and replace it.

@@ -1,0 +1,1 @@
+//! Rules, one by one, in a simulated world; then properties over random ones.
