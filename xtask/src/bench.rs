@@ -1,0 +1,281 @@
+//! `cargo xtask bench`: the agent beside `bao agent`, same server, same configuration, same run.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::measure::{self, Usage};
+use crate::openbao::{OpenBao, clean};
+use crate::process::{self, Running, TemporaryDirectory};
+use crate::{Result, setup};
+
+/// Whether a figure over its limit is only shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Limits {
+    /// Shown.
+    Report,
+    /// An error.
+    Apply,
+}
+
+/// Measures, prints the table, and applies the limits if asked.
+pub(crate) fn run(limits: Limits) -> Result<()> {
+    let tools = setup::run()?;
+    process::run(process::cargo().args(["build", "--release"]))?;
+    let usher = process::target_directory().join("release/usher");
+    process::catch_interrupts();
+    let home = TemporaryDirectory::create()?;
+    let server_home = home.path().join("server");
+    std::fs::create_dir(&server_home).map_err(|error| error.to_string())?;
+    let bao = OpenBao::start(&tools.bao(), &server_home)?;
+    // Long-lived, so that the idle minute holds no scheduled renewal of either agent.
+    bao.approle(&["token_ttl=1h", "token_max_ttl=24h"])?;
+
+    let agents = [
+        Agent { program: tools.bao(), home: home.path().join("bao") },
+        Agent { program: usher.clone(), home: home.path().join("usher") },
+    ];
+    for agent in &agents {
+        agent.prepare(&bao, &server_home)?;
+    }
+    let mut table = Table::default();
+    one_shot(&agents, &mut table)?;
+    idle(&agents, &mut table)?;
+    table.add(Row {
+        what: "stripped binary (MB)",
+        bao: Some(megabytes(&tools.bao())?),
+        usher: stripped_megabytes(&usher, home.path())?,
+        limit: Limit::Absolute(30.0),
+    });
+    table.add(Row {
+        what: "fresh instance + authenticate (µs)",
+        bao: None,
+        usher: authenticate_microseconds()?,
+        limit: Limit::Absolute(200.0),
+    });
+    let exceeded = table.print();
+    if limits == Limits::Apply && exceeded > 0 {
+        return Err(format!("{exceeded} figures are over their limits"));
+    }
+    Ok(())
+}
+
+/// Log in, write the token, exit: interleaved runs of both, so that noise hits both alike.
+fn one_shot(agents: &[Agent; 2], table: &mut Table) -> Result<()> {
+    println!("One-shot login, {RUNS} runs each …");
+    let mut runs = [Vec::new(), Vec::new()];
+    for round in 0..=RUNS {
+        for (agent, runs) in agents.iter().zip(&mut runs) {
+            let _ = std::fs::remove_file(agent.token());
+            let run = measure::run(&mut agent.command("once.hcl"))?;
+            if std::fs::read(agent.token()).map_or(0, |token| token.len()) == 0 {
+                return Err(format!("{} wrote no token", agent.program.display()));
+            }
+            // The first run of each fills the page cache.
+            if round > 0 {
+                runs.push(run);
+            }
+        }
+    }
+    let [bao, usher] = runs;
+    let mut row = |what, limit, figure: fn(&measure::Run) -> f64| {
+        let of = |runs: &[measure::Run]| median(runs.iter().map(figure).collect());
+        table.add(Row { what, bao: Some(of(&bao)), usher: of(&usher), limit });
+    };
+    row("one-shot login, wall (ms)", Limit::Ratio(0.12), |run| milliseconds(run.wall));
+    row("one-shot login, CPU (ms)", Limit::Ratio(0.12), |run| milliseconds(run.cpu));
+    row("one-shot login, peak memory (MiB)", Limit::Ratio(0.25), |run| mebibytes(run.peak_kib));
+    Ok(())
+}
+
+/// Both agents side by side for a minute after one login.
+fn idle(agents: &[Agent; 2], table: &mut Table) -> Result<()> {
+    println!("Idle for {} s …", IDLE.as_secs());
+    let mut running = Vec::new();
+    for agent in agents {
+        let _ = std::fs::remove_file(agent.token());
+        running.push(Running::start(
+            agent.command("stay.hcl").stdout(Stdio::null()).stderr(Stdio::null()),
+        )?);
+        process::wait_until("the token", Duration::from_secs(20), || {
+            agent.token().exists().then_some(())
+        })?;
+    }
+    pause(SETTLE)?;
+    let look =
+        || running.iter().map(|agent| measure::usage(agent.id())).collect::<Result<Vec<Usage>>>();
+    let before = look()?;
+    pause(IDLE)?;
+    let after = look()?;
+    let mut row = |what, limit, figure: &dyn Fn(Usage, Usage) -> f64| {
+        let of = |index: usize| figure(before[index], after[index]);
+        table.add(Row { what, bao: Some(of(0)), usher: of(1), limit });
+    };
+    row("idle, resident memory (MiB)", Limit::Ratio(0.25), &|_, after| {
+        mebibytes(after.resident_kib)
+    });
+    row("idle, CPU in 60 s (ms)", Limit::Absolute(10.0), &|before, after| {
+        milliseconds(after.cpu.saturating_sub(before.cpu))
+    });
+    #[expect(clippy::cast_precision_loss, reason = "a few thousand at most")]
+    row("idle, voluntary switches in 60 s", Limit::Absolute(20.0), &|before, after| {
+        after.voluntary_switches.saturating_sub(before.voluntary_switches) as f64
+    });
+    Ok(())
+}
+
+/// What one call of the built-in approle method costs beyond its file reads, in microseconds:
+/// measured inside the process, by an example of the engine's, which prints one number.
+fn authenticate_microseconds() -> Result<f64> {
+    let printed = process::output(process::cargo().args([
+        "run",
+        "--quiet",
+        "--release",
+        "--package",
+        "usher-builtins",
+        "--example",
+        "authenticate_microseconds",
+    ]))?;
+    printed.parse().map_err(|_| format!("the example printed {printed:?}, not a number"))
+}
+
+/// One of the two programs, with its files.
+struct Agent {
+    program: PathBuf,
+    home: PathBuf,
+}
+
+impl Agent {
+    /// The same two configuration files for both agents: log in once, and stay.
+    fn prepare(&self, bao: &OpenBao, credentials: &Path) -> Result<()> {
+        std::fs::create_dir(&self.home).map_err(|error| error.to_string())?;
+        for (name, exit_after_auth) in [("once.hcl", true), ("stay.hcl", false)] {
+            let text = format!(
+                r#"exit_after_auth = {exit_after_auth}
+vault {{
+  address = "{address}"
+}}
+auto_auth {{
+  method "approle" {{
+    config = {{
+      role_id_file_path = "{credentials}/role-id"
+      secret_id_file_path = "{credentials}/secret-id"
+      remove_secret_id_file_after_reading = false
+    }}
+  }}
+  sink "file" {{
+    config = {{
+      path = "{token}"
+    }}
+  }}
+}}
+"#,
+                address = bao.address(),
+                credentials = credentials.display(),
+                token = self.token().display(),
+            );
+            std::fs::write(self.home.join(name), text).map_err(|error| error.to_string())?;
+        }
+        Ok(())
+    }
+
+    fn command(&self, configuration: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        clean(&mut command, &self.home)
+            .arg("agent")
+            .arg(format!("-config={}", self.home.join(configuration).display()));
+        command
+    }
+
+    fn token(&self) -> PathBuf {
+        self.home.join("token")
+    }
+}
+
+#[derive(Default)]
+struct Table(Vec<Row>);
+
+struct Row {
+    what: &'static str,
+    bao: Option<f64>,
+    usher: f64,
+    limit: Limit,
+}
+
+enum Limit {
+    /// Of usher's figure to bao's.
+    Ratio(f64),
+    /// Of usher's figure.
+    Absolute(f64),
+}
+
+impl Table {
+    fn add(&mut self, row: Row) {
+        self.0.push(row);
+    }
+
+    /// Prints all rows; returns how many are over their limit.
+    fn print(&self) -> usize {
+        println!("\n| medians of {RUNS}, this machine | bao | usher | ratio | limit | |");
+        println!("| --- | ---: | ---: | ---: | ---: | --- |");
+        let mut exceeded = 0;
+        for row in &self.0 {
+            let ratio = row.bao.map(|bao| row.usher / bao);
+            let (within, limit) = match row.limit {
+                Limit::Ratio(limit) => {
+                    (ratio.is_some_and(|ratio| ratio <= limit), format!("{limit} ×"))
+                }
+                Limit::Absolute(limit) => (row.usher <= limit, format!("{limit}")),
+            };
+            exceeded += usize::from(!within);
+            println!(
+                "| {} | {} | {:.1} | {} | {limit} | {} |",
+                row.what,
+                row.bao.map_or("–".into(), |bao| format!("{bao:.1}")),
+                row.usher,
+                ratio.map_or("–".into(), |ratio| format!("{ratio:.3} ×")),
+                if within { "ok" } else { "OVER" },
+            );
+        }
+        exceeded
+    }
+}
+
+/// Waits, but not through an interrupt.
+fn pause(time: Duration) -> Result<()> {
+    let end = std::time::Instant::now() + time;
+    process::wait_until("the clock", time * 2, || (std::time::Instant::now() >= end).then_some(()))
+}
+
+fn stripped_megabytes(binary: &Path, scratch: &Path) -> Result<f64> {
+    let copy = scratch.join("stripped");
+    std::fs::copy(binary, &copy).map_err(|error| error.to_string())?;
+    process::output(Command::new("strip").arg(&copy))?;
+    megabytes(&copy)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "file sizes are far below 2^52")]
+fn megabytes(file: &Path) -> Result<f64> {
+    let size =
+        std::fs::metadata(file).map_err(|error| format!("{}: {error}", file.display()))?.len();
+    Ok(size as f64 / 1e6)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "memory sizes are far below 2^52")]
+fn mebibytes(kibibytes: u64) -> f64 {
+    kibibytes as f64 / 1024.0
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+const RUNS: usize = 15;
+const IDLE: Duration = Duration::from_mins(1);
+/// After the login, until start-up work is over in both.
+const SETTLE: Duration = Duration::from_secs(5);
