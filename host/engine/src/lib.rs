@@ -1,1 +1,56 @@
-//! (skeleton)
+//! Runs auth methods and sinks as WebAssembly components; the only crate that knows wasmtime.
+//!
+//! The rest of the agent sees two traits, [`AuthMethod`] and [`Sink`], and never learns that
+//! WebAssembly is behind them. The way there:
+//!
+//! 1. A [`Engine`] is made once. It holds the wasmtime engine and the linkers.
+//! 2. [`Engine::load`] turns a built-in or a file of the plug-in directory into a [`Plugin`]:
+//!    compiled, linked, and instantiated once to prove that it works.
+//! 3. [`Engine::auth_method`] and [`Engine::sink`] bind a plug-in to one *use*: an identity's
+//!    method, or one sink. `prepare` is called, its needs are checked against what the operator
+//!    allows, and the resulting [`Grant`] is in force for every call of this use.
+//! 4. Each call gets a fresh store and instance, all limits set, and is dropped afterwards. What
+//!    a plug-in remembers is the use's state, kept here in memory that is wiped.
+
+#![deny(unsafe_code)]
+
+mod address;
+mod bindings;
+mod call;
+mod compile;
+mod configuration;
+mod egress;
+mod error;
+mod failure;
+mod files;
+mod grant;
+mod host;
+mod inspect;
+mod limits;
+mod plugin;
+mod precompiled;
+mod registry;
+mod runtime;
+mod stdio;
+mod store;
+mod text;
+mod traits;
+mod usage;
+mod wasi_http;
+
+pub use compile::{Compiler, compile, compile_stream};
+pub use egress::Egress;
+pub use error::LoadError;
+pub use failure::{Failure, FailureKind};
+pub use grant::{Allow, Capability, Grant, Need, Protected, Refusal};
+pub use inspect::{Inspection, inspect};
+pub use limits::{LARGEST_MEMORY, Limits};
+pub use plugin::{Info, Kind, Origin, Plugin};
+pub use precompiled::Precompiled;
+pub use registry::{Found, digest, find, scan};
+pub use runtime::Engine;
+pub use traits::{
+    Answer, AuthMethod, Call, Certificate, Credential, Delivery, Form, Login, Reason, Sink,
+    Unwrapper,
+};
+pub use usage::Use;

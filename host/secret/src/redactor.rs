@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::hash::{Hash, Hasher};
 use std::sync::{LazyLock, PoisonError, RwLock};
 
 use base64::Engine as _;
@@ -23,7 +24,7 @@ const SHORTEST: usize = 6;
 
 /// Keeps a secret out of logs for as long as it exists.
 #[must_use = "a secret is redacted only while this guard exists"]
-pub struct Live(Option<Zeroizing<String>>);
+pub struct Live(Option<Key>);
 
 /// Redacts `secret` everywhere until the guard is dropped. Surrounding white space is not part
 /// of it. Registering the same secret twice is fine.
@@ -56,14 +57,24 @@ struct Entry {
     forms: Vec<Zeroizing<String>>,
 }
 
-static LIVE: LazyLock<RwLock<HashMap<Zeroizing<String>, Entry>>> = LazyLock::new(RwLock::default);
+/// A secret as the key of the map; wiped like every other copy.
+#[derive(Clone, PartialEq, Eq)]
+struct Key(Zeroizing<String>);
+
+impl Hash for Key {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.as_str().hash(state);
+    }
+}
+
+static LIVE: LazyLock<RwLock<HashMap<Key, Entry>>> = LazyLock::new(RwLock::default);
 
 fn register(text: &str) -> Live {
     let text = text.trim();
     if text.len() < SHORTEST {
         return Live(None);
     }
-    let key = Zeroizing::new(text.to_owned());
+    let key = Key(Zeroizing::new(text.to_owned()));
     let mut live = LIVE.write().unwrap_or_else(PoisonError::into_inner);
     live.entry(key.clone()).or_insert_with(|| Entry { guards: 0, forms: forms(text) }).guards += 1;
     Live(Some(key))
@@ -85,13 +96,16 @@ impl Drop for Live {
 fn forms(text: &str) -> Vec<Zeroizing<String>> {
     let mut hexadecimal = String::with_capacity(text.len() * 2);
     let mut percent = String::with_capacity(text.len());
+    let mut percent_lower = String::with_capacity(text.len());
     let mut json = String::with_capacity(text.len());
     for byte in text.bytes() {
         let _ = write!(hexadecimal, "{byte:02x}");
         if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
             percent.push(char::from(byte));
+            percent_lower.push(char::from(byte));
         } else {
             let _ = write!(percent, "%{byte:02X}");
+            let _ = write!(percent_lower, "%{byte:02x}");
         }
     }
     for character in text.chars() {
@@ -108,7 +122,7 @@ fn forms(text: &str) -> Vec<Zeroizing<String>> {
         text.to_owned(),
         hexadecimal.to_uppercase(),
         hexadecimal,
-        percent.to_lowercase(),
+        percent_lower,
         percent,
         json.replace('/', "\\/"),
         json,

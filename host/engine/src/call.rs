@@ -1,0 +1,71 @@
+//! One guarded call into a guest: time-out, epoch ticks, and errors made typed failures.
+
+use std::future::Future;
+use std::time::Duration;
+
+use wasmtime::Trap;
+use wasmtime_wasi::I32Exit;
+
+use crate::failure::{Failure, FailureKind};
+use crate::runtime::Inner;
+use crate::text;
+
+/// Runs `call` for at most `timeout`. A trap, an exit, a time-out or running out of memory is one
+/// `internal` failure and nothing else; the caller drops the store.
+pub(crate) async fn guarded<T>(
+    engine: &Inner,
+    timeout: Duration,
+    call: impl Future<Output = wasmtime::Result<T>>,
+) -> Result<T, Failure> {
+    let _running = engine.running();
+    match tokio::time::timeout(timeout, call).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(explain(&error)),
+        Err(_) => Err(Failure::new(
+            FailureKind::Internal,
+            "plugin.timeout",
+            format!(
+                "the plug-in didn't answer within {} s; raise limits.timeout if it really needs longer",
+                timeout.as_secs_f32()
+            ),
+        )),
+    }
+}
+
+fn explain(error: &wasmtime::Error) -> Failure {
+    let internal = |code: &str, message: String| Failure::new(FailureKind::Internal, code, message);
+    let root = error.root_cause().to_string();
+    if root.contains("forcing trap when growing memory") {
+        return internal(
+            "limit.exceeded",
+            "the plug-in needs more memory than its limit; raise limits.memory if it really needs more".to_owned(),
+        );
+    }
+    if root.contains("forcing trap when growing table") {
+        return internal(
+            "limit.exceeded",
+            "the plug-in needs larger tables than the limit".to_owned(),
+        );
+    }
+    if root.contains("fuel allocated for hostcalls") {
+        return internal(
+            "limit.exceeded",
+            "the plug-in passed more than 4 MiB in one call".to_owned(),
+        );
+    }
+    if let Some(exit) = error.downcast_ref::<I32Exit>() {
+        return internal("plugin.exit", format!("the plug-in ended itself with status {}", exit.0));
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::StackOverflow) => internal(
+            "plugin.trap",
+            "the plug-in recursed too deeply and its stack overflowed".to_owned(),
+        ),
+        Some(Trap::UnreachableCodeReached) => internal(
+            "plugin.trap",
+            "the plug-in aborted; its own message, if any, stands in the log above".to_owned(),
+        ),
+        Some(trap) => internal("plugin.trap", format!("the plug-in trapped: {trap}")),
+        None => internal("plugin.trap", text::line(&root)),
+    }
+}

@@ -1,0 +1,509 @@
+//! The one door through which all HTTP of all plug-ins leaves.
+//!
+//! A request is judged three times: by its origin against the grant, by each address its name
+//! resolves to (in the resolver itself, so there is no second look-up), and by its address when
+//! the URL has an IP literal, which resolvers never see. Redirects are returned, not followed;
+//! there is no proxy and no connection is shared between requests.
+
+use std::error::Error as _;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use reqwest::{Certificate, Client, Identity, Method, redirect};
+use thiserror::Error;
+use url::{Host, Url};
+use zeroize::Zeroizing;
+
+use crate::address::{Named, reachable};
+use crate::failure::{Failure, FailureKind};
+use crate::grant::{Capability, Grant, Need, block};
+
+/// Bytes of a body, either way.
+const LARGEST_BODY: usize = 1 << 20;
+/// Bytes of all header names and values of a request.
+const MOST_HEADER_BYTES: usize = 64 << 10;
+/// A whole exchange takes at most this long.
+const LONGEST_EXCHANGE: Duration = Duration::from_secs(10);
+/// Time to connect, TLS included.
+const LONGEST_CONNECT: Duration = Duration::from_secs(5);
+
+/// Sends what plug-ins may send. Cheap to share; clients are made when first needed.
+#[derive(Default)]
+pub struct Egress {
+    /// Clients that trust the platform's roots (https) or none (http), by how the host is named.
+    clients: Mutex<Vec<((bool, bool), Client)>>,
+}
+
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) url: String,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Zeroizing<Vec<u8>>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) tls: Option<Tls>,
+}
+
+pub(crate) struct Tls {
+    pub(crate) ca_pem: Option<String>,
+    pub(crate) certificate_pem: Option<String>,
+    pub(crate) key_pem: Option<Zeroizing<String>>,
+}
+
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    /// Names in lower case.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Egress {
+    /// One request, one response, for the plug-in that holds `grant`.
+    pub(crate) async fn send(
+        &self,
+        plugin: &str,
+        grant: &Grant,
+        request: Request,
+    ) -> Result<Response, Failure> {
+        let url = Url::parse(&request.url).map_err(|_| {
+            config(
+                "http.url",
+                format!("{:?} is no URL; write \"https://host/path\"", cut(&request.url)),
+            )
+        })?;
+        let named = grant.permits_connect(&url).ok_or_else(|| refused(plugin, &url))?;
+        if let Some(address) = literal(&url)
+            && !reachable(address, &named)
+        {
+            return Err(prohibited(&url));
+        }
+        if request.body.len() > LARGEST_BODY {
+            return Err(config(
+                "http.too-large",
+                "the request body is larger than 1 MiB".to_owned(),
+            ));
+        }
+        let method = Method::from_bytes(request.method.as_bytes()).map_err(|_| {
+            config("http.method", format!("{:?} is no HTTP method", cut(&request.method)))
+        })?;
+        let client = self.client(&url, named == Named::Localhost, request.tls)?;
+        let timeout = request.timeout.unwrap_or(LONGEST_EXCHANGE).min(LONGEST_EXCHANGE);
+        let mut builder = client.request(method, url.clone()).timeout(timeout);
+        let mut header_bytes = 0;
+        for (name, value) in request.headers {
+            header_bytes += name.len() + value.len();
+            if header_bytes > MOST_HEADER_BYTES {
+                return Err(config(
+                    "http.too-large",
+                    "the request headers are larger than 64 KiB".to_owned(),
+                ));
+            }
+            match name.to_ascii_lowercase().as_str() {
+                // Both follow from the request itself.
+                "host" | "content-length" => {}
+                "connection" | "keep-alive" | "te" | "trailer" | "transfer-encoding"
+                | "upgrade" => {
+                    return Err(config(
+                        "http.header",
+                        format!(
+                            "the header {name:?} belongs to the connection, not to the plug-in"
+                        ),
+                    ));
+                }
+                lower if lower.starts_with("proxy-") => {
+                    return Err(config(
+                        "http.header",
+                        format!(
+                            "the header {name:?} belongs to the connection, not to the plug-in"
+                        ),
+                    ));
+                }
+                _ => builder = builder.header(name, value),
+            }
+        }
+        let mut response = builder
+            .body(request.body.to_vec())
+            .send()
+            .await
+            .map_err(|error| explain(&error, &url))?;
+        let status = response.status().as_u16();
+        tracing::debug!(
+            plugin,
+            host = url.host_str(),
+            port = url.port_or_known_default(),
+            status,
+            "plug-in request"
+        );
+        let headers = response
+            .headers()
+            .iter()
+            .map(|(name, value)| {
+                (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+            })
+            .collect();
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|error| explain(&error, &url))? {
+            if body.len() + chunk.len() > LARGEST_BODY {
+                return Err(Failure::new(
+                    FailureKind::Unavailable,
+                    "http.too-large",
+                    format!("the answer of {} is larger than 1 MiB", origin(&url)),
+                ));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Response { status, headers, body })
+    }
+
+    fn client(&self, url: &Url, localhost: bool, tls: Option<Tls>) -> Result<Client, Failure> {
+        let secure = url.scheme() == "https";
+        if let (true, Some(tls)) = (secure, tls) {
+            return build(localhost, Roots::from_tls(tls)?);
+        }
+        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, client)) = clients.iter().find(|(key, _)| *key == (secure, localhost)) {
+            return Ok(client.clone());
+        }
+        let client = build(localhost, if secure { Roots::Platform } else { Roots::None })?;
+        clients.push(((secure, localhost), client.clone()));
+        Ok(client)
+    }
+}
+
+enum Roots {
+    /// Plain HTTP: no roots are loaded.
+    None,
+    Platform,
+    Given {
+        authorities: Option<Vec<Certificate>>,
+        identity: Option<Identity>,
+    },
+}
+
+impl Roots {
+    fn from_tls(tls: Tls) -> Result<Self, Failure> {
+        let authorities = tls
+            .ca_pem
+            .map(|pem| Certificate::from_pem_bundle(pem.as_bytes()))
+            .transpose()
+            .map_err(|_| config("http.tls", "the CA certificate is no PEM".to_owned()))?;
+        if authorities.as_ref().is_some_and(Vec::is_empty) {
+            return Err(config("http.tls", "the CA file holds no certificate".to_owned()));
+        }
+        let identity = match (tls.certificate_pem, tls.key_pem) {
+            (Some(certificate), Some(key)) => {
+                let pem = Zeroizing::new(format!("{}\n{certificate}", key.as_str()));
+                Some(Identity::from_pem(pem.as_bytes()).map_err(|_| {
+                    config("http.tls", "the client certificate and key are no PEM pair; the key must not be encrypted".to_owned())
+                })?)
+            }
+            (None, None) => None,
+            _ => {
+                return Err(config(
+                    "http.tls",
+                    "a client certificate needs its key, and a key its certificate".to_owned(),
+                ));
+            }
+        };
+        Ok(Self::Given { authorities, identity })
+    }
+}
+
+fn build(localhost: bool, roots: Roots) -> Result<Client, Failure> {
+    let mut builder = Client::builder()
+        .redirect(redirect::Policy::none())
+        .no_proxy()
+        .pool_max_idle_per_host(0)
+        .connect_timeout(LONGEST_CONNECT)
+        .user_agent(concat!("Usher/", env!("CARGO_PKG_VERSION")))
+        .dns_resolver(Resolver { named: if localhost { Named::Localhost } else { Named::Name } });
+    match roots {
+        Roots::None => builder = builder.tls_certs_only([]),
+        Roots::Platform => {}
+        Roots::Given { authorities, identity } => {
+            if let Some(authorities) = authorities {
+                builder = builder.tls_certs_only(authorities);
+            }
+            if let Some(identity) = identity {
+                builder = builder.identity(identity);
+            }
+        }
+    }
+    builder.build().map_err(|error| {
+        Failure::new(
+            FailureKind::Unavailable,
+            "http.tls",
+            format!("TLS can't be set up: {}", chain(&error)),
+        )
+    })
+}
+
+/// Resolves a name and lets only reachable addresses through.
+struct Resolver {
+    named: Named,
+}
+
+#[derive(Debug, Error)]
+enum ResolveError {
+    #[error("the name can't be resolved: {0}")]
+    Failed(io::Error),
+    #[error(
+        "the name leads only to addresses that the grant doesn't name (loopback, link-local or metadata)"
+    )]
+    Prohibited,
+}
+
+impl Resolve for Resolver {
+    fn resolve(&self, name: Name) -> Resolving {
+        let named = self.named.clone();
+        Box::pin(async move {
+            let addresses: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0))
+                .await
+                .map_err(ResolveError::Failed)?
+                .collect();
+            let permitted: Vec<SocketAddr> =
+                addresses.into_iter().filter(|address| reachable(address.ip(), &named)).collect();
+            if permitted.is_empty() {
+                return Err(ResolveError::Prohibited.into());
+            }
+            Ok(Box::new(permitted.into_iter()) as Addrs)
+        })
+    }
+}
+
+fn literal(url: &Url) -> Option<IpAddr> {
+    match url.host()? {
+        Host::Ipv4(address) => Some(address.into()),
+        Host::Ipv6(address) => Some(address.into()),
+        Host::Domain(_) => None,
+    }
+}
+
+fn refused(plugin: &str, url: &Url) -> Failure {
+    let need = Need { capability: Capability::Connect, target: origin(url) };
+    config(
+        "grant.missing",
+        format!(
+            "a connection to {} isn't granted; if the plug-in should have it, write {}",
+            origin(url),
+            block(plugin, &[need]).replace('\n', " ")
+        ),
+    )
+}
+
+fn prohibited(url: &Url) -> Failure {
+    config(
+        "grant.missing",
+        format!(
+            "{} leads to a loopback, link-local or metadata address, which only a grant that names this address permits",
+            origin(url)
+        ),
+    )
+}
+
+/// Scheme, host and port, which are never secret; a path or a query may be.
+fn origin(url: &Url) -> String {
+    url.origin().ascii_serialization()
+}
+
+fn config(code: &str, message: String) -> Failure {
+    Failure::new(FailureKind::Config, code, message)
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(80).collect()
+}
+
+fn explain(error: &reqwest::Error, url: &Url) -> Failure {
+    let origin = origin(url);
+    let unavailable =
+        |code: &str, message: String| Failure::new(FailureKind::Unavailable, code, message);
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        if let Some(resolving) = inner.downcast_ref::<ResolveError>() {
+            return match resolving {
+                ResolveError::Failed(_) => {
+                    unavailable("http.dns", format!("{origin}: {resolving}"))
+                }
+                ResolveError::Prohibited => prohibited(url),
+            };
+        }
+        let wrapped = inner.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+        if inner.is::<rustls::Error>() || wrapped.is_some_and(|error| error.is::<rustls::Error>()) {
+            return unavailable("http.tls", format!("TLS with {origin} failed: {}", chain(error)));
+        }
+        cause = inner.source();
+    }
+    if error.is_timeout() {
+        unavailable("http.timeout", format!("{origin} didn't answer in time"))
+    } else if error.is_connect() {
+        unavailable("http.connect", format!("{origin} can't be reached: {}", chain(error)))
+    } else if error.is_builder() {
+        config(
+            "http.header",
+            format!("the request to {origin} can't be made: a header or the URL is malformed"),
+        )
+    } else {
+        unavailable(
+            "http.connect",
+            format!("the exchange with {origin} broke off: {}", chain(error)),
+        )
+    }
+}
+
+/// The innermost cause, without the URL, which may hold secrets.
+fn chain(error: &reqwest::Error) -> String {
+    let mut cause: Option<&dyn std::error::Error> = error.source();
+    let mut text = String::from("unknown");
+    while let Some(inner) = cause {
+        text = inner.to_string();
+        cause = inner.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::TcpListener;
+
+    use super::*;
+    use crate::grant::Surroundings;
+
+    async fn server(answer: &'static str) -> u16 {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut buffer = [0; 4096];
+                let _ = stream.read(&mut buffer).await;
+                let _ = stream.write_all(answer.as_bytes()).await;
+            }
+        });
+        port
+    }
+
+    fn grant(targets: &[String]) -> Grant {
+        let needs = targets.iter().map(|target| ("connect".to_owned(), target.clone())).collect();
+        let surroundings =
+            Surroundings { working_directory: Path::new("/"), home: None, environment: &|_| None };
+        Grant::decide("acme", needs, None, &surroundings).unwrap()
+    }
+
+    fn get(url: String) -> Request {
+        Request {
+            method: "GET".into(),
+            url,
+            headers: Vec::new(),
+            body: Zeroizing::default(),
+            timeout: Some(Duration::from_secs(2)),
+            tls: None,
+        }
+    }
+
+    async fn code(grant: &Grant, url: String) -> Result<u16, String> {
+        Arc::new(Egress::default())
+            .send("acme", grant, get(url))
+            .await
+            .map(|response| response.status)
+            .map_err(|failure| failure.code)
+    }
+
+    #[tokio::test]
+    async fn only_granted_origins_are_reached() {
+        let port = server("HTTP/1.1 204 No Content\r\n\r\n").await;
+        let granted = grant(&[format!("http://127.0.0.1:{port}")]);
+        assert_eq!(code(&granted, format!("http://127.0.0.1:{port}/x")).await, Ok(204));
+        assert_eq!(
+            code(&granted, format!("http://localhost:{port}/x")).await,
+            Err("grant.missing".into())
+        );
+        assert_eq!(
+            code(&Grant::default(), format!("http://127.0.0.1:{port}/x")).await,
+            Err("grant.missing".into())
+        );
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_to_loopback_is_no_way_around() {
+        let port = server("HTTP/1.1 204 No Content\r\n\r\n").await;
+        assert_eq!(
+            code(
+                &grant(&[format!("http://localhost:{port}")]),
+                format!("http://localhost:{port}/")
+            )
+            .await,
+            Ok(204)
+        );
+        // Resolves to loopback by convention (RFC 6761), but isn't named `localhost` in the grant.
+        let sneaky = format!("http://ip6-localhost:{port}");
+        let refused =
+            code(&grant(std::slice::from_ref(&sneaky)), format!("{sneaky}/")).await.unwrap_err();
+        assert!(["grant.missing", "http.dns"].contains(&refused.as_str()), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_redirect_is_returned_not_followed() {
+        let port = server(
+            "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n",
+        )
+        .await;
+        assert_eq!(
+            code(
+                &grant(&[format!("http://127.0.0.1:{port}")]),
+                format!("http://127.0.0.1:{port}/")
+            )
+            .await,
+            Ok(302)
+        );
+    }
+
+    #[tokio::test]
+    async fn an_endless_answer_is_cut_off() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+            while stream.write_all(&[b'x'; 65536]).await.is_ok() {}
+        });
+        assert_eq!(
+            code(
+                &grant(&[format!("http://127.0.0.1:{port}")]),
+                format!("http://127.0.0.1:{port}/")
+            )
+            .await,
+            Err("http.too-large".into())
+        );
+    }
+
+    #[tokio::test]
+    async fn a_refused_connection_says_so() {
+        let port = { TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port() };
+        assert_eq!(
+            code(
+                &grant(&[format!("http://127.0.0.1:{port}")]),
+                format!("http://127.0.0.1:{port}/")
+            )
+            .await,
+            Err("http.connect".into())
+        );
+    }
+
+    #[tokio::test]
+    async fn connection_headers_are_refused() {
+        let mut request = get("http://127.0.0.1:9/".into());
+        request.headers.push(("Transfer-Encoding".into(), "chunked".into()));
+        let failure = Egress::default()
+            .send("acme", &grant(&["http://127.0.0.1:9".into()]), request)
+            .await
+            .err()
+            .unwrap();
+        assert_eq!(failure.code, "http.header");
+    }
+}

@@ -1,0 +1,85 @@
+//! Why a plug-in can't be loaded or bound to a use.
+
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::failure::Failure;
+use crate::grant::Refusal;
+
+/// Each message names the thing and the remedy; the caller adds which plug-in it is.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// The file or directory can't be read.
+    #[error("{} can't be read: {error}; check that it exists and that the agent may read it", path.display())]
+    Unreadable {
+        /// What was read.
+        path: PathBuf,
+        /// Why not.
+        error: std::io::Error,
+    },
+    /// Somebody else could change the file.
+    #[error("{} {problem}; {remedy}", path.display())]
+    Ownership {
+        /// The file or directory.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+        /// The command that mends it.
+        remedy: String,
+    },
+    /// `acme.wasm` beside `acme.js`.
+    #[error("{} and {} have the same name; remove one of them", .0.display(), .1.display())]
+    Ambiguous(PathBuf, PathBuf),
+    /// A script, which this version doesn't run.
+    #[error("{} is a script, which this version of Usher doesn't run; build it as a component with componentize-js", .0.display())]
+    Script(PathBuf),
+    /// The bytes are no component.
+    #[error("{0}")]
+    NotAComponent(String),
+    /// Built for another contract.
+    #[error(
+        "it is built for {found}, and this agent speaks usher:plugin {expected}; rebuild it with the SDK of this version"
+    )]
+    Contract {
+        /// What the component exports.
+        found: String,
+        /// What this agent speaks.
+        expected: &'static str,
+    },
+    /// An auth method was expected and a sink found, or the other way round.
+    #[error("it is {found}, not {expected}; use it in the other block")]
+    Kind {
+        /// What it is.
+        found: &'static str,
+        /// What is needed.
+        expected: &'static str,
+    },
+    /// The digest isn't the pinned one.
+    #[error(
+        "its sha256 is {found}, but the configuration pins {pinned}; if you trust the new file, change the pin"
+    )]
+    Pinned {
+        /// Digest of the file.
+        found: String,
+        /// Digest in the configuration.
+        pinned: String,
+    },
+    /// The compiler failed.
+    #[error("it can't be compiled: {0}")]
+    Compile(String),
+    /// The component imports what this host doesn't have.
+    #[error(
+        "it can't be linked: {0}; build it against the contract of this version (`usher plugin inspect` shows what it imports)"
+    )]
+    Link(String),
+    /// An instance can't be made, or `describe` failed.
+    #[error("it doesn't start: {0}")]
+    Start(Failure),
+    /// `prepare` refused the configuration.
+    #[error("it refuses its configuration: {0}")]
+    Prepare(Failure),
+    /// Its needs aren't granted.
+    #[error("{0}")]
+    Refused(Refusal),
+}

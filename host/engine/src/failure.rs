@@ -1,0 +1,111 @@
+//! What a plug-in, or the host on its behalf, answers when it can't do what was asked.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::bindings::usher::plugin::types as wit;
+use crate::text;
+
+/// Decides what the agent does next. Mirrors `failure-kind` of the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// The configuration can't work. Not retried before it, or the plug-in, changes.
+    Config,
+    /// The platform or the server said no. Retried, logged as an error.
+    Denied,
+    /// Not there yet, busy or unreachable. Retried with back-off.
+    Unavailable,
+    /// A defect in the plug-in. Retried, counted as a fault.
+    Internal,
+}
+
+/// A typed failure. Its texts come from a plug-in: they are cleaned of control characters and
+/// cut, and contain no live secret when displayed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// What the agent does next.
+    pub kind: FailureKind,
+    /// Lower-case words joined by dots and hyphens, at most 64 bytes.
+    pub code: String,
+    /// One sentence: what happened and what to do.
+    pub message: String,
+    /// Not before this.
+    pub retry_after: Option<Duration>,
+    /// More for people and logs.
+    pub details: Vec<(String, String)>,
+}
+
+impl Failure {
+    /// A failure of `kind` with a `code` of the contract's list.
+    pub fn new(kind: FailureKind, code: &str, message: impl Into<String>) -> Self {
+        Self {
+            kind,
+            code: code.to_owned(),
+            message: message.into(),
+            retry_after: None,
+            details: Vec::new(),
+        }
+    }
+
+    /// Adds one detail.
+    #[must_use]
+    pub fn detail(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.details.push((name.to_owned(), value.into()));
+        self
+    }
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Self::Config => "config",
+            Self::Denied => "denied",
+            Self::Unavailable => "unavailable",
+            Self::Internal => "internal",
+        })
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{} ({})", self.message, self.code)
+    }
+}
+
+impl std::error::Error for Failure {}
+
+impl From<wit::Failure> for Failure {
+    fn from(failure: wit::Failure) -> Self {
+        Self {
+            kind: match failure.kind {
+                wit::FailureKind::Config => FailureKind::Config,
+                wit::FailureKind::Denied => FailureKind::Denied,
+                wit::FailureKind::Unavailable => FailureKind::Unavailable,
+                wit::FailureKind::Internal => FailureKind::Internal,
+            },
+            code: text::code(&failure.code),
+            message: text::line(&failure.message),
+            retry_after: failure.retry_after_ms.map(|ms| Duration::from_millis(ms.into())),
+            details: text::fields(&failure.details),
+        }
+    }
+}
+
+impl From<Failure> for wit::Failure {
+    fn from(failure: Failure) -> Self {
+        Self {
+            kind: match failure.kind {
+                FailureKind::Config => wit::FailureKind::Config,
+                FailureKind::Denied => wit::FailureKind::Denied,
+                FailureKind::Unavailable => wit::FailureKind::Unavailable,
+                FailureKind::Internal => wit::FailureKind::Internal,
+            },
+            code: failure.code,
+            message: failure.message,
+            retry_after_ms: failure
+                .retry_after
+                .map(|after| u32::try_from(after.as_millis()).unwrap_or(u32::MAX)),
+            details: failure.details,
+        }
+    }
+}

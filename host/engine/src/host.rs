@@ -1,0 +1,376 @@
+//! The host side of every imported interface.
+//!
+//! Each function asks the grant of the call's use first; outside of a use (`describe`, `prepare`)
+//! nothing is granted. Secrets pass through as bytes of the guest's memory and are converted to
+//! wiped types at once.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rand::RngCore;
+use usher_secret::Secret;
+use wasmtime::Result;
+use zeroize::Zeroizing;
+
+use crate::bindings::usher::plugin::{
+    clock, context, crypto, env, files, http, kdc, log, random, server, state, types,
+};
+use crate::egress::{Request, Tls};
+use crate::failure::{Failure, FailureKind};
+use crate::files::{Files, WriteOptions};
+use crate::grant::Capability;
+use crate::limits::{MOST_RANDOM, MOST_STATE};
+use crate::store::State;
+use crate::text;
+use crate::usage::Usage;
+
+/// What a host function answers: a typed failure goes to the guest, the outer error is a trap.
+type Answer<T> = Result<std::result::Result<T, types::Failure>>;
+
+fn answer<T>(result: std::result::Result<T, Failure>) -> Answer<T> {
+    Ok(result.map_err(Into::into))
+}
+
+impl State {
+    fn usage(&self) -> std::result::Result<std::sync::Arc<Usage>, Failure> {
+        self.usage.clone().ok_or_else(|| {
+            Failure::new(
+                FailureKind::Config,
+                "grant.missing",
+                "nothing is granted while a plug-in is described or prepared",
+            )
+        })
+    }
+
+    /// Runs a file operation where it may block.
+    async fn on_files<T: Send + 'static>(
+        &mut self,
+        operation: impl FnOnce(&Usage, &Files<'_>) -> std::result::Result<T, Failure> + Send + 'static,
+    ) -> std::result::Result<T, Failure> {
+        let usage = self.usage()?;
+        tokio::task::spawn_blocking(move || {
+            let files = Files {
+                grant: &usage.grant,
+                protected: &usage.protected,
+                plugin: &usage.plugin,
+                usage: &usage.usage.name,
+            };
+            operation(&usage, &files)
+        })
+        .await
+        .unwrap_or_else(|_| {
+            Err(Failure::new(
+                FailureKind::Internal,
+                "host.failed",
+                "the host failed at a file; please report it",
+            ))
+        })
+    }
+
+    fn warn(&self, warnings: Vec<String>) {
+        let identity = self.usage.as_ref().map(|usage| usage.usage.identity.as_str());
+        for warning in warnings {
+            tracing::warn!(plugin = self.plugin, identity, "{warning}");
+        }
+    }
+}
+
+impl types::Host for State {}
+
+impl context::Host for State {
+    async fn identity(&mut self) -> Result<String> {
+        Ok(self.usage.as_ref().map(|usage| usage.usage.identity.clone()).unwrap_or_default())
+    }
+
+    async fn server_address(&mut self) -> Result<String> {
+        Ok(self.usage.as_ref().map(|usage| usage.usage.server_address.clone()).unwrap_or_default())
+    }
+
+    async fn namespace(&mut self) -> Result<String> {
+        Ok(self.usage.as_ref().map(|usage| usage.usage.namespace.clone()).unwrap_or_default())
+    }
+
+    async fn mount_path(&mut self) -> Result<String> {
+        Ok(self.usage.as_ref().map(|usage| usage.usage.mount_path.clone()).unwrap_or_default())
+    }
+
+    async fn reason(&mut self) -> Result<String> {
+        Ok(self.call.as_ref().map_or("test", |call| call.reason.name()).to_owned())
+    }
+
+    async fn previous_failure(&mut self) -> Result<Option<types::Failure>> {
+        Ok(self.call.as_ref().and_then(|call| call.previous_failure.clone()).map(Into::into))
+    }
+}
+
+impl state::Host for State {
+    async fn load(&mut self) -> Result<Vec<u8>> {
+        Ok(self.usage.as_ref().map(|usage| usage.load_state()).unwrap_or_default())
+    }
+
+    async fn save(&mut self, value: Vec<u8>) -> Answer<()> {
+        let value = Zeroizing::new(value);
+        answer(self.usage().and_then(|usage| {
+            if value.len() > MOST_STATE {
+                return Err(Failure::new(
+                    FailureKind::Internal,
+                    "limit.exceeded",
+                    "the plug-in tried to save more than 64 KiB of state",
+                ));
+            }
+            usage.save_state(value);
+            Ok(())
+        }))
+    }
+}
+
+impl log::Host for State {
+    async fn write(
+        &mut self,
+        level: log::Level,
+        message: String,
+        fields: Vec<(String, String)>,
+    ) -> Result<()> {
+        if self.log_lines_left == 0 {
+            return Ok(());
+        }
+        self.log_lines_left -= 1;
+        let plugin = self.plugin.as_str();
+        let identity = self.usage.as_ref().map(|usage| usage.usage.identity.as_str());
+        let message = if self.log_lines_left == 0 {
+            "more lines of this call are suppressed".to_owned()
+        } else {
+            text::line(&message)
+        };
+        let fields = text::fields(&fields);
+        let fields = (!fields.is_empty()).then(|| text::joined(&fields));
+        let fields = fields.as_deref();
+        match level {
+            log::Level::Error => tracing::error!(plugin, identity, fields, "{message}"),
+            log::Level::Warn => tracing::warn!(plugin, identity, fields, "{message}"),
+            log::Level::Info => tracing::info!(plugin, identity, fields, "{message}"),
+            log::Level::Debug => tracing::debug!(plugin, identity, fields, "{message}"),
+            log::Level::Trace => tracing::trace!(plugin, identity, fields, "{message}"),
+        }
+        Ok(())
+    }
+}
+
+impl clock::Host for State {
+    async fn now(&mut self) -> Result<u64> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Ok(u64::try_from(now.as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+impl random::Host for State {
+    async fn bytes(&mut self, length: u32) -> Result<Vec<u8>> {
+        if length > MOST_RANDOM {
+            return Err(wasmtime::Error::msg(format!(
+                "the plug-in asked for {length} random bytes; {MOST_RANDOM} is the most"
+            )));
+        }
+        let mut bytes = vec![0; length as usize];
+        rand::rng().fill_bytes(&mut bytes);
+        Ok(bytes)
+    }
+}
+
+impl env::Host for State {
+    async fn get(&mut self, name: String) -> Answer<Option<String>> {
+        answer(self.usage().and_then(|usage| {
+            if !usage.grant.permits_env(&name) {
+                let name = text::line(&name);
+                return Err(Failure::new(
+                    FailureKind::Config,
+                    "grant.missing",
+                    format!("the environment variable {name:?} isn't granted; if the plug-in should have it, write plugin {:?} {{ allow {{ env = [{name:?}] }} }}", usage.plugin),
+                ));
+            }
+            match std::env::var(&name) {
+                Ok(value) => {
+                    usage.keep_out_of_logs(&format!("env {name}"), std::iter::once(value.as_str()));
+                    Ok(Some(value))
+                }
+                Err(std::env::VarError::NotPresent) => Ok(None),
+                Err(std::env::VarError::NotUnicode(_)) => Err(Failure::new(
+                    FailureKind::Config,
+                    "env.not-unicode",
+                    format!("the environment variable {name:?} isn't UTF-8"),
+                )),
+            }
+        }))
+    }
+}
+
+impl files::Host for State {
+    async fn read(&mut self, path: String) -> Answer<Vec<u8>> {
+        let result = self
+            .on_files(move |usage, files| {
+                let content = files.read(&usage.absolute(&path))?;
+                if let Ok(text) = std::str::from_utf8(&content) {
+                    usage.keep_out_of_logs(&path, std::iter::once(text));
+                }
+                Ok(content)
+            })
+            .await;
+        answer(result.map(|mut content| std::mem::take(&mut *content)))
+    }
+
+    async fn write(
+        &mut self,
+        path: String,
+        content: Vec<u8>,
+        options: files::WriteOptions,
+    ) -> Answer<()> {
+        let content = Zeroizing::new(content);
+        let result = self
+            .on_files(move |usage, files| {
+                files.write(&usage.absolute(&path), &content, &options.into())
+            })
+            .await;
+        answer(result.map(|warnings| self.warn(warnings)))
+    }
+
+    async fn check_write(&mut self, path: String, options: files::WriteOptions) -> Answer<()> {
+        let result = self
+            .on_files(move |usage, files| {
+                files.check_write(&usage.absolute(&path), &options.into())
+            })
+            .await;
+        answer(result.map(|warnings| self.warn(warnings)))
+    }
+
+    async fn remove(&mut self, path: String) -> Answer<()> {
+        answer(self.on_files(move |usage, files| files.remove(&usage.absolute(&path))).await)
+    }
+
+    async fn remove_target(&mut self, path: String) -> Answer<()> {
+        answer(self.on_files(move |usage, files| files.remove_target(&usage.absolute(&path))).await)
+    }
+}
+
+impl From<files::WriteOptions> for WriteOptions {
+    fn from(options: files::WriteOptions) -> Self {
+        Self {
+            mode: options.mode & 0o777,
+            owner: options.owner,
+            group: options.group,
+            in_place: matches!(options.placement, files::Placement::InPlace),
+        }
+    }
+}
+
+impl http::Host for State {
+    async fn send(&mut self, request: http::Request) -> Answer<http::Response> {
+        let usage = match self.usage() {
+            Ok(usage) => usage,
+            Err(failure) => return answer(Err(failure)),
+        };
+        let request = Request {
+            method: request.method,
+            url: request.url,
+            headers: request.headers,
+            body: Zeroizing::new(request.body),
+            timeout: request.timeout_ms.map(|ms| Duration::from_millis(ms.into())),
+            tls: request.tls.map(|tls| Tls {
+                ca_pem: tls.ca_pem,
+                certificate_pem: tls.certificate_pem,
+                key_pem: tls.key_pem.map(Zeroizing::new),
+            }),
+        };
+        let result = usage.egress.send(&usage.plugin, &usage.grant, request).await;
+        answer(result.map(|response| http::Response {
+            status: response.status,
+            headers: response.headers,
+            body: response.body,
+        }))
+    }
+}
+
+/// What the host will do for the methods that need it, and doesn't yet.
+fn unsupported<T>(interface: &str) -> Answer<T> {
+    answer(Err(Failure::new(
+        FailureKind::Config,
+        "host.unsupported",
+        format!("this version of Usher has no {interface:?} interface; use a newer one"),
+    )))
+}
+
+impl crypto::Host for State {
+    async fn digest(&mut self, _algorithm: String, _data: Vec<u8>) -> Answer<Vec<u8>> {
+        unsupported("crypto")
+    }
+
+    async fn hmac(&mut self, _algorithm: String, key: Vec<u8>, _data: Vec<u8>) -> Answer<Vec<u8>> {
+        drop(Zeroizing::new(key));
+        unsupported("crypto")
+    }
+
+    async fn sign(
+        &mut self,
+        _algorithm: String,
+        key_pem: String,
+        _data: Vec<u8>,
+    ) -> Answer<Vec<u8>> {
+        drop(Zeroizing::new(key_pem));
+        unsupported("crypto")
+    }
+
+    async fn generate(&mut self, _algorithm: String) -> Answer<crypto::KeyPair> {
+        unsupported("crypto")
+    }
+}
+
+impl kdc::Host for State {
+    async fn exchange(
+        &mut self,
+        _krb5_conf: String,
+        _realm: String,
+        _request: Vec<u8>,
+    ) -> Answer<Vec<u8>> {
+        unsupported("kdc")
+    }
+}
+
+impl server::Host for State {
+    async fn unwrap(&mut self, token: String, creation_path: Option<String>) -> Answer<String> {
+        let token = Secret::new(token);
+        let usage = match self.usage() {
+            Ok(usage) => usage,
+            Err(failure) => return answer(Err(failure)),
+        };
+        if !usage.grant.permits_named(Capability::Server, "unwrap") {
+            return answer(Err(Failure::new(
+                FailureKind::Config,
+                "grant.missing",
+                format!(
+                    "unwrapping isn't granted; if the plug-in should have it, write plugin {:?} {{ allow {{ server = [\"unwrap\"] }} }}",
+                    usage.plugin
+                ),
+            )));
+        }
+        let Some(unwrapper) = usage.usage.unwrapper.clone() else {
+            return unsupported("server");
+        };
+        usage.keep_out_of_logs("wrapping token", std::iter::once(token.expose().as_str()));
+        let result = unwrapper.unwrap(&usage.usage.namespace, token, creation_path).await;
+        answer(result.map(|unwrapped| {
+            let parsed: serde_json::Value =
+                serde_json::from_str(unwrapped.expose()).unwrap_or_default();
+            let mut texts = Vec::new();
+            strings(&parsed["data"], &mut texts);
+            strings(&parsed["auth"], &mut texts);
+            usage.keep_out_of_logs("unwrapped", texts.into_iter());
+            unwrapped.expose().clone()
+        }))
+    }
+}
+
+fn strings<'a>(value: &'a serde_json::Value, texts: &mut Vec<&'a str>) {
+    match value {
+        serde_json::Value::String(text) => texts.push(text),
+        serde_json::Value::Array(items) => items.iter().for_each(|item| strings(item, texts)),
+        serde_json::Value::Object(map) => map.values().for_each(|item| strings(item, texts)),
+        _ => {}
+    }
+}

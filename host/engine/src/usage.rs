@@ -1,0 +1,117 @@
+//! One use of a plug-in: an identity's method, or one sink.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use usher_secret::redactor::{self, Live};
+use zeroize::Zeroizing;
+
+use crate::egress::Egress;
+use crate::grant::{Allow, Grant, Protected, Surroundings};
+use crate::limits::Limits;
+use crate::traits::Unwrapper;
+
+/// What the agent says about one use when it binds a plug-in to it.
+#[derive(Clone)]
+pub struct Use {
+    /// Unique in the agent: "default/method", "default/sink/0".
+    pub name: String,
+    /// Name of the identity: "default" for `auto_auth`.
+    pub identity: String,
+    /// URL of the secrets server, without trailing slash.
+    pub server_address: String,
+    /// "" or "team/".
+    pub namespace: String,
+    /// "auth/approle"; "" for a sink.
+    pub mount_path: String,
+    /// The JSON object of the `config` block.
+    pub config: String,
+    /// The operator's `allow` block; ignored for built-ins, which are allowed what they ask.
+    pub allow: Allow,
+    /// Limits of each call.
+    pub limits: Limits,
+    /// Unwraps for methods; None for sinks.
+    pub unwrapper: Option<Arc<dyn Unwrapper>>,
+}
+
+/// A use with its grant and memory: what all its calls share.
+pub(crate) struct Usage {
+    pub(crate) plugin: String,
+    pub(crate) usage: Use,
+    pub(crate) grant: Grant,
+    pub(crate) protected: Arc<Protected>,
+    pub(crate) egress: Arc<Egress>,
+    pub(crate) process: Arc<Process>,
+    state: Mutex<Zeroizing<Vec<u8>>>,
+    /// Keeps what the plug-in has read out of every log, by where it came from.
+    live: Mutex<HashMap<String, Vec<Live>>>,
+}
+
+/// What the agent knows of its own process.
+pub(crate) struct Process {
+    working_directory: PathBuf,
+    home: Option<PathBuf>,
+}
+
+impl Process {
+    pub(crate) fn new() -> Self {
+        Self {
+            working_directory: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
+            home: std::env::home_dir(),
+        }
+    }
+
+    pub(crate) fn surroundings<T>(&self, run: impl FnOnce(&Surroundings<'_>) -> T) -> T {
+        run(&Surroundings {
+            working_directory: &self.working_directory,
+            home: self.home.as_deref(),
+            environment: &|name| std::env::var(name).ok(),
+        })
+    }
+}
+
+impl Usage {
+    pub(crate) fn new(
+        plugin: String,
+        usage: Use,
+        grant: Grant,
+        protected: Arc<Protected>,
+        egress: Arc<Egress>,
+        process: Arc<Process>,
+    ) -> Self {
+        Self {
+            plugin,
+            usage,
+            grant,
+            protected,
+            egress,
+            process,
+            state: Mutex::default(),
+            live: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn load_state(&self) -> Vec<u8> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).to_vec()
+    }
+
+    pub(crate) fn save_state(&self, value: Zeroizing<Vec<u8>>) {
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = value;
+    }
+
+    /// Keeps `texts`, which came from `source`, out of logs until the same source brings others.
+    pub(crate) fn keep_out_of_logs<'a>(&self, source: &str, texts: impl Iterator<Item = &'a str>) {
+        /// Longer texts are certificates or documents, whose lines would not be found anyway.
+        const LONGEST: usize = 8 << 10;
+        let live = texts
+            .filter(|text| text.len() <= LONGEST)
+            .map(redactor::keep_text_out_of_logs)
+            .collect();
+        self.live.lock().unwrap_or_else(PoisonError::into_inner).insert(source.to_owned(), live);
+    }
+
+    pub(crate) fn absolute(&self, path: &str) -> PathBuf {
+        self.process.surroundings(|surroundings| surroundings.absolute_path(path))
+    }
+}
