@@ -9,7 +9,10 @@ use rand::rngs::SmallRng;
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 
 /// A `Retry-After` beyond this (or beyond `max`, if that is more) is not believed.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
+
+/// Longer than anything here lives; keeps sums of instants representable.
+const NEVER: Duration = Duration::from_hours(100 * 365 * 24);
 
 /// The bounds of a back-off: the wait is nominally `min`, doubles with each failure, and stays
 /// at `max`. Each wait, the first too, is 75 to 100 % of the nominal one, so that machines
@@ -53,8 +56,8 @@ impl Retry {
         self.ready_at
     }
 
-    /// `at`, or later if this schedule still waits then.
-    pub(crate) fn not_before(&self, at: Instant) -> Instant {
+    /// The first attempt from `at` on.
+    pub(crate) fn next_from(&self, at: Instant) -> Instant {
         self.ready_at.map_or(at, |ready| ready.max(at))
     }
 
@@ -94,19 +97,34 @@ impl Retry {
         retry_after: Option<Duration>,
         random: &mut SmallRng,
     ) {
-        let scheduled = now + spread(nominal, 0.75, 1.0, random);
+        let scheduled = after(now, spread(nominal, 0.75, 1.0, random));
         // Jitter goes on top of what the server asked for: it told everybody the same.
+        let longest = backoff.max().max(LONGEST_RETRY_AFTER);
         self.not_before = retry_after.map(|asked| {
-            now + asked.min(backoff.max().max(LONGEST_RETRY_AFTER))
-                + spread(nominal, 0.0, 0.25, random)
+            after(now, asked.min(longest).saturating_add(spread(nominal, 0.0, 0.25, random)))
         });
         self.ready_at = Some(self.not_before.map_or(scheduled, |bound| bound.max(scheduled)));
     }
 
-    /// Brings the next attempt forward to `at`, but not against a `Retry-After`.
+    /// The earliest attempt if something wakes this schedule at `at`: a `Retry-After` holds.
+    pub(crate) fn woken_at(&self, at: Instant) -> Instant {
+        self.not_before.map_or(at, |bound| bound.max(at))
+    }
+
+    /// Brings the next attempt forward to `at`.
     pub(crate) fn hasten(&mut self, at: Instant) {
-        let earliest = self.not_before.map_or(at, |bound| bound.max(at));
-        self.ready_at = self.ready_at.map(|ready| ready.min(earliest));
+        let woken = self.woken_at(at);
+        self.ready_at = self.ready_at.map(|ready| ready.min(woken));
+    }
+
+    /// Sets the next attempt to `at`, sooner or later than it was.
+    pub(crate) fn wait_until(&mut self, at: Instant) {
+        self.ready_at = Some(self.woken_at(at));
+    }
+
+    /// Starts anew for another reason: only a `Retry-After` still holds.
+    pub(crate) fn supersede(&mut self) {
+        *self = Self { failures: 0, ready_at: self.not_before, not_before: self.not_before };
     }
 
     /// Starts anew: the next attempt is free at once.
@@ -115,7 +133,12 @@ impl Retry {
     }
 }
 
+/// `now + wait`, or as good as never where that can't be represented.
+pub(crate) fn after(now: Instant, wait: Duration) -> Instant {
+    now + wait.min(NEVER)
+}
+
 /// A random share of `whole` between `low` and `high`.
 pub(crate) fn spread(whole: Duration, low: f64, high: f64, random: &mut SmallRng) -> Duration {
-    whole.mul_f64(random.random_range(low..high))
+    whole.min(NEVER).mul_f64(random.random_range(low..high))
 }

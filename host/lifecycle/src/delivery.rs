@@ -1,1 +1,116 @@
-//! One sink's share of the machine.
+//! One sink's share of the machine: which token it holds, which one it is given next.
+
+use std::time::Instant;
+
+use rand::rngs::SmallRng;
+
+use crate::backoff::{Backoff, Retry};
+use crate::{Class, Failure};
+
+/// The deliveries to one sink. They never overlap, and generations only rise.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    in_flight: Option<u64>,
+    delivered: Option<u64>,
+    /// What the sink ought to hold; `None` while there is no good token.
+    wanted: Option<u64>,
+    /// The latest token ever wanted, and since when.
+    latest: u64,
+    since: Instant,
+    retry: Retry,
+}
+
+impl Delivery {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            in_flight: None,
+            delivered: None,
+            wanted: None,
+            latest: 0,
+            since: now,
+            retry: Retry::default(),
+        }
+    }
+
+    /// Sets what the sink ought to hold. A newer token doesn't wait for the retry of an older
+    /// one.
+    pub(crate) fn want(&mut self, now: Instant, generation: Option<u64>) {
+        if let Some(generation) = generation
+            && generation > self.latest
+        {
+            self.latest = generation;
+            self.since = now;
+            self.retry.supersede();
+        }
+        self.wanted = generation;
+    }
+
+    /// When the next delivery is due; `None` if none is wanted or one is in flight.
+    pub(crate) fn due_at(&self) -> Option<Instant> {
+        (self.in_flight.is_none() && self.wanted > self.delivered)
+            .then(|| self.retry.next_from(self.since))
+    }
+
+    /// Starts the delivery if it is due.
+    pub(crate) fn start(&mut self, now: Instant) -> Option<u64> {
+        if self.due_at()? > now {
+            return None;
+        }
+        self.in_flight = self.wanted;
+        self.in_flight
+    }
+
+    /// Whether this answers the delivery in flight, which then has ended.
+    pub(crate) fn end(&mut self, generation: u64) -> bool {
+        let answers = self.in_flight == Some(generation);
+        if answers {
+            self.in_flight = None;
+        }
+        answers
+    }
+
+    pub(crate) fn succeeded(&mut self, generation: u64) {
+        self.delivered = Some(generation);
+        self.retry.reset();
+    }
+
+    pub(crate) fn failed(
+        &mut self,
+        now: Instant,
+        generation: u64,
+        failure: Failure,
+        backoff: &Backoff,
+        random: &mut SmallRng,
+    ) {
+        if generation < self.latest {
+            // A newer one is waiting, and has its own first attempt.
+            return;
+        }
+        match failure.class {
+            Class::Configuration => {
+                self.retry.fail_slowly(now, backoff, failure.retry_after, random);
+            }
+            Class::Passing | Class::Refused => {
+                self.retry.fail(now, backoff, failure.retry_after, random);
+            }
+        }
+    }
+
+    /// Brings a waiting retry forward.
+    pub(crate) fn hasten(&mut self, now: Instant) {
+        self.retry.hasten(now);
+    }
+
+    /// Whether somebody may read this token from the sink, now or soon.
+    pub(crate) fn holds(&self, generation: u64) -> bool {
+        self.has(generation) || self.in_flight == Some(generation)
+    }
+
+    pub(crate) fn has(&self, generation: u64) -> bool {
+        self.delivered == Some(generation)
+    }
+
+    pub(crate) fn is_in_flight(&self) -> bool {
+        self.in_flight.is_some()
+    }
+}

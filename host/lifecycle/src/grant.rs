@@ -1,1 +1,264 @@
-//! One token: how long it lives, when to renew, check and replace it.
+//! One token: how long it lives, when to renew, check and replace it, what proves it dead.
+
+use std::time::{Duration, Instant};
+
+use rand::rngs::SmallRng;
+
+use crate::backoff::{Retry, after, spread};
+use crate::{Backoff, Class, Failure, Token, TokenCheck};
+
+/// Nothing is planned sooner after a grant, so that tiny TTLs don't become storms.
+const SHORTEST_PLAN: Duration = Duration::from_millis(500);
+
+/// Servers give TTLs in whole seconds: a smaller difference is none.
+const TTL_PRECISION: Duration = Duration::from_secs(1);
+
+/// What is known of one token.
+#[derive(Debug)]
+pub(crate) struct Grant {
+    pub(crate) generation: u64,
+    renewable: bool,
+    use_limited: bool,
+    /// TTL of the last grant that prolonged the token's life.
+    lease: Option<Duration>,
+    expires_at: Option<Instant>,
+    /// At 60 to 70 % of the lease.
+    renew_at: Option<Instant>,
+    /// At 80 to 90 % of the lease.
+    replace_at: Option<Instant>,
+    /// Refused, or no longer prolonging anything.
+    renewal_ended: bool,
+    /// A renewal succeeded, so a later 403 to one means something; `looked_up` likewise.
+    renewed: bool,
+    looked_up: bool,
+    lookup_forbidden: bool,
+    check_at: Instant,
+    check_retry: Retry,
+    /// For renewals after a newer token came.
+    pub(crate) retry: Retry,
+    end: Option<End>,
+}
+
+/// Why a token is of no more use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Died,
+    Expired,
+}
+
+impl Grant {
+    pub(crate) fn new(now: Instant, generation: u64, token: Token, random: &mut SmallRng) -> Self {
+        let mut grant = Self {
+            generation,
+            renewable: token.renewable,
+            use_limited: token.use_limited,
+            lease: None,
+            expires_at: None,
+            renew_at: None,
+            replace_at: None,
+            renewal_ended: false,
+            renewed: false,
+            looked_up: false,
+            lookup_forbidden: false,
+            check_at: now,
+            check_retry: Retry::default(),
+            retry: Retry::default(),
+            end: None,
+        };
+        grant.plan(now, token.ttl, random);
+        grant
+    }
+
+    pub(crate) fn is_good(&self) -> bool {
+        self.end.is_none()
+    }
+
+    pub(crate) fn expires_at(&self) -> Option<Instant> {
+        self.expires_at
+    }
+
+    /// When it should be replaced by another one; `None`: never.
+    pub(crate) fn replace_at(&self) -> Option<Instant> {
+        self.replace_at
+    }
+
+    pub(crate) fn can_renew(&self) -> bool {
+        self.renewable && !self.use_limited && !self.renewal_ended && self.expires_at.is_some()
+    }
+
+    /// When it should be renewed; `None`: never.
+    pub(crate) fn renew_at(&self) -> Option<Instant> {
+        self.renew_at.filter(|_| self.can_renew())
+    }
+
+    /// When it should be looked up; `None`: never.
+    pub(crate) fn check_at(&self, check: TokenCheck) -> Option<Instant> {
+        self.check_interval(check).map(|_| self.check_at)
+    }
+
+    pub(crate) fn check_is_failing(&self) -> bool {
+        self.check_retry.has_failed()
+    }
+
+    /// Marks it expired if its time has come. Whether that is news.
+    pub(crate) fn expire(&mut self, now: Instant) -> bool {
+        let expired = self.is_good() && self.expires_at.is_some_and(|at| at <= now);
+        if expired {
+            self.end = Some(End::Expired);
+        }
+        expired
+    }
+
+    pub(crate) fn die(&mut self) {
+        self.end = Some(End::Died);
+    }
+
+    /// Takes note of a renewal.
+    pub(crate) fn renewed(
+        &mut self,
+        now: Instant,
+        token: Token,
+        check: TokenCheck,
+        random: &mut SmallRng,
+    ) {
+        self.renewed = true;
+        self.take_over(now, token);
+        let prolonged = match (token.ttl, self.expires_at, self.lease) {
+            (Some(ttl), Some(expiry), Some(lease)) => after(now, ttl) >= after(expiry, lease / 10),
+            _ => true,
+        };
+        if prolonged {
+            self.plan(now, token.ttl, random);
+        } else if let Some(ttl) = token.ttl {
+            // The maximum TTL is near. The plan of the last grant stays, unless the server now
+            // grants even less.
+            self.renewal_ended = true;
+            self.expires_at = Some(after(now, ttl));
+            let mark = after(now, spread(ttl, 0.8, 0.9, random).max(SHORTEST_PLAN));
+            self.replace_at = Some(self.replace_at.map_or(mark, |at| at.min(mark)));
+        }
+        self.check_done(now, check, random);
+    }
+
+    /// Takes note of what a look-up says.
+    pub(crate) fn checked(
+        &mut self,
+        now: Instant,
+        token: Token,
+        check: TokenCheck,
+        random: &mut SmallRng,
+    ) {
+        self.looked_up = true;
+        self.take_over(now, token);
+        let believed = self.expires_at;
+        let told = token.ttl.map(|ttl| after(now, ttl));
+        let as_believed = match (believed, told) {
+            (Some(believed), Some(told)) => {
+                let tolerance = self.lease.unwrap_or_default() / 10;
+                let difference = told.max(believed) - told.min(believed);
+                difference <= tolerance.max(TTL_PRECISION)
+            }
+            (None, None) => true,
+            _ => false,
+        };
+        if as_believed {
+            self.expires_at = told;
+        } else {
+            self.plan(now, token.ttl, random);
+        }
+        self.check_done(now, check, random);
+    }
+
+    /// Whether a failed renewal proves it dead.
+    pub(crate) fn renewal_proves_death(&self, failure: Failure) -> bool {
+        failure.invalid_token || (failure.permission_denied && self.renewed)
+    }
+
+    /// Whether a failed look-up proves it dead.
+    pub(crate) fn check_proves_death(&self, failure: Failure) -> bool {
+        failure.invalid_token || (failure.permission_denied && self.looked_up)
+    }
+
+    pub(crate) fn end_renewal(&mut self) {
+        self.renewal_ended = true;
+    }
+
+    /// Asks for a look-up now: something is odd, and the look-up could tell.
+    pub(crate) fn check_now(&mut self, now: Instant) {
+        if self.looked_up && !self.check_retry.has_failed() {
+            self.check_at = self.check_at.min(now);
+        }
+    }
+
+    /// Takes note of a look-up that proves nothing. Whether it means that look-ups are
+    /// forbidden.
+    pub(crate) fn check_failed(
+        &mut self,
+        now: Instant,
+        failure: Failure,
+        check: TokenCheck,
+        backoff: &Backoff,
+        random: &mut SmallRng,
+    ) -> bool {
+        if failure.class == Class::Refused && !self.looked_up {
+            self.lookup_forbidden = true;
+            self.check_retry.reset();
+            return true;
+        }
+        self.check_retry.fail(now, backoff, failure.retry_after, random);
+        let retry_at = self.check_retry.next_from(now);
+        self.check_at = match (failure.retry_after, self.check_interval(check)) {
+            (None, Some(interval)) => retry_at.min(after(now, interval)),
+            _ => retry_at,
+        };
+        false
+    }
+
+    /// A newer token came. This one is renewed only if the sinks take long to get the newer
+    /// one: not before half of what it has left is gone.
+    pub(crate) fn retire(&mut self, now: Instant, random: &mut SmallRng) {
+        if let (Some(renew_at), Some(expires_at)) = (self.renew_at, self.expires_at) {
+            let left = expires_at.saturating_duration_since(now);
+            self.renew_at = Some(renew_at.max(after(now, spread(left, 0.4, 0.6, random))));
+        }
+    }
+
+    fn take_over(&mut self, now: Instant, token: Token) {
+        self.renewable = token.renewable;
+        self.use_limited = token.use_limited;
+        // The server's clock rules: what we took for expired may not be.
+        if self.end == Some(End::Expired) && token.ttl.is_none_or(|ttl| after(now, ttl) > now) {
+            self.end = None;
+        }
+    }
+
+    fn plan(&mut self, now: Instant, ttl: Option<Duration>, random: &mut SmallRng) {
+        self.lease = ttl;
+        self.expires_at = ttl.map(|ttl| after(now, ttl));
+        self.renew_at = ttl.map(|ttl| after(now, spread(ttl, 0.6, 0.7, random).max(SHORTEST_PLAN)));
+        self.replace_at =
+            ttl.map(|ttl| after(now, spread(ttl, 0.8, 0.9, random).max(SHORTEST_PLAN)));
+    }
+
+    fn check_done(&mut self, now: Instant, check: TokenCheck, random: &mut SmallRng) {
+        self.check_retry.reset();
+        if let Some(interval) = self.check_interval(check) {
+            self.check_at = after(now, spread(interval, 0.9, 1.0, random));
+        }
+    }
+
+    fn check_interval(&self, check: TokenCheck) -> Option<Duration> {
+        const SHORTEST: Duration = Duration::from_secs(10);
+        const LONGEST: Duration = Duration::from_mins(15);
+        if self.use_limited || self.lookup_forbidden {
+            return None;
+        }
+        match check {
+            TokenCheck::Off => None,
+            TokenCheck::Every(interval) => Some(interval.max(Duration::from_secs(1))),
+            TokenCheck::Auto => {
+                Some(self.lease.map_or(LONGEST, |lease| (lease / 10).clamp(SHORTEST, LONGEST)))
+            }
+        }
+    }
+}

@@ -16,7 +16,7 @@
 //! assert_eq!(lifecycle.poll_action(), None);
 //!
 //! // … the login is made, and its outcome handed in …
-//! let token = Token { ttl: Some(Duration::from_secs(3600)), renewable: true, use_limited: false };
+//! let token = Token { ttl: Some(Duration::from_hours(1)), renewable: true, use_limited: false };
 //! lifecycle.handle(now, Event::LoggedIn { token, check_after: None });
 //! let generation = lifecycle.last_generation(); // keep the secret under this number
 //! assert_eq!(lifecycle.poll_action(), Some(Action::Deliver { sink: 0, generation }));
@@ -32,6 +32,7 @@
 
 #![forbid(unsafe_code)]
 
+mod answers;
 mod backoff;
 mod delivery;
 mod event;

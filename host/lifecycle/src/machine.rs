@@ -1,65 +1,161 @@
-//! The machine itself: takes events, decides, hands out actions.
+//! The machine itself: what it holds, what it shows, and what is due when.
 
 use std::collections::VecDeque;
 use std::time::Instant;
 
-use crate::{Action, Event, NextStep, Settings, State};
+use rand::SeedableRng;
+use rand::rngs::SmallRng;
+
+use crate::backoff::{Retry, after};
+use crate::delivery::Delivery;
+use crate::grant::Grant;
+use crate::{Action, Event, NextStep, Notice, Settings, State, Step};
 
 /// The life of one identity. See the [crate] for how to drive it.
 #[derive(Debug)]
 pub struct Lifecycle {
-    settings: Settings,
-    actions: VecDeque<Action>,
+    pub(crate) settings: Settings,
+    pub(crate) random: SmallRng,
+    pub(crate) actions: VecDeque<Action>,
+    pub(crate) phase: Phase,
+    /// The one request that is in flight: logins, looks, renewals and checks never overlap.
+    pub(crate) in_flight: Option<Request>,
+    pub(crate) last_generation: u64,
+    pub(crate) current: Option<Grant>,
+    /// Older tokens that a sink still holds.
+    pub(crate) old: Vec<Grant>,
+    pub(crate) deliveries: Vec<Delivery>,
+    /// Logins, and renewals of the current token.
+    pub(crate) retry: Retry,
+    /// Since when a login is wanted while there is no good token.
+    pub(crate) login_from: Instant,
+    /// The last login failed in a way that only another configuration or credential mends.
+    pub(crate) login_blocked: bool,
+    /// Whether a renewal goes first when a login is due as well.
+    pub(crate) renewal_first: bool,
+    pub(crate) look_at: Option<Instant>,
+    pub(crate) look_retry: Retry,
+    /// Tokens lost in quick succession; without this, a server on which each new token is dead
+    /// at once would be stormed.
+    pub(crate) losses: Retry,
+    pub(crate) last_loss: Option<Instant>,
+    pub(crate) last_wake: Option<Instant>,
+    /// Credentials or configuration changed while they may have been in use.
+    pub(crate) changed_in_flight: bool,
+    pub(crate) forbidden_said: bool,
+}
+
+/// What one identity asks the server or its method for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Request {
+    LogIn,
+    Look,
+    Renew(u64),
+    Check(u64),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Phase {
+    Running,
+    Stopping,
+    Finished,
 }
 
 impl Lifecycle {
     /// Starts a life: its first action is [`Action::LogIn`]. `seed` feeds the jitter and must
     /// differ from machine to machine.
     pub fn new(now: Instant, settings: Settings, seed: u64) -> Self {
-        let _ = (now, seed);
-        Self { settings, actions: VecDeque::from([Action::LogIn]) }
+        let deliveries = (0..settings.sinks).map(|_| Delivery::new(now)).collect();
+        let mut lifecycle = Self {
+            settings,
+            random: SmallRng::seed_from_u64(seed),
+            actions: VecDeque::new(),
+            phase: Phase::Running,
+            in_flight: None,
+            last_generation: 0,
+            current: None,
+            old: Vec::new(),
+            deliveries,
+            retry: Retry::default(),
+            login_from: now,
+            login_blocked: false,
+            renewal_first: true,
+            look_at: None,
+            look_retry: Retry::default(),
+            losses: Retry::default(),
+            last_loss: None,
+            last_wake: None,
+            changed_in_flight: false,
+            forbidden_said: false,
+        };
+        lifecycle.advance(now);
+        lifecycle
     }
 
     /// Where the identity stands.
     pub fn state(&self) -> State {
-        State::Unauthenticated
+        let authenticating = matches!(self.in_flight, Some(Request::LogIn | Request::Look));
+        match &self.current {
+            _ if self.phase != Phase::Running => State::ShutDown,
+            Some(grant) if grant.is_good() => {
+                if self.retry.has_failed() || grant.check_is_failing() {
+                    State::Degraded
+                } else if self.in_flight == Some(Request::LogIn)
+                    || self.in_flight == Some(Request::Renew(grant.generation))
+                {
+                    State::Renewing
+                } else {
+                    State::Valid
+                }
+            }
+            _ if authenticating => State::Authenticating,
+            Some(_) => State::Expired,
+            None => State::Unauthenticated,
+        }
     }
 
     /// The token in use: the newest one, whether good, dead or expired. `None` before the first
     /// and after one that was revoked.
     pub fn generation(&self) -> Option<u64> {
-        None
+        self.current.as_ref().map(|grant| grant.generation)
     }
 
     /// The number given to the latest token that arrived, 0 before the first. Right after
     /// [`Event::LoggedIn`] it names that token.
     pub fn last_generation(&self) -> u64 {
-        0
+        self.last_generation
     }
 
-    /// When the token in use expires; `None` if there is none or it never does.
+    /// When the token in use expires or did; `None` if there is none or it never does.
     pub fn expires_at(&self) -> Option<Instant> {
-        None
+        self.current.as_ref().and_then(Grant::expires_at)
     }
 
-    /// Whether every sink holds the token in use, and that token is good.
+    /// Whether the token in use is good and every sink holds it.
     pub fn all_delivered(&self) -> bool {
-        self.settings.sinks == 0
+        self.good().is_some_and(|grant| {
+            self.deliveries.iter().all(|delivery| delivery.has(grant.generation))
+        })
     }
 
     /// What comes next if nothing happens before; `None` while waiting for an answer or event.
     pub fn next_step(&self) -> Option<NextStep> {
-        None
+        self.upcoming().into_iter().min_by_key(|next| next.at)
     }
 
     /// Takes note of what happened.
     pub fn handle(&mut self, now: Instant, event: Event) {
-        let _ = (now, event);
+        if self.phase == Phase::Finished {
+            return;
+        }
+        self.expire(now);
+        self.take_in(now, event);
+        self.advance(now);
     }
 
     /// Does what is due. Call it at [`Self::next_timeout`]; early calls do no harm.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let _ = now;
+        self.advance(now);
     }
 
     /// The next thing to do, `None` when there is nothing more for now.
@@ -70,6 +166,159 @@ impl Lifecycle {
     /// When to call [`Self::handle_timeout`] if no event comes first. `None` only while the
     /// machine waits for an answer or an event and no deadline is near.
     pub fn next_timeout(&self) -> Option<Instant> {
-        None
+        self.next_step().map(|next| next.at)
     }
+
+    /// The current token, if it is good.
+    pub(crate) fn good(&self) -> Option<&Grant> {
+        self.current.as_ref().filter(|grant| grant.is_good())
+    }
+
+    /// Starts everything that is due.
+    fn advance(&mut self, now: Instant) {
+        if self.phase != Phase::Running {
+            self.finish_if_done();
+            return;
+        }
+        self.expire(now);
+        let wanted = self.good().map(|grant| grant.generation);
+        for (sink, delivery) in self.deliveries.iter_mut().enumerate() {
+            delivery.want(now, wanted);
+            if let Some(generation) = delivery.start(now) {
+                self.actions.push_back(Action::Deliver { sink, generation });
+            }
+        }
+        if self.in_flight.is_none()
+            && let Some(request) = self.choose(now)
+        {
+            self.in_flight = Some(request);
+            self.actions.push_back(match request {
+                Request::LogIn => Action::LogIn,
+                Request::Look => Action::Look,
+                Request::Renew(generation) => Action::Renew { generation },
+                Request::Check(generation) => Action::Check { generation },
+            });
+        }
+    }
+
+    /// The most urgent of the requests that are due.
+    fn choose(&self, now: Instant) -> Option<Request> {
+        let due = |at: &Instant| *at <= now;
+        let login = self.login_at().filter(due).map(|_| Request::LogIn);
+        let renewal = self.renewal_at().filter(due).and(self.current.as_ref());
+        let renewal = renewal.map(|grant| Request::Renew(grant.generation));
+        let (first, second) = if self.renewal_first { (renewal, login) } else { (login, renewal) };
+        let old = || {
+            let mut old = self.old.iter();
+            old.find(|grant| old_renewal_at(grant).as_ref().is_some_and(due))
+                .map(|grant| Request::Renew(grant.generation))
+        };
+        let look = || self.next_look_at().filter(due).map(|_| Request::Look);
+        let check = || {
+            let grant = self.current.as_ref()?;
+            self.check_at().filter(due).map(|_| Request::Check(grant.generation))
+        };
+        first.or(second).or_else(old).or_else(look).or_else(check)
+    }
+
+    /// Everything that has a time.
+    fn upcoming(&self) -> Vec<NextStep> {
+        if self.phase != Phase::Running {
+            return Vec::new();
+        }
+        let good = self.current.iter().chain(&self.old).filter(|grant| grant.is_good());
+        let expiries = good.filter_map(Grant::expires_at).map(|at| (at, Step::Expire));
+        let deliveries = self.deliveries.iter().filter_map(Delivery::due_at);
+        let mut steps: Vec<(Instant, Step)> =
+            expiries.chain(deliveries.map(|at| (at, Step::Deliver))).collect();
+        if self.in_flight.is_none() {
+            steps.extend(self.login_at().map(|at| (at, Step::LogIn)));
+            steps.extend(self.renewal_at().map(|at| (at, Step::Renew)));
+            steps.extend(self.old.iter().filter_map(old_renewal_at).map(|at| (at, Step::Renew)));
+            steps.extend(self.next_look_at().map(|at| (at, Step::Look)));
+            steps.extend(self.check_at().map(|at| (at, Step::Check)));
+        }
+        steps.into_iter().map(|(at, step)| NextStep { at, step }).collect()
+    }
+
+    fn login_at(&self) -> Option<Instant> {
+        if self.login_blocked {
+            return None;
+        }
+        let from = match self.good() {
+            Some(grant) => grant.replace_at()?,
+            None => self.login_from,
+        };
+        Some(self.retry.next_from(from))
+    }
+
+    fn renewal_at(&self) -> Option<Instant> {
+        self.good().and_then(Grant::renew_at).map(|at| self.retry.next_from(at))
+    }
+
+    /// A look makes sense only beside a good token; without one the machine logs in anyway.
+    fn next_look_at(&self) -> Option<Instant> {
+        self.good().and(self.look_at)
+    }
+
+    fn check_at(&self) -> Option<Instant> {
+        self.good()?.check_at(self.settings.token_check)
+    }
+
+    /// Marks what has expired by now.
+    fn expire(&mut self, now: Instant) {
+        if let Some(grant) = &mut self.current
+            && grant.expire(now)
+        {
+            let generation = grant.generation;
+            self.actions.push_back(Action::Say(Notice::Expired { generation }));
+            // A failing login or renewal is on its schedule already, and stays on it.
+            if self.retry.has_failed() {
+                self.login_from = now;
+            } else {
+                self.lose(now);
+            }
+        }
+        for grant in &mut self.old {
+            grant.expire(now);
+        }
+        self.forget_old();
+    }
+
+    /// Wants a login at once because the token was lost; but not again and again.
+    pub(crate) fn lose(&mut self, now: Instant) {
+        let quick = self.settings.backoff.max().saturating_mul(2);
+        self.login_from = now;
+        if self.last_loss.is_some_and(|last| now < after(last, quick)) {
+            self.losses.fail(now, &self.settings.backoff, None, &mut self.random);
+            self.login_from = self.losses.next_from(now);
+        } else {
+            self.losses.reset();
+        }
+        self.last_loss = Some(now);
+        self.retry.supersede();
+    }
+
+    /// Forgets old tokens that are of no more use or that no sink holds any more.
+    pub(crate) fn forget_old(&mut self) {
+        let deliveries = &self.deliveries;
+        for grant in self.old.extract_if(.., |grant| {
+            !grant.is_good() || !deliveries.iter().any(|sink| sink.holds(grant.generation))
+        }) {
+            self.actions.push_back(Action::Forget { generation: grant.generation });
+        }
+    }
+
+    fn finish_if_done(&mut self) {
+        let waiting =
+            self.in_flight.is_some() || self.deliveries.iter().any(Delivery::is_in_flight);
+        if self.phase == Phase::Stopping && !waiting {
+            self.phase = Phase::Finished;
+            self.actions.push_back(Action::Finished);
+        }
+    }
+}
+
+fn old_renewal_at(grant: &Grant) -> Option<Instant> {
+    grant.renew_at().map(|at| grant.retry.next_from(at))
 }

@@ -24,8 +24,8 @@ impl Default for Settings {
     /// checks, no sinks, no re-authentication on new credentials.
     fn default() -> Self {
         Self {
-            backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(300) },
-            sink_backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_secs(60) },
+            backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_mins(5) },
+            sink_backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_mins(1) },
             token_check: TokenCheck::Auto,
             sinks: 0,
             reauthenticate_on_new_credentials: false,
@@ -36,7 +36,8 @@ impl Default for Settings {
 /// How often the server is asked whether the token still lives (`token_check_interval`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenCheck {
-    /// Each tenth of the token's TTL, at least every 15 minutes and at most every 10 seconds.
+    /// Each tenth of the token's TTL, but no more often than every 10 seconds and no less often
+    /// than every 15 minutes.
     Auto,
     /// At this interval, one second at the shortest.
     Every(Duration),

@@ -1,0 +1,319 @@
+//! What each event means to the machine.
+
+use std::time::{Duration, Instant};
+
+use crate::backoff::after;
+use crate::grant::Grant;
+use crate::machine::{Lifecycle, Phase, Request};
+use crate::{Action, Class, Event, Failure, Notice, Token};
+
+/// A method that wants to be looked at more often isn't.
+const SHORTEST_POLL: Duration = Duration::from_millis(100);
+
+impl Lifecycle {
+    /// Takes note of one event; what follows from it is started by the caller.
+    pub(crate) fn take_in(&mut self, now: Instant, event: Event) {
+        match event {
+            Event::LoggedIn { token, check_after } => self.logged_in(now, token, check_after),
+            Event::LoginFailed(failure) => match self.authentication_ended() {
+                Some(Request::LogIn) => self.login_failed(now, failure),
+                Some(_) => self.look_failed(now, failure),
+                None => {}
+            },
+            Event::Unchanged { check_after } => match self.authentication_ended() {
+                // A login can't end like this; were it to, it brought no token.
+                Some(Request::LogIn) => self.login_failed(now, Failure::new(Class::Passing)),
+                Some(_) => {
+                    self.look_retry.reset();
+                    self.look_at = next_poll(now, check_after);
+                    self.catch_up_with_changes(now);
+                }
+                None => {}
+            },
+            Event::LookFailed(failure) => match self.authentication_ended() {
+                Some(Request::LogIn) => self.login_failed(now, failure),
+                Some(_) => self.look_failed(now, failure),
+                None => {}
+            },
+            Event::Renewed { generation, token } => {
+                if self.ended(Request::Renew(generation)) {
+                    self.renewed(now, generation, token);
+                }
+            }
+            Event::RenewalFailed { generation, failure } => {
+                if self.ended(Request::Renew(generation)) {
+                    self.renewal_failed(now, generation, failure);
+                }
+            }
+            Event::Checked { generation, token } => {
+                if self.ended(Request::Check(generation)) {
+                    self.checked(now, generation, token);
+                }
+            }
+            Event::CheckFailed { generation, failure } => {
+                if self.ended(Request::Check(generation)) {
+                    self.check_failed(now, generation, failure);
+                }
+            }
+            Event::Delivered { sink, generation } => {
+                if let Some(delivery) = self.deliveries.get_mut(sink)
+                    && delivery.end(generation)
+                {
+                    delivery.succeeded(generation);
+                    self.forget_old();
+                }
+            }
+            Event::DeliveryFailed { sink, generation, failure } => {
+                if let Some(delivery) = self.deliveries.get_mut(sink)
+                    && delivery.end(generation)
+                {
+                    let backoff = &self.settings.sink_backoff;
+                    delivery.failed(now, generation, failure, backoff, &mut self.random);
+                    self.forget_old();
+                }
+            }
+            Event::CredentialsChanged => self.wake(now),
+            Event::ConfigurationChanged => {
+                self.wake(now);
+                for delivery in &mut self.deliveries {
+                    delivery.hasten(now);
+                }
+            }
+            Event::ShutDown => self.shut_down(),
+        }
+    }
+
+    fn logged_in(&mut self, now: Instant, token: Token, check_after: Option<Duration>) {
+        self.last_generation += 1;
+        let generation = self.last_generation;
+        let request = self.authentication_ended();
+        match request {
+            Some(request) if self.phase == Phase::Running => {
+                if token.ttl == Some(Duration::ZERO) {
+                    self.actions.push_back(Action::Say(Notice::Lifeless { generation }));
+                    self.actions.push_back(Action::Forget { generation });
+                    let failure = Failure::new(Class::Passing);
+                    if request == Request::LogIn {
+                        self.login_failed(now, failure);
+                    } else {
+                        self.look_failed(now, failure);
+                    }
+                    return;
+                }
+                let grant = Grant::new(now, generation, token, &mut self.random);
+                if let Some(superseded) = self.current.replace(grant) {
+                    self.retire(now, superseded);
+                }
+                self.retry.reset();
+                self.login_blocked = false;
+                self.renewal_first = true;
+                self.look_retry.reset();
+                self.look_at = next_poll(now, check_after);
+                self.catch_up_with_changes(now);
+            }
+            _ => self.revoke(generation),
+        }
+    }
+
+    fn login_failed(&mut self, now: Instant, failure: Failure) {
+        self.retry.fail(now, &self.settings.backoff, failure.retry_after, &mut self.random);
+        self.renewal_first = true;
+        self.login_blocked = failure.class == Class::Configuration;
+        self.catch_up_with_changes(now);
+    }
+
+    /// A failed look changes nothing, but is repeated.
+    fn look_failed(&mut self, now: Instant, failure: Failure) {
+        if self.good().is_none() {
+            // The token was lost meanwhile, so this was as good as a failed login.
+            self.login_failed(now, failure);
+            return;
+        }
+        let (backoff, random) = (&self.settings.backoff, &mut self.random);
+        if failure.class == Class::Configuration {
+            self.look_retry.fail_slowly(now, backoff, failure.retry_after, random);
+        } else {
+            self.look_retry.fail(now, backoff, failure.retry_after, random);
+        }
+        self.look_at = self.look_retry.ready_at();
+        self.catch_up_with_changes(now);
+    }
+
+    fn renewed(&mut self, now: Instant, generation: u64, token: Token) {
+        let check = self.settings.token_check;
+        let is_current = self.generation() == Some(generation);
+        let Some(grant) = find(&mut self.current, &mut self.old, generation) else { return };
+        let could_renew = grant.can_renew();
+        grant.renewed(now, token, check, &mut self.random);
+        grant.retry.reset();
+        let ended = could_renew && !grant.can_renew();
+        if is_current {
+            self.retry.reset();
+            self.login_blocked = false;
+            self.renewal_first = true;
+            if ended {
+                self.actions.push_back(Action::Say(Notice::RenewalEnded { generation }));
+            }
+        }
+    }
+
+    fn renewal_failed(&mut self, now: Instant, generation: u64, failure: Failure) {
+        let is_current = self.generation() == Some(generation);
+        let Some(grant) = find(&mut self.current, &mut self.old, generation) else { return };
+        if grant.renewal_proves_death(failure) {
+            self.died(now, generation);
+            return;
+        }
+        let refused = failure.class == Class::Refused;
+        if refused {
+            grant.end_renewal();
+            grant.check_now(now);
+        }
+        let login_is_due = grant.replace_at().is_some_and(|at| at <= now);
+        let retry = if is_current { &mut self.retry } else { &mut grant.retry };
+        if refused && !login_is_due {
+            retry.reset();
+        } else {
+            retry.fail(now, &self.settings.backoff, failure.retry_after, &mut self.random);
+        }
+        if is_current {
+            self.renewal_first = false;
+            if refused {
+                self.actions.push_back(Action::Say(Notice::RenewalEnded { generation }));
+            }
+        }
+    }
+
+    fn checked(&mut self, now: Instant, generation: u64, token: Token) {
+        let check = self.settings.token_check;
+        if let Some(grant) = find(&mut self.current, &mut self.old, generation) {
+            grant.checked(now, token, check, &mut self.random);
+        }
+    }
+
+    fn check_failed(&mut self, now: Instant, generation: u64, failure: Failure) {
+        let check = self.settings.token_check;
+        let Some(grant) = find(&mut self.current, &mut self.old, generation) else { return };
+        if grant.check_proves_death(failure) {
+            self.died(now, generation);
+            return;
+        }
+        let backoff = &self.settings.backoff;
+        let forbidden = grant.check_failed(now, failure, check, backoff, &mut self.random);
+        if forbidden && !self.forbidden_said {
+            self.forbidden_said = true;
+            self.actions.push_back(Action::Say(Notice::CheckingForbidden));
+        }
+    }
+
+    fn died(&mut self, now: Instant, generation: u64) {
+        let Some(grant) = find(&mut self.current, &mut self.old, generation) else { return };
+        let was_good = grant.is_good();
+        grant.die();
+        if self.generation() == Some(generation) {
+            self.actions.push_back(Action::Say(Notice::Died { generation }));
+            if was_good {
+                self.lose(now);
+            }
+        }
+        self.forget_old();
+    }
+
+    /// A newer token took the place of this one.
+    fn retire(&mut self, now: Instant, mut grant: Grant) {
+        let generation = grant.generation;
+        if !grant.is_good() {
+            self.actions.push_back(Action::Forget { generation });
+        } else if self.deliveries.iter().any(|delivery| delivery.holds(generation)) {
+            grant.retire(now, &mut self.random);
+            self.old.push(grant);
+        } else {
+            self.revoke(generation);
+        }
+    }
+
+    fn revoke(&mut self, generation: u64) {
+        self.actions.push_back(Action::Revoke { generation });
+        self.actions.push_back(Action::Forget { generation });
+    }
+
+    /// Takes note that a change of credentials or configuration may help, or may call for a
+    /// look; at most once per `min` of the back-off, so that a file that flaps is no storm.
+    fn wake(&mut self, now: Instant) {
+        if matches!(self.in_flight, Some(Request::LogIn | Request::Look)) {
+            self.changed_in_flight = true;
+            return;
+        }
+        let interval = self.settings.backoff.min();
+        let at = match self.last_wake {
+            Some(pending) if pending > now => pending,
+            Some(last) => after(last, interval).max(now),
+            None => now,
+        };
+        let replacing = self.good().map(|grant| grant.replace_at().is_some_and(|due| due <= now));
+        match replacing {
+            Some(false) if self.settings.reauthenticate_on_new_credentials => {
+                let at = self.look_retry.woken_at(at);
+                self.look_at = Some(self.look_at.map_or(at, |look| look.min(at)));
+            }
+            Some(false) => return,
+            Some(true) | None => {
+                if std::mem::take(&mut self.login_blocked) {
+                    self.retry.wait_until(at);
+                } else {
+                    self.retry.hasten(at);
+                }
+                self.login_from = self.login_from.min(at);
+                self.renewal_first = false;
+            }
+        }
+        self.last_wake = Some(at);
+    }
+
+    fn catch_up_with_changes(&mut self, now: Instant) {
+        if std::mem::take(&mut self.changed_in_flight) {
+            self.wake(now);
+        }
+    }
+
+    fn shut_down(&mut self) {
+        if self.phase != Phase::Running {
+            return;
+        }
+        self.phase = Phase::Stopping;
+        if matches!(self.in_flight, Some(Request::LogIn | Request::Look)) {
+            self.actions.push_back(Action::CancelLogin);
+        } else {
+            self.in_flight = None;
+        }
+        let undelivered = self.good().map(|grant| grant.generation).filter(|&generation| {
+            !self.deliveries.iter().any(|delivery| delivery.holds(generation))
+        });
+        if let Some(generation) = undelivered {
+            self.current = None;
+            self.revoke(generation);
+        }
+    }
+
+    /// Ends the login or look that is in flight.
+    fn authentication_ended(&mut self) -> Option<Request> {
+        self.in_flight.take_if(|request| matches!(request, Request::LogIn | Request::Look))
+    }
+
+    /// Ends this request, if it is the one in flight.
+    fn ended(&mut self, request: Request) -> bool {
+        self.in_flight.take_if(|in_flight| *in_flight == request).is_some()
+    }
+}
+
+fn find<'a>(
+    current: &'a mut Option<Grant>,
+    old: &'a mut [Grant],
+    generation: u64,
+) -> Option<&'a mut Grant> {
+    current.iter_mut().chain(old).find(|grant| grant.generation == generation)
+}
+
+fn next_poll(now: Instant, check_after: Option<Duration>) -> Option<Instant> {
+    check_after.map(|wait| after(now, wait.max(SHORTEST_POLL)))
+}

@@ -1,0 +1,302 @@
+//! Keeping a token alive: renewal, replacement in time, checks, proof of death.
+
+use super::driver::{
+    Driver, batch, forbidden, invalid_token, passing, renewable, secs, settings, within,
+};
+use crate::{Action, Event, Failure, Notice, Settings, State, Step, Token, TokenCheck};
+
+fn unchecked() -> Settings {
+    Settings { token_check: TokenCheck::Off, ..settings(0) }
+}
+
+#[test]
+fn a_token_is_renewed_at_two_thirds_of_its_ttl() {
+    let mut driver = Driver::with(unchecked(), renewable(secs(3600)));
+    for generation in [1; 5] {
+        let (wait, actions) = driver.next();
+        assert!(within(wait, secs(3600), 0.6, 0.7), "{wait:?}");
+        assert_eq!(actions, [Action::Renew { generation }]);
+        assert_eq!(driver.state(), State::Renewing);
+        driver.event(Event::Renewed { generation, token: renewable(secs(3600)) });
+        assert_eq!(driver.lifecycle.expires_at(), Some(driver.now + secs(3600)));
+    }
+}
+
+#[test]
+fn a_token_that_cannot_be_renewed_is_replaced_at_80_to_90_percent() {
+    let use_limited = Token { use_limited: true, ..renewable(secs(3600)) };
+    for token in [batch(secs(3600)), use_limited] {
+        let mut driver = Driver::settled(settings(1), token);
+        let (at, action) = driver.next_but_checks();
+        assert_eq!(action, Action::LogIn);
+        assert!(within(at, secs(3600), 0.8, 0.9), "{at:?}");
+        assert_eq!(driver.state(), State::Renewing);
+    }
+}
+
+#[test]
+fn a_token_that_never_expires_is_only_checked() {
+    let root = Token { ttl: None, renewable: false, use_limited: false };
+    let mut driver = Driver::with(settings(0), root);
+    for _ in 0..100 {
+        let (wait, actions) = driver.next();
+        assert_eq!(actions, [Action::Check { generation: 1 }]);
+        assert!(driver.elapsed() == secs(0) || within(wait, secs(900), 0.9, 1.0));
+        driver.event(Event::Checked { generation: 1, token: root });
+    }
+    let driver = Driver::with(unchecked(), root);
+    assert_eq!(driver.lifecycle.next_timeout(), None);
+}
+
+#[test]
+fn near_its_maximum_ttl_a_token_is_replaced_in_time() {
+    let mut driver = Driver::with(unchecked(), renewable(secs(100)));
+    driver.next();
+    let first = driver.elapsed();
+    driver.event(Event::Renewed { generation: 1, token: renewable(secs(150) - first) });
+    driver.next();
+    let left = secs(150) - driver.elapsed();
+    let actions = driver.after(Event::Renewed { generation: 1, token: renewable(left) });
+    assert_eq!(actions, [Action::Say(Notice::RenewalEnded { generation: 1 })]);
+    let (_, actions) = driver.next();
+    assert_eq!(actions, [Action::LogIn]);
+    let (granted, at) = (secs(150) - first, driver.elapsed() - first);
+    assert!(within(at, granted, 0.8, 0.9), "{at:?} of {granted:?}");
+}
+
+#[test]
+fn a_refused_renewal_without_proof_of_death_only_leads_to_a_timely_login() {
+    let mut driver = Driver::with(unchecked(), renewable(secs(3600)));
+    driver.next();
+    let failure = forbidden();
+    let actions = driver.after(Event::RenewalFailed { generation: 1, failure });
+    assert_eq!(actions, [Action::Say(Notice::RenewalEnded { generation: 1 })]);
+    assert_eq!(driver.state(), State::Valid);
+    let (_, actions) = driver.next();
+    assert_eq!(actions, [Action::LogIn]);
+    assert!(within(driver.elapsed(), secs(3600), 0.8, 0.9));
+}
+
+#[test]
+fn a_refused_renewal_asks_for_a_check_where_checks_work() {
+    let mut driver = Driver::settled(settings(1), renewable(secs(3600)));
+    let (_, action) = driver.next_but_checks();
+    assert_eq!(action, Action::Renew { generation: 1 });
+    driver.event(Event::RenewalFailed { generation: 1, failure: forbidden() });
+    assert!(driver.actions().contains(&Action::Check { generation: 1 }));
+}
+
+#[test]
+fn a_passing_renewal_failure_is_retried_then_renewal_and_login_alternate() {
+    let mut driver = Driver::with(unchecked(), renewable(secs(3600)));
+    let mut attempts = Vec::new();
+    let mut failures = 0;
+    while driver.elapsed() < secs(3590) {
+        let (wait, actions) = driver.next();
+        let [action] = actions[..] else { panic!("{actions:?}") };
+        if matches!(action, Action::Say(_)) {
+            break;
+        }
+        if failures > 0 {
+            let nominal = secs(1 << (failures - 1)).min(secs(300));
+            let at_mark = action == Action::LogIn;
+            assert!(wait >= nominal.mul_f64(0.75) && (at_mark || wait <= nominal));
+        }
+        failures += 1;
+        driver.event(match action {
+            Action::LogIn => Event::LoginFailed(passing()),
+            _ => Event::RenewalFailed { generation: 1, failure: passing() },
+        });
+        assert_eq!(driver.state(), State::Degraded);
+        assert_eq!(driver.lifecycle.generation(), Some(1));
+        attempts.push(action);
+    }
+    let first = attempts.iter().position(|action| *action == Action::LogIn).expect("a login");
+    assert!(first >= 5, "{attempts:?}");
+    for pair in attempts[first..].windows(2) {
+        assert_ne!(pair[0], pair[1], "renewal and login alternate");
+    }
+}
+
+#[test]
+fn a_login_that_only_the_operator_can_mend_leaves_renewals_going() {
+    let mut driver = Driver::with(unchecked(), renewable(secs(3600)));
+    driver.next();
+    driver.event(Event::RenewalFailed { generation: 1, failure: passing() });
+    let mut renewals = 0;
+    loop {
+        let (_, actions) = driver.next();
+        match actions[0] {
+            Action::LogIn => {
+                driver.event(Event::LoginFailed(Failure::new(crate::Class::Configuration)));
+            }
+            Action::Renew { generation } => {
+                renewals += 1;
+                driver.event(Event::RenewalFailed { generation, failure: passing() });
+            }
+            _ => break,
+        }
+    }
+    assert!(renewals > 8);
+    assert_eq!(driver.state(), State::Expired);
+    assert_eq!(driver.lifecycle.next_timeout(), None, "now it waits for the operator");
+}
+
+#[test]
+fn a_token_is_kept_to_its_last_second_and_logins_go_on_after_it() {
+    let mut driver = Driver::settled(settings(1), batch(secs(60)));
+    let mut expired = false;
+    for _ in 0..30 {
+        let (_, actions) = driver.next();
+        for action in actions {
+            match action {
+                Action::LogIn => driver.event(Event::LoginFailed(passing())),
+                Action::Check { generation } => {
+                    driver.event(Event::CheckFailed { generation, failure: passing() });
+                }
+                Action::Say(Notice::Expired { generation: 1 }) => {
+                    assert_eq!(driver.elapsed(), secs(60));
+                    expired = true;
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        let states = if expired {
+            [State::Expired, State::Authenticating]
+        } else {
+            [State::Valid, State::Degraded]
+        };
+        assert!(states.contains(&driver.state()), "{:?}", driver.state());
+    }
+    assert!(expired && driver.elapsed() > secs(300));
+}
+
+#[test]
+fn checks_come_at_a_tenth_of_the_ttl_within_10_seconds_and_15_minutes() {
+    for (ttl, interval) in [(60, 10), (3600, 360), (1_000_000, 900)] {
+        let mut driver = Driver::settled(settings(1), renewable(secs(ttl)));
+        let (wait, actions) = driver.next();
+        assert_eq!(actions, [Action::Check { generation: 1 }]);
+        assert!(within(wait, secs(interval), 0.9, 1.0), "{wait:?} for {ttl}");
+    }
+    let every = Settings { token_check: TokenCheck::Every(secs(5)), ..settings(1) };
+    let mut driver = Driver::settled(every, renewable(secs(3600)));
+    assert!(within(driver.next().0, secs(5), 0.9, 1.0));
+}
+
+#[test]
+fn a_token_is_checked_right_after_login_unless_its_uses_are_counted() {
+    let mut driver = Driver::with(settings(0), renewable(secs(3600)));
+    assert_eq!(driver.actions(), [Action::Check { generation: 1 }]);
+    let counted = Token { use_limited: true, ..renewable(secs(3600)) };
+    let mut driver = Driver::with(settings(0), counted);
+    assert_eq!(driver.actions(), []);
+    assert_eq!(driver.next().1, [Action::LogIn]);
+}
+
+#[test]
+fn a_403_to_a_check_is_proof_only_after_a_check_that_succeeded() {
+    let mut driver = Driver::settled(settings(1), renewable(secs(3600)));
+    driver.next();
+    let actions = driver.after(Event::CheckFailed { generation: 1, failure: forbidden() });
+    assert_eq!(actions, [Action::Say(Notice::Died { generation: 1 }), Action::LogIn]);
+    assert_eq!(driver.state(), State::Authenticating);
+    driver.event(Event::LoggedIn { token: renewable(secs(3600)), check_after: None });
+    let actions = driver.actions();
+    assert!(actions.contains(&Action::Forget { generation: 1 }), "{actions:?}");
+    assert!(actions.contains(&Action::Deliver { sink: 0, generation: 2 }), "{actions:?}");
+}
+
+#[test]
+fn a_token_that_may_not_look_itself_up_lives_on_unchecked_and_that_is_said_once() {
+    let mut driver = Driver::with(settings(0), renewable(secs(3600)));
+    driver.actions();
+    let actions = driver.after(Event::CheckFailed { generation: 1, failure: forbidden() });
+    assert_eq!(actions, [Action::Say(Notice::CheckingForbidden)]);
+    assert_eq!(driver.state(), State::Valid);
+    assert_eq!(driver.next().1, [Action::Renew { generation: 1 }]);
+    driver.event(Event::RenewalFailed { generation: 1, failure: forbidden() });
+    driver.actions();
+    assert_eq!(driver.next().1, [Action::LogIn]);
+
+    driver.event(Event::LoggedIn { token: renewable(secs(3600)), check_after: None });
+    assert!(driver.actions().contains(&Action::Check { generation: 2 }), "policies may differ");
+    assert_eq!(driver.after(Event::CheckFailed { generation: 2, failure: forbidden() }), []);
+}
+
+#[test]
+fn a_403_to_a_renewal_is_proof_only_after_a_renewal_that_succeeded() {
+    let mut driver = Driver::with(unchecked(), renewable(secs(3600)));
+    driver.next();
+    driver.event(Event::Renewed { generation: 1, token: renewable(secs(3600)) });
+    driver.next();
+    let actions = driver.after(Event::RenewalFailed { generation: 1, failure: forbidden() });
+    assert_eq!(actions, [Action::Say(Notice::Died { generation: 1 }), Action::LogIn]);
+}
+
+#[test]
+fn the_words_invalid_token_are_always_proof() {
+    let mut driver = Driver::with(settings(0), renewable(secs(3600)));
+    driver.actions();
+    let actions = driver.after(Event::CheckFailed { generation: 1, failure: invalid_token() });
+    assert_eq!(actions, [Action::Say(Notice::Died { generation: 1 }), Action::LogIn]);
+}
+
+#[test]
+fn a_passing_failure_of_a_check_keeps_the_token_and_is_retried_within_the_interval() {
+    let mut driver = Driver::settled(settings(1), renewable(secs(3600)));
+    driver.next();
+    for _ in 0..12 {
+        assert_eq!(driver.after(Event::CheckFailed { generation: 1, failure: passing() }), []);
+        assert_eq!(driver.state(), State::Degraded);
+        assert_eq!(driver.lifecycle.generation(), Some(1));
+        let (wait, actions) = driver.next();
+        assert!(wait <= secs(360));
+        assert_eq!(actions, [Action::Check { generation: 1 }]);
+    }
+    let token = driver.believed();
+    driver.event(Event::Checked { generation: 1, token });
+    assert_eq!(driver.state(), State::Valid);
+}
+
+#[test]
+fn a_successful_renewal_counts_as_a_check() {
+    let every = Settings { token_check: TokenCheck::Every(secs(10_000)), ..settings(0) };
+    let mut driver = Driver::settled(every, renewable(secs(12_000)));
+    let (_, action) = driver.next_but_checks();
+    assert_eq!(action, Action::Renew { generation: 1 });
+    driver.event(Event::Renewed { generation: 1, token: renewable(secs(12_000)) });
+    assert_eq!(driver.next().1, [Action::Renew { generation: 1 }], "no check in between");
+}
+
+#[test]
+fn the_servers_word_on_what_is_left_counts_both_ways() {
+    let mut driver = Driver::with(settings(0), renewable(secs(3600)));
+    driver.actions();
+    driver.event(Event::Checked { generation: 1, token: renewable(secs(100)) });
+    assert_eq!(driver.lifecycle.expires_at(), Some(driver.now + secs(100)));
+    let (at, action) = driver.next_but_checks();
+    assert_eq!(action, Action::Renew { generation: 1 });
+    assert!(within(at, secs(100), 0.6, 0.7));
+
+    let mut driver = Driver::with(settings(0), batch(secs(60)));
+    driver.actions();
+    driver.event(Event::Checked { generation: 1, token: batch(secs(6000)) });
+    assert_eq!(driver.lifecycle.expires_at(), Some(driver.now + secs(6000)));
+}
+
+#[test]
+fn checks_that_confirm_the_expiry_do_not_put_the_renewal_off() {
+    let mut driver = Driver::settled(settings(1), renewable(secs(3600)));
+    let (at, action) = driver.next_but_checks();
+    assert_eq!(action, Action::Renew { generation: 1 });
+    assert!(within(at, secs(3600), 0.6, 0.7));
+}
+
+#[test]
+fn the_next_step_is_shown() {
+    let driver = Driver::with(unchecked(), renewable(secs(3600)));
+    let next = driver.lifecycle.next_step().expect("a renewal");
+    assert_eq!(next.step, Step::Renew);
+    assert_eq!(Some(next.at), driver.lifecycle.next_timeout());
+}
