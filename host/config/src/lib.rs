@@ -1,1 +1,104 @@
-//! (skeleton)
+//! The agent's configuration: HCL 1 or JSON, flags and environment, to checked settings.
+//!
+//! [`load`] reads every file, finds every problem, and says of each where it is and what to write
+//! instead:
+//!
+//! ```text
+//! text ─ tokens ─ relay ─ hcl ┐
+//!                             ├► tree ─► schema, fields ─► file, identity, plugins ─► environment ─► Settings
+//! text ───────────────── json ┘
+//! ```
+//!
+//! What the incumbents accept is accepted and means the same, but where they do harm: unknown keys
+//! are named, `sinks { sink { … } }` is read like `sink { … }`, `*_SKIP_VERIFY=false` means false,
+//! and what isn't built yet is refused by name.
+#![forbid(unsafe_code)]
+
+mod diagnostic;
+mod environment;
+mod fields;
+mod file;
+mod hcl;
+mod identity;
+mod json;
+mod plugins;
+mod relay;
+mod schema;
+mod settings;
+mod sources;
+mod tokens;
+mod tree;
+mod values;
+
+use std::path::PathBuf;
+
+pub use diagnostic::{Diagnostic, Location, Severity};
+pub use environment::Overrides;
+pub use settings::{
+    Allow, Identity, Limits, Log, LogFormat, LogLevel, Method, Plugin, PluginConfig, Server,
+    Settings, Sink, TokenCheck,
+};
+
+use environment::Environment;
+use file::{AutoAuth, Part};
+
+/// What [`load`] found.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// Present if and only if no diagnostic is an error.
+    pub settings: Option<Settings>,
+    /// Every problem, file by file.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// Reads the configuration.
+///
+/// `paths` are files or directories and merge in this order; without any, the comma-separated
+/// `BAO_AGENT_CONFIG_PATH` or `VAULT_AGENT_CONFIG_PATH` counts. `environment` looks a variable up.
+/// Reads nothing but these files.
+pub fn load(
+    paths: &[PathBuf],
+    overrides: &Overrides,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> Loaded {
+    let environment = Environment(environment);
+    let mut report = Vec::new();
+    let from_environment: Vec<PathBuf>;
+    let paths = if paths.is_empty() {
+        let list = environment.get("AGENT_CONFIG_PATH").map(|(list, _)| list).unwrap_or_default();
+        from_environment =
+            list.split(',').filter(|path| !path.is_empty()).map(PathBuf::from).collect();
+        &from_environment
+    } else {
+        paths
+    };
+    if paths.is_empty() {
+        report.push(Diagnostic::new_error(
+            "config.missing",
+            "no configuration is named",
+            "give --config FILE, or a directory",
+            None,
+        ));
+        return Loaded { settings: None, diagnostics: report };
+    }
+    let mut whole = Part::default();
+    for source in sources::read(paths, &mut report) {
+        if let Some(part) = Part::read(&source, &mut report) {
+            whole.merge(part, &mut report);
+        }
+    }
+    // A file that can't be read may be the one that holds it.
+    let all_read =
+        !report.iter().any(|problem| matches!(problem.code.as_str(), "syntax" | "config.read"));
+    if all_read && matches!(whole.auto_auth, AutoAuth::Absent) {
+        report.push(Diagnostic::new_error(
+            "auto_auth",
+            "the configuration has no `auto_auth` block, so there is nothing to do",
+            "write auto_auth { method \"approle\" { … } sink \"file\" { … } }",
+            None,
+        ));
+    }
+    let settings = environment::settle(whole, overrides, &environment, &mut report);
+    let failed = report.iter().any(Diagnostic::is_error);
+    Loaded { settings: settings.filter(|_| !failed), diagnostics: report }
+}

@@ -1,0 +1,279 @@
+//! Problems found in the configuration: where, what, and what to write instead.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::ser::SerializeStruct;
+
+/// Lines longer than this are shown only around the problem (minified JSON).
+const SHOWN_WIDTH: usize = 120;
+
+/// One configuration file that was read.
+pub(crate) struct Source {
+    pub(crate) path: PathBuf,
+    pub(crate) text: String,
+}
+
+impl Source {
+    /// As the incumbents decide it: by the first character that isn't blank, not by the name.
+    pub(crate) fn is_json(&self) -> bool {
+        self.text.trim_start().starts_with('{')
+    }
+}
+
+/// A place in a configuration file. Cheap to clone; keeps the file's text alive.
+#[derive(Clone)]
+pub struct Location {
+    source: Arc<Source>,
+    start: usize,
+    length: usize,
+}
+
+impl Location {
+    pub(crate) fn new(source: &Arc<Source>, start: usize, end: usize) -> Self {
+        Self { source: Arc::clone(source), start, length: end.saturating_sub(start) }
+    }
+
+    /// The file, as named on the command line or found in a directory.
+    pub fn file(&self) -> &Path {
+        &self.source.path
+    }
+
+    /// Counted from 1.
+    pub fn line(&self) -> usize {
+        self.before().matches('\n').count() + 1
+    }
+
+    /// In characters, counted from 1.
+    pub fn column(&self) -> usize {
+        self.before().rsplit('\n').next().map_or(0, |text| text.chars().count()) + 1
+    }
+
+    /// The whole line, without its end.
+    pub fn line_text(&self) -> &str {
+        let from = self.before().rfind('\n').map_or(0, |at| at + 1);
+        let line = self.source.text.get(from..).unwrap_or_default();
+        line.split('\n').next().unwrap_or_default().trim_end_matches('\r')
+    }
+
+    pub(crate) fn file_is_json(&self) -> bool {
+        self.source.is_json()
+    }
+
+    /// How many characters of the line are meant, at least one.
+    fn width(&self) -> usize {
+        let text = self.source.text.get(self.start..self.start + self.length).unwrap_or_default();
+        text.split(['\r', '\n']).next().unwrap_or_default().chars().count().max(1)
+    }
+
+    fn before(&self) -> &str {
+        self.source.text.get(..self.start).unwrap_or(&self.source.text)
+    }
+}
+
+/// `agent.hcl:3:5`
+impl fmt::Display for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.file().display(), self.line(), self.column())
+    }
+}
+
+/// Never the text: a configuration may hold secrets.
+impl fmt::Debug for Location {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl PartialEq for Location {
+    fn eq(&self, other: &Self) -> bool {
+        self.source.path == other.source.path && self.start == other.start
+    }
+}
+
+impl Eq for Location {}
+
+/// Whether the agent can start with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Severity {
+    /// The configuration loads.
+    Warning,
+    /// It doesn't.
+    Error,
+}
+
+/// One problem.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnostic {
+    /// Whether it stops the agent.
+    pub severity: Severity,
+    /// For programs: lower-case words joined by dots and hyphens. "unsupported" is what the
+    /// incumbents know and this version doesn't do yet.
+    pub code: String,
+    /// One sentence: what is wrong.
+    pub message: String,
+    /// What to write instead; may be empty.
+    pub help: String,
+    /// Where; `None` for the command line and the environment.
+    pub location: Option<Location>,
+}
+
+impl Diagnostic {
+    /// A problem that stops the agent.
+    pub fn new_error(
+        code: impl Into<String>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+        location: Option<&Location>,
+    ) -> Self {
+        Self {
+            severity: Severity::Error,
+            code: code.into(),
+            message: message.into(),
+            help: help.into(),
+            location: location.cloned(),
+        }
+    }
+
+    /// A problem that the operator should know of.
+    pub fn new_warning(
+        code: impl Into<String>,
+        message: impl Into<String>,
+        help: impl Into<String>,
+        location: Option<&Location>,
+    ) -> Self {
+        Self { severity: Severity::Warning, ..Self::new_error(code, message, help, location) }
+    }
+
+    /// Whether it stops the agent.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}
+
+/// Several lines, without a final newline: the place and the message, the offending line with a
+/// mark under it, the help.
+impl fmt::Display for Diagnostic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let severity = match self.severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+        };
+        match &self.location {
+            None => write!(f, "{severity}: {}", self.message)?,
+            Some(location) => {
+                writeln!(f, "{location}: {severity}: {}", self.message)?;
+                write_excerpt(f, location)?;
+            }
+        }
+        if !self.help.is_empty() {
+            write!(f, "\n  help: {}", self.help)?;
+        }
+        Ok(())
+    }
+}
+
+fn write_excerpt(f: &mut fmt::Formatter<'_>, location: &Location) -> fmt::Result {
+    let characters: Vec<char> = location
+        .line_text()
+        .chars()
+        .map(|c| if c.is_control() && c != '\t' { ' ' } else { c })
+        .collect();
+    let column = location.column() - 1;
+    let from =
+        if characters.len() > SHOWN_WIDTH { column.saturating_sub(SHOWN_WIDTH / 2) } else { 0 };
+    let to = characters.len().min(from + SHOWN_WIDTH);
+    let shown: String = characters.get(from..to).unwrap_or_default().iter().collect();
+    let (cut_before, cut_after) =
+        (if from > 0 { "…" } else { "" }, if to < characters.len() { "…" } else { "" });
+    // A tab stays a tab below the line, so that the mark stands right whatever its width.
+    let indent: String = characters
+        .get(from..column.min(characters.len()))
+        .unwrap_or_default()
+        .iter()
+        .map(|c| if *c == '\t' { '\t' } else { ' ' })
+        .collect();
+    let marks = "^".repeat(location.width().min(to.saturating_sub(column).max(1)));
+    let number = location.line().to_string();
+    let gutter = " ".repeat(number.len());
+    writeln!(f, "  {number} | {cut_before}{shown}{cut_after}")?;
+    write!(f, "  {gutter} | {}{indent}{marks}", " ".repeat(cut_before.chars().count()))
+}
+
+/// `{"severity", "code", "message", "help", "file", "line", "column"}`; the last three are null
+/// when there is no place.
+impl Serialize for Diagnostic {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut fields = serializer.serialize_struct("Diagnostic", 7)?;
+        fields.serialize_field("severity", &self.severity)?;
+        fields.serialize_field("code", &self.code)?;
+        fields.serialize_field("message", &self.message)?;
+        fields.serialize_field("help", &self.help)?;
+        let location = self.location.as_ref();
+        fields.serialize_field("file", &location.map(|l| l.file().display().to_string()))?;
+        fields.serialize_field("line", &location.map(Location::line))?;
+        fields.serialize_field("column", &location.map(Location::column))?;
+        fields.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn location(text: &str, part: &str) -> Location {
+        let source = Arc::new(Source { path: "agent.hcl".into(), text: text.to_owned() });
+        let start = text.find(part).unwrap();
+        Location::new(&source, start, start + part.len())
+    }
+
+    #[test]
+    fn a_problem_shows_its_place_its_line_and_the_help() {
+        let text = "vault {\r\n\taddres = \"x\"\r\n}\r\n";
+        let at = location(text, "addres");
+        assert_eq!((at.line(), at.column()), (2, 2));
+        let shown = Diagnostic::new_error("unknown-key", "unknown key", "write address", Some(&at))
+            .to_string();
+        assert_eq!(
+            shown,
+            "agent.hcl:2:2: error: unknown key\n  2 | \taddres = \"x\"\n    | \t^^^^^^\n  help: write address"
+        );
+    }
+
+    #[test]
+    fn columns_count_characters_not_bytes() {
+        assert_eq!(location("é = ä", "ä").column(), 5);
+    }
+
+    #[test]
+    fn of_a_very_long_line_only_the_surroundings_are_shown() {
+        let text = format!("{}HERE{}", "a".repeat(500), "b".repeat(500));
+        let shown =
+            Diagnostic::new_warning("x", "m", "", Some(&location(&text, "HERE"))).to_string();
+        let lines: Vec<&str> = shown.lines().collect();
+        assert!(lines[1].chars().count() < 140, "{shown}");
+        let mark = lines[2].chars().position(|c| c == '^').unwrap();
+        let here = lines[1].chars().collect::<Vec<_>>()[mark..mark + 4].iter().collect::<String>();
+        assert_eq!(here, "HERE");
+        assert!(lines[2].ends_with("^^^^"));
+    }
+
+    #[test]
+    fn without_a_place_only_the_message_is_shown() {
+        let problem = Diagnostic::new_error("environment", "BAO_ADDR is bad", "", None);
+        assert_eq!(problem.to_string(), "error: BAO_ADDR is bad");
+    }
+
+    #[test]
+    fn programs_get_every_field() {
+        let problem = Diagnostic::new_error("a.b", "m", "h", Some(&location("x\n  y", "y")));
+        assert_eq!(
+            serde_json::to_value(&problem).unwrap(),
+            serde_json::json!({"severity": "error", "code": "a.b", "message": "m", "help": "h",
+                "file": "agent.hcl", "line": 2, "column": 3})
+        );
+    }
+}

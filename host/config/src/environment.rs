@@ -1,0 +1,430 @@
+//! Settles each setting: command line before environment before files before defaults.
+//!
+//! A variable is looked up as `BAO_X`, then as `VAULT_X`. One that is set wins even if it is
+//! empty: a present but empty `BAO_X` hides `VAULT_X`, and blanks what the files say.
+
+use std::path::PathBuf;
+
+use crate::diagnostic::{Diagnostic, Location};
+use crate::fields::{Located, Report};
+use crate::file::{AutoAuth, CONNECTION_USERS, LOG_FORMATS, LOG_LEVELS, Part};
+use crate::settings::{Log, LogFormat, LogLevel, Server, Settings};
+use crate::values;
+
+const DEFAULT_ADDRESS: &str = "https://127.0.0.1:8200";
+
+/// Variables of the incumbents that would change something and don't yet.
+const NOT_BUILT: [&str; 6] = [
+    "CLIENT_CERT_BYTES",
+    "CLIENT_KEY_BYTES",
+    "HTTP_PROXY",
+    "PROXY_ADDR",
+    "RATE_LIMIT",
+    "SRV_LOOKUP",
+];
+
+/// What the command line says; an empty text blanks the setting.
+#[derive(Clone, Debug, Default)]
+#[allow(missing_docs)]
+pub struct Overrides {
+    pub address: Option<String>,
+    pub ca_cert: Option<String>,
+    pub ca_path: Option<String>,
+    pub client_cert: Option<String>,
+    pub client_key: Option<String>,
+    pub tls_server_name: Option<String>,
+    pub tls_skip_verify: Option<bool>,
+    pub namespace: Option<String>,
+    pub log_level: Option<String>,
+    pub log_format: Option<String>,
+    /// Refused as unsupported.
+    pub log_file: Option<String>,
+    pub exit_after_auth: Option<bool>,
+}
+
+/// Variables by the name they share, without `BAO_` or `VAULT_`.
+pub(crate) struct Environment<'a>(pub(crate) &'a dyn Fn(&str) -> Option<String>);
+
+impl Environment<'_> {
+    /// Value and whole name.
+    pub(crate) fn get(&self, name: &str) -> Option<(String, String)> {
+        ["BAO", "VAULT"].iter().find_map(|prefix| {
+            let name = format!("{prefix}_{name}");
+            (self.0)(&name).map(|value| (value, name))
+        })
+    }
+}
+
+/// Where a text came from.
+enum Origin {
+    Flag(&'static str),
+    Variable(String),
+    File(Location),
+}
+
+struct Text {
+    value: String,
+    origin: Origin,
+}
+
+impl Text {
+    fn error(&self, code: &str, message: &str, help: &str) -> Diagnostic {
+        match &self.origin {
+            Origin::Flag(name) => {
+                Diagnostic::new_error(code, format!("--{name}: {message}"), help, None)
+            }
+            Origin::Variable(name) => {
+                Diagnostic::new_error(code, format!("{name}: {message}"), help, None)
+            }
+            Origin::File(location) => Diagnostic::new_error(code, message, help, Some(location)),
+        }
+    }
+}
+
+/// The settings, unless there is no identity; the report may hold errors all the same.
+pub(crate) fn settle(
+    part: Part,
+    overrides: &Overrides,
+    environment: &Environment<'_>,
+    report: &mut Report,
+) -> Option<Settings> {
+    let choice = Choice { environment };
+    let vault = part.vault.as_ref();
+    let namespace = choice.text(
+        ("namespace", &overrides.namespace),
+        "NAMESPACE",
+        vault.and_then(|vault| vault.namespace.clone()),
+    );
+    let log = Log {
+        level: choice.parsed(
+            choice.text(("log-level", &overrides.log_level), "LOG_LEVEL", part.log_level.clone()),
+            LogLevel::parse,
+            ("log_level", "there is no such log level", LOG_LEVELS),
+            report,
+        ),
+        format: choice.parsed(
+            choice.text(
+                ("log-format", &overrides.log_format),
+                "LOG_FORMAT",
+                part.log_format.clone(),
+            ),
+            LogFormat::parse,
+            ("log_format", "there is no such log format", LOG_FORMATS),
+            report,
+        ),
+    };
+    if overrides.log_file.as_ref().is_some_and(|path| !path.is_empty()) {
+        let help = "leave it out; the log goes to standard error, for systemd or the container's log driver";
+        report.push(Diagnostic::new_error(
+            "unsupported",
+            "--log-file is not supported by this version",
+            help,
+            None,
+        ));
+    }
+    for name in NOT_BUILT {
+        if let Some((_, name)) = environment.get(name).filter(|(value, _)| !value.is_empty()) {
+            report.push(Diagnostic::new_warning(
+                "unsupported",
+                format!("{name} is set, and this version doesn't use it"),
+                "",
+                None,
+            ));
+        }
+    }
+    let server = choice.server(&part, overrides, report);
+    let identities = match part.auto_auth {
+        AutoAuth::Present(mut identity) => {
+            if let Some(namespace) = namespace {
+                identity.method.namespace = values::namespace(&namespace.value);
+            }
+            vec![*identity]
+        }
+        AutoAuth::Broken | AutoAuth::Absent => return None,
+    };
+    let path = |text: Option<Located<String>>| {
+        text.map(|text| PathBuf::from(text.value)).filter(|path| !path.as_os_str().is_empty())
+    };
+    Some(Settings {
+        server,
+        identities,
+        pid_file: path(part.pid_file),
+        exit_after_auth: overrides.exit_after_auth.unwrap_or(part.exit_after_auth),
+        log,
+        plugin_directory: path(part.plugin_directory),
+        plugins: part.plugins,
+    })
+}
+
+struct Choice<'a> {
+    environment: &'a Environment<'a>,
+}
+
+impl Choice<'_> {
+    /// None: set nowhere, or blanked.
+    fn text(
+        &self,
+        (flag, given): (&'static str, &Option<String>),
+        variable: &str,
+        file: Option<Located<String>>,
+    ) -> Option<Text> {
+        let text = if let Some(value) = given.clone() {
+            Text { value, origin: Origin::Flag(flag) }
+        } else if let Some((value, name)) = self.environment.get(variable) {
+            Text { value, origin: Origin::Variable(name) }
+        } else {
+            let file = file?;
+            Text { value: file.value, origin: Origin::File(file.location) }
+        };
+        (!text.value.trim().is_empty()).then_some(text)
+    }
+
+    /// What a file says was checked when it was read.
+    fn parsed<T: Default>(
+        &self,
+        text: Option<Text>,
+        parse: impl Fn(&str) -> Option<T>,
+        (code, message, help): (&str, &str, &str),
+        report: &mut Report,
+    ) -> T {
+        let Some(text) = text else { return T::default() };
+        parse(&text.value).unwrap_or_else(|| {
+            if !matches!(text.origin, Origin::File(_)) {
+                report.push(text.error(code, &format!("{message} \"{}\"", text.value), help));
+            }
+            T::default()
+        })
+    }
+
+    fn server(&self, part: &Part, overrides: &Overrides, report: &mut Report) -> Server {
+        let vault = part.vault.as_ref();
+        let address = self.text(
+            ("address", &overrides.address),
+            "ADDR",
+            vault.and_then(|v| v.address.clone()),
+        );
+        let address = match address {
+            None => DEFAULT_ADDRESS.to_owned(),
+            Some(text) => match checked_address(&text.value) {
+                Ok(address) => address,
+                Err(message) => {
+                    let help = "write https://HOST:8200, http://HOST:8200 or unix:///PATH";
+                    report.push(text.error("vault.address", message, help));
+                    DEFAULT_ADDRESS.to_owned()
+                }
+            },
+        };
+        let ca_cert = self.text(
+            ("ca-cert", &overrides.ca_cert),
+            "CACERT",
+            vault.and_then(|v| v.ca_cert.clone()),
+        );
+        let ca_path = self.text(
+            ("ca-path", &overrides.ca_path),
+            "CAPATH",
+            vault.and_then(|v| v.ca_path.clone()),
+        );
+        let client_cert = self.text(
+            ("client-cert", &overrides.client_cert),
+            "CLIENT_CERT",
+            vault.and_then(|v| v.client_cert.clone()),
+        );
+        let client_key = self.text(
+            ("client-key", &overrides.client_key),
+            "CLIENT_KEY",
+            vault.and_then(|v| v.client_key.clone()),
+        );
+        let half = match (&client_cert, &client_key) {
+            (Some(alone), None) => {
+                Some((alone, "a client certificate without its key", "set client_key too"))
+            }
+            (None, Some(alone)) => {
+                Some((alone, "a client key without its certificate", "set client_cert too"))
+            }
+            _ => None,
+        };
+        if let Some((alone, message, help)) = half {
+            report.push(alone.error("vault.client_cert", message, help));
+        }
+        let tls_server_name = self.text(
+            ("tls-server-name", &overrides.tls_server_name),
+            "TLS_SERVER_NAME",
+            vault.and_then(|v| v.tls_server_name.clone()),
+        );
+        let value = |text: Option<Text>| text.map(|text| text.value);
+        Server {
+            address,
+            ca_cert: value(ca_cert),
+            ca_cert_bytes: self.variable("CACERT_BYTES").map(|(value, _)| value),
+            ca_path: value(ca_path),
+            client_cert: value(client_cert),
+            client_key: value(client_key),
+            tls_server_name: value(tls_server_name),
+            tls_skip_verify: self.tls_skip_verify(part, overrides, report),
+            client_timeout: self
+                .variable("CLIENT_TIMEOUT")
+                .and_then(|(text, name)| {
+                    let timeout = values::duration(&text);
+                    if timeout.is_none() {
+                        let help = "write seconds (60), or a duration: 1m30s";
+                        report.push(Diagnostic::new_error(
+                            "environment",
+                            format!("{name} is no duration"),
+                            help,
+                            None,
+                        ));
+                    }
+                    timeout
+                })
+                .filter(|timeout| !timeout.is_zero()),
+            disable_idle_connections: self
+                .disabled("AGENT_DISABLE_IDLE_CONNECTIONS", report)
+                .unwrap_or(part.disable_idle_connections),
+            disable_keep_alives: self
+                .disabled("AGENT_DISABLE_KEEP_ALIVES", report)
+                .unwrap_or(part.disable_keep_alives),
+            num_retries: match self.variable("MAX_RETRIES") {
+                None => vault.and_then(|v| v.num_retries),
+                Some((text, name)) => {
+                    let number = text.trim().parse::<u32>().ok();
+                    if number.is_none() {
+                        report.push(Diagnostic::new_error(
+                            "environment",
+                            format!("{name} is no whole number"),
+                            "",
+                            None,
+                        ));
+                    }
+                    number.map(i64::from)
+                }
+            },
+        }
+    }
+
+    /// A variable that isn't empty.
+    fn variable(&self, name: &str) -> Option<(String, String)> {
+        self.environment.get(name).filter(|(value, _)| !value.trim().is_empty())
+    }
+
+    /// The incumbents take any text in the variable, "false" too, for yes.
+    fn tls_skip_verify(&self, part: &Part, overrides: &Overrides, report: &mut Report) -> bool {
+        let from_file = part.vault.as_ref().and_then(|vault| vault.tls_skip_verify.clone());
+        let (skip, origin, place) = if let Some(skip) = overrides.tls_skip_verify {
+            (skip, "--tls-skip-verify".to_owned(), None)
+        } else if let Some((text, name)) = self.environment.get("SKIP_VERIFY") {
+            let Some(skip) = values::boolean(text.trim()) else {
+                let message = format!("{name} is neither true nor false");
+                report.push(Diagnostic::new_error(
+                    "environment",
+                    message,
+                    "write true or false",
+                    None,
+                ));
+                return false;
+            };
+            (skip, name, None)
+        } else if let Some(skip) = from_file {
+            (skip.value, "tls_skip_verify".to_owned(), Some(skip.location))
+        } else {
+            return false;
+        };
+        if skip {
+            report.push(Diagnostic::new_warning(
+                "tls-skip-verify",
+                format!("{origin}: whoever answers at the server's address gets the credentials, for its certificate is not verified"),
+                "trust the server's CA instead: ca_cert = \"FILE\"",
+                place.as_ref(),
+            ));
+        }
+        skip
+    }
+
+    /// A comma-separated list in any case; replaces that of the files.
+    fn disabled(&self, variable: &str, report: &mut Report) -> Option<bool> {
+        let (text, name) = self.environment.get(variable)?;
+        let lower = text.to_lowercase();
+        for user in lower.split(',').map(str::trim).filter(|user| !CONNECTION_USERS.contains(user))
+        {
+            let message = format!("{name} knows no \"{user}\"");
+            report.push(Diagnostic::new_error("environment", message, "write auto-auth", None));
+        }
+        Some(lower.split(',').any(|user| user.trim() == "auto-auth"))
+    }
+}
+
+/// Without trailing slash.
+fn checked_address(text: &str) -> Result<String, &'static str> {
+    let address = text.trim().trim_end_matches('/');
+    let Some((scheme, rest)) = address.split_once("://") else {
+        return Err("the address has no scheme");
+    };
+    let scheme = scheme.to_ascii_lowercase();
+    match scheme.as_str() {
+        "unix" if rest.starts_with('/') && rest.len() > 1 => {}
+        "unix" => return Err("the address names no absolute path of a socket"),
+        "http" | "https" => {
+            let authority = rest.split('/').next().unwrap_or_default();
+            if rest
+                .contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '?' | '#'))
+            {
+                return Err("the address holds what doesn't belong in one");
+            }
+            if authority.contains('@') {
+                return Err("the address holds a user name");
+            }
+            let (host, port) = match authority.rfind(']') {
+                Some(end) => authority.split_at(end + 1),
+                None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+            };
+            if host.is_empty() || host == "[]" {
+                return Err("the address has no host");
+            }
+            let port_is_good = match port.strip_prefix(':') {
+                None => port.is_empty(),
+                Some(digits) => digits.parse::<u16>().is_ok_and(|number| number > 0),
+            };
+            if !port_is_good {
+                return Err("the address has no valid port");
+            }
+        }
+        _ => return Err("the address has an unknown scheme"),
+    }
+    Ok(format!("{scheme}://{rest}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_lose_their_slash_and_must_say_all() {
+        for (text, address) in [
+            ("https://x:8200/", "https://x:8200"),
+            (" HTTP://x ", "http://x"),
+            ("https://[::1]:8200", "https://[::1]:8200"),
+            ("https://x/base/", "https://x/base"),
+            ("unix:///run/bao.sock", "unix:///run/bao.sock"),
+        ] {
+            assert_eq!(checked_address(text).as_deref(), Ok(address), "{text}");
+        }
+        for text in [
+            "127.0.0.1:8200",
+            "x",
+            "https://",
+            "https:///x",
+            "https://:8200",
+            "https://x:port",
+            "https://x:0",
+            "https://x:99999",
+            "https://u:p@x",
+            "https://x?y",
+            "https://x y",
+            "ftp://x",
+            "unix://x",
+            "unix://",
+            "https://::1",
+        ] {
+            assert!(checked_address(text).is_err(), "{text}");
+        }
+    }
+}

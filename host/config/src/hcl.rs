@@ -1,0 +1,157 @@
+//! Reads HCL 1 into the tree: tokens, laid out again as HCL 2, read by hcl-edit.
+
+use std::sync::Arc;
+
+use hcl_edit::Span;
+use hcl_edit::expr::{Expression, Object as HclObject, ObjectKey};
+use hcl_edit::structure::{Body, Structure};
+use hcl_edit::template::Element;
+
+use crate::diagnostic::{Location, Source};
+use crate::relay::{Place, Relaid, relay};
+use crate::tokens::{Kind, SyntaxError, Token, tokenize};
+use crate::tree::{Item, Name, Node, Number, Object, Value};
+
+/// The items of a file.
+pub(crate) fn read(source: &Arc<Source>) -> Result<Object, SyntaxError> {
+    let tokens = tokenize(&source.text)?;
+    let relaid = relay(&tokens)?;
+    let body = match hcl_edit::parser::parse_body(&relaid.text) {
+        Ok(body) => body,
+        Err(error) => {
+            let place = relaid.place(error.location().offset());
+            let token = place.and_then(|place| tokens.get(place.token));
+            let (start, end) = token.map_or((0, 0), |token| (token.start, token.end));
+            return Err(SyntaxError::new(error.message(), "", start, end));
+        }
+    };
+    let reader = Reader { source, tokens: &tokens, relaid: &relaid };
+    reader.body(&body).map_err(|Unread(at)| {
+        let token = relaid.place(at).and_then(|place| tokens.get(place.token));
+        let (start, end) = token.map_or((0, 0), |token| (token.start, token.end));
+        SyntaxError::new(
+            "this can't be read",
+            "write a string, a number, true, false, a list or a block",
+            start,
+            end,
+        )
+    })
+}
+
+/// An offset of the HCL 2 text where something stands that HCL 1 can't say.
+struct Unread(usize);
+
+struct Reader<'a> {
+    source: &'a Arc<Source>,
+    tokens: &'a [Token],
+    relaid: &'a Relaid,
+}
+
+impl Reader<'_> {
+    fn token(&self, at: usize) -> Result<(Place, &Token), Unread> {
+        let place = self.relaid.place(at).ok_or(Unread(at))?;
+        Ok((place, self.tokens.get(place.token).ok_or(Unread(at))?))
+    }
+
+    fn location(&self, token: &Token) -> Location {
+        Location::new(self.source, token.start, token.end)
+    }
+
+    /// The key or label as it was written, and whether it is a label.
+    fn name(&self, spanned: &impl Span) -> Result<(Name, bool), Unread> {
+        let at = start(spanned);
+        let (place, token) = self.token(at)?;
+        match &token.kind {
+            Kind::Identifier(text) | Kind::String(text) => {
+                Ok((Name { text: text.clone(), location: self.location(token) }, place.label))
+            }
+            _ => Err(Unread(at)),
+        }
+    }
+
+    fn body(&self, body: &Body) -> Result<Object, Unread> {
+        let mut object = Object::default();
+        for structure in body {
+            object.items.push(match structure {
+                Structure::Attribute(attribute) => Item {
+                    key: self.name(&attribute.key)?.0,
+                    labels: Vec::new(),
+                    node: self.value(&attribute.value)?,
+                },
+                Structure::Block(block) => {
+                    let key = self.name(&block.ident)?.0;
+                    let labels = block
+                        .labels
+                        .iter()
+                        .map(|label| self.name(label).map(|(name, _)| name))
+                        .collect::<Result<Vec<Name>, Unread>>()?;
+                    let location = key.location.clone();
+                    let value = Value::Object(self.body(&block.body)?);
+                    Item { key, labels, node: Node { value, location } }
+                }
+            });
+        }
+        Ok(object)
+    }
+
+    fn value(&self, expression: &Expression) -> Result<Node, Unread> {
+        let at = start(expression);
+        let (_, token) = self.token(at)?;
+        let value = match expression {
+            Expression::String(text) => Value::String(text.to_string()),
+            Expression::StringTemplate(template) => {
+                let mut text = String::new();
+                for element in template {
+                    match element {
+                        Element::Literal(literal) => text.push_str(literal),
+                        _ => return Err(Unread(at)),
+                    }
+                }
+                Value::String(text)
+            }
+            Expression::Bool(value) => Value::Bool(*value.value()),
+            Expression::Number(_) => match token.kind {
+                Kind::Number(value) => {
+                    let text = self.source.text.get(token.start..token.end).unwrap_or_default();
+                    Value::Number(Number { text: text.to_owned(), value })
+                }
+                _ => return Err(Unread(at)),
+            },
+            Expression::Array(array) => {
+                Value::List(array.iter().map(|item| self.value(item)).collect::<Result<_, _>>()?)
+            }
+            Expression::Object(object) => Value::Object(self.object(object)?),
+            _ => return Err(Unread(at)),
+        };
+        Ok(Node { value, location: self.location(token) })
+    }
+
+    fn object(&self, object: &HclObject) -> Result<Object, Unread> {
+        let mut items = Vec::new();
+        for (key, value) in object {
+            let (key, _) = self.key(key)?;
+            let mut labels = Vec::new();
+            let mut expression = value.expr();
+            while let Expression::Object(inner) = expression
+                && let Some((inner_key, inner_value)) = inner.iter().next()
+                && let (name, true) = self.key(inner_key)?
+            {
+                labels.push(name);
+                expression = inner_value.expr();
+            }
+            items.push(Item { key, labels, node: self.value(expression)? });
+        }
+        Ok(Object { items })
+    }
+
+    fn key(&self, key: &ObjectKey) -> Result<(Name, bool), Unread> {
+        match key {
+            ObjectKey::Ident(identifier) => self.name(identifier),
+            ObjectKey::Expression(expression) => self.name(expression),
+        }
+    }
+}
+
+fn start(spanned: &impl Span) -> usize {
+    spanned.span().map_or(0, |span| span.start)
+}

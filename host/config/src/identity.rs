@@ -1,0 +1,317 @@
+//! Reads `auto_auth`: the method in each of its forms, the sinks, and what must hold among them.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
+
+use crate::diagnostic::{Diagnostic, Location};
+use crate::fields::{Fields, Located, Nested, Report};
+use crate::schema;
+use crate::settings::{Identity, Method, PluginConfig, Sink, TokenCheck};
+use crate::tree::{Number, NumberValue, Object, Value};
+use crate::values;
+
+const DEFAULT_MIN_BACKOFF: Duration = Duration::from_secs(1);
+const DEFAULT_MAX_BACKOFF: Duration = Duration::from_secs(300);
+/// All permission bits.
+const MODE_BITS: i64 = 0o777;
+/// Decimal numbers that are modes to a human only if they are read as octal.
+const OCTAL_IN_MIND: [i64; 4] = [400, 440, 444, 500];
+
+/// The identity of an `auto_auth` block. `needs_sink`: nothing else of the file takes the token.
+pub(crate) fn auto_auth(
+    block: &Nested<'_>,
+    needs_sink: bool,
+    report: &mut Report,
+) -> Option<Identity> {
+    let fields = Fields::of(block.object, &schema::AUTO_AUTH, report);
+    let methods = fields.blocks("method", report);
+    if let [first, second, ..] = methods.as_slice() {
+        report.push(Diagnostic::new_error(
+            "auto_auth.method",
+            format!("a second method; the first is at {}", first.location),
+            "one `auto_auth` block has one method",
+            Some(second.location),
+        ));
+    }
+    if methods.is_empty() {
+        report.push(Diagnostic::new_error(
+            "auto_auth.method",
+            "`auto_auth` has no method",
+            "write method \"approle\" { config { … } } in it",
+            Some(block.location),
+        ));
+    }
+    let method = methods.first().and_then(|nested| method(nested, report));
+    let mut nested_sinks = fields.blocks("sink", report);
+    for list in fields.blocks("sinks", report) {
+        // {"sinks": [{"type": "file"}]} holds the sink itself.
+        if list.object.items.iter().any(|item| item.key.text.eq_ignore_ascii_case("type")) {
+            nested_sinks.push(list);
+        } else {
+            let fields = Fields::of(list.object, &schema::SINKS, report);
+            nested_sinks.extend(fields.blocks("sink", report));
+        }
+    }
+    if nested_sinks.is_empty() && needs_sink {
+        report.push(Diagnostic::new_error(
+            "auto_auth.sink",
+            "`auto_auth` has no sink, so nobody would get the token",
+            "write sink \"file\" { config { path = \"…\" } } in it",
+            Some(block.location),
+        ));
+    }
+    let sinks: Vec<Sink> = nested_sinks.iter().filter_map(|nested| sink(nested, report)).collect();
+    check_file_sinks(&sinks, report);
+    let token_check_interval = token_check(&fields, report);
+    let enable_reauth_on_new_credentials =
+        fields.strict_boolean("enable_reauth_on_new_credentials", report);
+    Some(Identity {
+        name: "default".to_owned(),
+        method: method?,
+        sinks,
+        token_check_interval,
+        enable_reauth_on_new_credentials,
+        location: block.location.clone(),
+    })
+}
+
+fn token_check(fields: &Fields<'_>, report: &mut Report) -> TokenCheck {
+    const KEY: &str = "token_check_interval";
+    let is_auto = |text: &Located<String>| text.value.eq_ignore_ascii_case("auto");
+    if fields.string(KEY, &mut Report::new()).is_some_and(|text| is_auto(&text)) {
+        return TokenCheck::Auto;
+    }
+    match fields.duration(KEY, report).map(|interval| interval.value) {
+        None => TokenCheck::Auto,
+        Some(Duration::ZERO) => TokenCheck::Off,
+        Some(interval) => TokenCheck::Every(interval),
+    }
+}
+
+fn method(nested: &Nested<'_>, report: &mut Report) -> Option<Method> {
+    let nested = &unlabelled(nested, "method", &schema::METHOD, report);
+    let fields = Fields::of(nested.object, &schema::METHOD, report);
+    let kind = kind(&fields, nested, "method", "approle", report);
+    let mount_path = fields.string("mount_path", report).filter(|path| !path.value.is_empty());
+    let mount_path = match (mount_path, &kind) {
+        (Some(path), _) => {
+            let trimmed = path.value.trim_matches('/').to_owned();
+            if trimmed.is_empty() {
+                report.push(Diagnostic::new_error(
+                    "method.mount_path",
+                    "`mount_path` names no path",
+                    "write mount_path = \"auth/approle\", or leave it out",
+                    Some(&path.location),
+                ));
+            }
+            trimmed
+        }
+        (None, kind) => format!("auth/{}", kind.as_deref().unwrap_or_default()),
+    };
+    let namespace = fields
+        .string("namespace", report)
+        .map_or_else(String::new, |text| values::namespace(&text.value));
+    let (min_backoff, max_backoff) = backoff(&fields, report);
+    let exit_on_err = fields.strict_boolean("exit_on_err", report).unwrap_or(false);
+    let config = plugin_config(&fields, nested.location, report);
+    Some(Method {
+        kind: kind?,
+        mount_path,
+        namespace,
+        min_backoff,
+        max_backoff,
+        exit_on_err,
+        config,
+        location: nested.location.clone(),
+    })
+}
+
+/// What isn't positive counts as not set.
+fn backoff(fields: &Fields<'_>, report: &mut Report) -> (Duration, Duration) {
+    let min = fields.duration("min_backoff", report);
+    let max = fields.duration("max_backoff", report);
+    let or = |value: &Option<Located<Duration>>, default: Duration| {
+        value.as_ref().map(|value| value.value).filter(|value| !value.is_zero()).unwrap_or(default)
+    };
+    let (shortest, longest) = (or(&min, DEFAULT_MIN_BACKOFF), or(&max, DEFAULT_MAX_BACKOFF));
+    if shortest >= longest {
+        report.push(Diagnostic::new_error(
+            "method.backoff",
+            format!("`min_backoff` ({shortest:?}) is not less than `max_backoff` ({longest:?})"),
+            "make max_backoff the larger one; the defaults are 1s and 5m",
+            min.or(max).map(|value| value.location).as_ref(),
+        ));
+    }
+    (shortest, longest)
+}
+
+fn sink(nested: &Nested<'_>, report: &mut Report) -> Option<Sink> {
+    let nested = &unlabelled(nested, "sink", &schema::SINK, report);
+    let fields = Fields::of(nested.object, &schema::SINK, report);
+    let kind = kind(&fields, nested, "sink", "file", report);
+    let config_object = merged_config(&fields, report);
+    if kind.as_deref() == Some("file") {
+        check_mode(&config_object, report);
+    }
+    let config = PluginConfig::new(&config_object, config_location(&fields, nested.location));
+    Some(Sink { kind: kind?, config, location: nested.location.clone() })
+}
+
+/// In JSON a label looks like a key: `{"method": {"approle": {…}}}`. The incumbents take it in
+/// some places and refuse it in others; here it means what it means in HCL.
+fn unlabelled<'a>(
+    nested: &Nested<'a>,
+    name: &str,
+    block: &'static schema::Block,
+    report: &mut Report,
+) -> Nested<'a> {
+    if nested.labels.is_empty()
+        && let [item] = nested.object.items.as_slice()
+        && block.key(&item.key.text).is_none()
+    {
+        let inner = match &item.node.value {
+            Value::Object(object) => Some(object),
+            Value::List(nodes) => match nodes.as_slice() {
+                [node] => match &node.value {
+                    Value::Object(object) => Some(object),
+                    _ => None,
+                },
+                _ => None,
+            },
+            _ => None,
+        };
+        if let Some(object) = inner {
+            let kind = &item.key.text;
+            report.push(Diagnostic::new_warning(
+                "type-as-key",
+                format!("the type of this {name} is written as a key around it"),
+                format!("write type = \"{kind}\" (HCL) or \"type\": \"{kind}\" (JSON) beside its other keys; other agents refuse this form"),
+                Some(&item.key.location),
+            ));
+            return Nested {
+                labels: std::slice::from_ref(&item.key),
+                object,
+                location: nested.location,
+            };
+        }
+    }
+    nested.clone()
+}
+
+/// `type` as it is written goes before the label, which counts in lower case.
+fn kind(
+    fields: &Fields<'_>,
+    nested: &Nested<'_>,
+    name: &str,
+    example: &str,
+    report: &mut Report,
+) -> Option<String> {
+    let written = fields.string("type", report);
+    if let Some(kind) = written.filter(|kind| !kind.value.is_empty()) {
+        return Some(kind.value);
+    }
+    match nested.labels {
+        [label] if !label.text.is_empty() => Some(label.text.to_lowercase()),
+        _ => {
+            report.push(Diagnostic::new_error(
+                format!("{name}.type"),
+                format!("this {name} has no type"),
+                format!("write {name} \"{example}\" {{ … }}, or type = \"{example}\" in it"),
+                Some(nested.location),
+            ));
+            None
+        }
+    }
+}
+
+fn plugin_config(fields: &Fields<'_>, around: &Location, report: &mut Report) -> PluginConfig {
+    PluginConfig::new(&merged_config(fields, report), config_location(fields, around))
+}
+
+fn config_location(fields: &Fields<'_>, around: &Location) -> Location {
+    let blocks = fields.blocks("config", &mut Report::new());
+    blocks.first().map_or(around, |block| block.location).clone()
+}
+
+/// Several `config` blocks are one.
+fn merged_config(fields: &Fields<'_>, report: &mut Report) -> Object {
+    let mut merged = Object::default();
+    for block in fields.blocks("config", report) {
+        if let Some(label) = block.labels.first() {
+            report.push(Diagnostic::new_error(
+                "label",
+                "a `config` block takes no label",
+                "write config { … }",
+                Some(&label.location),
+            ));
+        }
+        merged.items.extend(block.object.items.iter().cloned());
+    }
+    merged
+}
+
+/// The file plug-in refuses what can't be a mode; here the writer learns what was meant.
+fn check_mode(config: &Object, report: &mut Report) {
+    let Some(item) = config.items.iter().rfind(|item| item.key.text == "mode") else { return };
+    let Value::Number(Number { text, value: NumberValue::Integer(value) }) = &item.node.value
+    else {
+        return;
+    };
+    let value = *value;
+    let place = Some(&item.node.location);
+    let octal = i64::from_str_radix(text, 8).ok().filter(|mode| (0..=MODE_BITS).contains(mode));
+    let is_json = item.node.location.file_is_json();
+    let spelled = |octal: i64| {
+        if is_json {
+            format!("write {octal}, or the string \"0{text}\"")
+        } else {
+            format!("write 0{text}")
+        }
+    };
+    if value > MODE_BITS {
+        let (message, help) = match octal.filter(|_| !text.starts_with('0')) {
+            Some(octal) => (format!("{text} is not octal here"), spelled(octal)),
+            None => (format!("{text} has bits beyond 0777"), "write mode = 0640".to_owned()),
+        };
+        report.push(Diagnostic::new_error("sink.file.mode", message, help, place));
+    } else if let Some(octal) =
+        octal.filter(|_| OCTAL_IN_MIND.contains(&value) && !text.starts_with('0'))
+    {
+        report.push(Diagnostic::new_warning(
+            "sink.file.mode",
+            format!("{text} is not octal here: the file gets mode 0{value:o}"),
+            spelled(octal),
+            place,
+        ));
+    }
+}
+
+/// Two sinks that write one file would overwrite each other for ever.
+fn check_file_sinks(sinks: &[Sink], report: &mut Report) {
+    let mut seen: BTreeMap<PathBuf, &Sink> = BTreeMap::new();
+    for sink in sinks.iter().filter(|sink| sink.kind == "file") {
+        let Some(path) = sink.config.as_map().get("path").and_then(|path| path.as_str()) else {
+            continue;
+        };
+        match seen.get(&normal(path)) {
+            Some(first) => report.push(Diagnostic::new_error(
+                "sink.file.path",
+                format!(
+                    "two sinks write {path}: this one and the one at {}",
+                    first.config.locate(&["path"])
+                ),
+                "give each sink a path of its own",
+                Some(sink.config.locate(&["path"])),
+            )),
+            None => {
+                seen.insert(normal(path), sink);
+            }
+        }
+    }
+}
+
+/// Without `.` and doubled slashes.
+fn normal(path: &str) -> PathBuf {
+    Path::new(path).components().filter(|part| *part != Component::CurDir).collect()
+}

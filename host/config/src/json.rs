@@ -1,0 +1,325 @@
+//! Reads JSON into the tree, with the place of each value.
+//!
+//! As the incumbents: a comma may end a list, a repeated key is a repeated block. Beyond them:
+//! `=` for `:`, which their documentation prints and their agent refuses, is a warning.
+
+use std::sync::Arc;
+
+use crate::diagnostic::{Diagnostic, Location, Source};
+use crate::tokens::SyntaxError;
+use crate::tree::{Item, MAX_DEPTH, Name, Node, Number, NumberValue, Object, Value};
+
+/// The items of a file, and what should be written otherwise.
+pub(crate) fn read(source: &Arc<Source>) -> Result<(Object, Vec<Diagnostic>), SyntaxError> {
+    let mut parser = Parser { source, at: 0, depth: 0, warnings: Vec::new() };
+    parser.skip_blanks();
+    let node = parser.value()?;
+    parser.skip_blanks();
+    if parser.at < source.text.len() {
+        return Err(parser.error("nothing may follow the closing }", "remove it"));
+    }
+    match node.value {
+        Value::Object(object) => Ok((object, parser.warnings)),
+        _ => Err(SyntaxError::new("a JSON configuration is an object", "start it with {", 0, 1)),
+    }
+}
+
+struct Parser<'a> {
+    source: &'a Arc<Source>,
+    at: usize,
+    depth: usize,
+    warnings: Vec<Diagnostic>,
+}
+
+impl Parser<'_> {
+    fn rest(&self) -> &str {
+        self.source.text.get(self.at..).unwrap_or_default()
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    fn skip_blanks(&mut self) {
+        self.at +=
+            self.rest().len() - self.rest().trim_start_matches([' ', '\t', '\r', '\n']).len();
+    }
+
+    fn error(&self, message: impl Into<String>, help: impl Into<String>) -> SyntaxError {
+        let length = self.peek().map_or(0, char::len_utf8);
+        SyntaxError::new(message, help, self.at, self.at + length)
+    }
+
+    fn location(&self, start: usize) -> Location {
+        Location::new(self.source, start, self.at)
+    }
+
+    /// What is there instead of what should be.
+    fn unexpected(&self, expected: &str) -> SyntaxError {
+        let help = match self.peek() {
+            Some('/' | '#') => "JSON has no comments; write the file as HCL to have some",
+            Some('\'') => "write strings in double quotes",
+            _ => "",
+        };
+        match self.peek() {
+            None => self.error(format!("the file ends where {expected} should follow"), help),
+            Some(_) => self.error(format!("{expected} should stand here"), help),
+        }
+    }
+
+    fn value(&mut self) -> Result<Node, SyntaxError> {
+        let start = self.at;
+        let value = match self.peek() {
+            Some('{') => {
+                self.enter()?;
+                let object = self.object()?;
+                self.depth -= 1;
+                return Ok(Node {
+                    value: Value::Object(object),
+                    location: Location::new(self.source, start, start + 1),
+                });
+            }
+            Some('[') => {
+                self.enter()?;
+                let list = self.list()?;
+                self.depth -= 1;
+                return Ok(Node {
+                    value: Value::List(list),
+                    location: Location::new(self.source, start, start + 1),
+                });
+            }
+            Some('"') => Value::String(self.string()?),
+            Some('-' | '0'..='9') => Value::Number(self.number()?),
+            Some(c) if c.is_alphabetic() => self.word()?,
+            _ => return Err(self.unexpected("a value")),
+        };
+        Ok(Node { value, location: self.location(start) })
+    }
+
+    fn enter(&mut self) -> Result<(), SyntaxError> {
+        self.depth += 1;
+        if self.depth > MAX_DEPTH {
+            return Err(self.error(format!("nested deeper than {MAX_DEPTH} levels"), ""));
+        }
+        Ok(())
+    }
+
+    fn object(&mut self) -> Result<Object, SyntaxError> {
+        self.at += 1;
+        let mut items = Vec::new();
+        self.skip_blanks();
+        if self.peek() == Some('}') {
+            self.at += 1;
+            return Ok(Object { items });
+        }
+        loop {
+            let start = self.at;
+            if self.peek() == Some('}') {
+                return Err(self.error("a comma before } is no JSON", "remove the comma"));
+            }
+            if self.peek() != Some('"') {
+                return Err(self.unexpected("a key in double quotes"));
+            }
+            let key = Name { text: self.string()?, location: self.location(start) };
+            self.skip_blanks();
+            match self.peek() {
+                Some(':') => self.at += 1,
+                Some('=') => {
+                    let at = self.at;
+                    self.at += 1;
+                    self.warnings.push(Diagnostic::new_warning(
+                        "json.equals-sign",
+                        "JSON takes `:` between key and value",
+                        "write `:`; other agents refuse this file",
+                        Some(&self.location(at)),
+                    ));
+                }
+                _ => return Err(self.unexpected("`:`")),
+            }
+            self.skip_blanks();
+            let node = self.value()?;
+            items.push(Item { key, labels: Vec::new(), node });
+            self.skip_blanks();
+            match self.peek() {
+                Some(',') => self.at += 1,
+                Some('}') => {
+                    self.at += 1;
+                    return Ok(Object { items });
+                }
+                _ => return Err(self.unexpected("`,` or `}`")),
+            }
+            self.skip_blanks();
+        }
+    }
+
+    fn list(&mut self) -> Result<Vec<Node>, SyntaxError> {
+        self.at += 1;
+        let mut nodes = Vec::new();
+        loop {
+            self.skip_blanks();
+            if self.peek() == Some(']') {
+                self.at += 1;
+                return Ok(nodes);
+            }
+            nodes.push(self.value()?);
+            self.skip_blanks();
+            match self.peek() {
+                Some(',') => self.at += 1,
+                Some(']') => {}
+                _ => return Err(self.unexpected("`,` or `]`")),
+            }
+        }
+    }
+
+    /// serde_json knows the escapes; only the end of the string is found here.
+    fn string(&mut self) -> Result<String, SyntaxError> {
+        let start = self.at;
+        let mut escaped = false;
+        for (offset, character) in self.rest().char_indices().skip(1) {
+            match character {
+                '"' if !escaped => {
+                    let end = start + offset + 1;
+                    let literal = self.source.text.get(start..end).unwrap_or_default();
+                    let text = serde_json::from_str(literal).map_err(|_| {
+                        SyntaxError::new(
+                            "this string holds an escape that JSON doesn't know",
+                            "write \\\\ for a backslash",
+                            start,
+                            end,
+                        )
+                    })?;
+                    self.at = end;
+                    return Ok(text);
+                }
+                '\n' => break,
+                '\\' => escaped = !escaped,
+                _ => escaped = false,
+            }
+        }
+        Err(SyntaxError::new(
+            "this string has no end",
+            "close it with \" on the same line; write \\n for a new line",
+            start,
+            start + 1,
+        ))
+    }
+
+    fn number(&mut self) -> Result<Number, SyntaxError> {
+        let start = self.at;
+        let length = self
+            .rest()
+            .find(|c: char| !(c.is_ascii_alphanumeric() || matches!(c, '+' | '-' | '.')))
+            .unwrap_or(self.rest().len());
+        let end = start + length;
+        let text = self.source.text.get(start..end).unwrap_or_default().to_owned();
+        let error = |message: &str, help: String| SyntaxError::new(message, help, start, end);
+        let digits = text.trim_start_matches('-');
+        if digits.len() > 1 && digits.starts_with('0') && digits.chars().all(|c| c.is_ascii_digit())
+        {
+            let help = i64::from_str_radix(digits, 8)
+                .map(|value| format!("write {value}, which is octal {digits}"))
+                .unwrap_or_default();
+            return Err(error("JSON numbers don't start with 0", help));
+        }
+        let value = match serde_json::from_str::<serde_json::Number>(&text) {
+            Ok(number) => match (number.as_i64(), number.as_f64()) {
+                (Some(integer), _) => NumberValue::Integer(integer),
+                (None, Some(float)) if !number.is_u64() && text.contains(['.', 'e', 'E']) => {
+                    NumberValue::Float(float)
+                }
+                _ => return Err(error("this number is out of range", String::new())),
+            },
+            Err(_) if text.ends_with(|c: char| c.is_ascii_alphabetic()) => {
+                let help = format!("put the whole in double quotes: \"{text}\"");
+                return Err(error("a number with a unit is a string", help));
+            }
+            Err(_) => return Err(error("this is no JSON number", String::new())),
+        };
+        self.at = end;
+        Ok(Number { text, value })
+    }
+
+    fn word(&mut self) -> Result<Value, SyntaxError> {
+        let length = self.rest().find(|c: char| !c.is_alphanumeric()).unwrap_or(self.rest().len());
+        let end = self.at + length;
+        let word = self.source.text.get(self.at..end).unwrap_or_default();
+        let value = match word {
+            "true" => Value::Bool(true),
+            "false" => Value::Bool(false),
+            "null" => Value::Null,
+            _ => {
+                return Err(SyntaxError::new(
+                    format!("`{word}` is no value"),
+                    format!("write strings in double quotes: \"{word}\""),
+                    self.at,
+                    end,
+                ));
+            }
+        };
+        self.at = end;
+        Ok(value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<(serde_json::Value, usize), SyntaxError> {
+        let source = Arc::new(Source { path: "agent.json".into(), text: text.to_owned() });
+        let (object, warnings) = read(&source)?;
+        let json = object.to_json(&mut Vec::new(), &mut |_, _| {});
+        Ok((json.into(), warnings.len()))
+    }
+
+    #[test]
+    fn what_serde_json_reads_is_read_alike() {
+        for text in [
+            "{}",
+            r#" {"a": {"b": [1, -2.5, 1e3, true, false, null, "x\n\u00e9\ud83d\ude00\/\\\""]}} "#,
+            r#"{"a":[[],[{}]],"":0,"b":-9223372036854775808}"#,
+        ] {
+            let expected: serde_json::Value = serde_json::from_str(text).unwrap();
+            assert_eq!(parse(text).unwrap(), (expected, 0), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_equals_sign_and_a_comma_after_the_last_list_item_load() {
+        let (json, warnings) = parse(r#"{"a" = {"b" = 1}, "c": [1,]}"#).unwrap();
+        assert_eq!(json, serde_json::json!({"a": {"b": 1}, "c": [1]}));
+        assert_eq!(warnings, 2);
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused_at_its_place() {
+        for (text, offset, said) in [
+            (r#"{"a": 0640}"#, 6, "write 416"),
+            (r#"{"a": 30s}"#, 6, "double quotes"),
+            (r#"{"a": yes}"#, 6, "double quotes"),
+            (r#"{"a": 1,}"#, 8, "remove the comma"),
+            (r#"{"a": 1 "b": 2}"#, 8, "`,` or `}`"),
+            (r#"{"a": 1} x"#, 9, "remove it"),
+            ("{ // x\n}", 2, "no comments"),
+            (r#"{"a": "x\q"}"#, 6, "backslash"),
+            ("{\"a\": \"x\n\"}", 6, "no end"),
+            (r#"{"a": 99999999999999999999}"#, 6, "out of range"),
+            (r#"{"a": 9223372036854775808}"#, 6, "out of range"),
+            (r#"{"a""#, 4, "`:`"),
+            (r#"{"a": [1"#, 8, "ends"),
+        ] {
+            let error = parse(text).expect_err(text);
+            assert_eq!(error.start, offset, "{text}: {error:?}");
+            assert!(
+                format!("{} {}", error.message, error.help).contains(said),
+                "{text}: {error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn endless_nesting_is_refused() {
+        let text = format!("{{\"a\": {}", "[".repeat(100_000));
+        assert!(parse(&text).expect_err("deep").message.contains("nested deeper"));
+    }
+}

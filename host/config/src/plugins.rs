@@ -1,0 +1,108 @@
+//! Reads `plugin "NAME"`: what the operator pins, allows and limits.
+
+use crate::diagnostic::Diagnostic;
+use crate::fields::{Fields, Nested, Report};
+use crate::schema;
+use crate::settings::{Allow, Limits, Plugin};
+use crate::tree::Value;
+
+/// What a plug-in may be allowed to do with the secrets server.
+const SERVER_GRANTS: [&str; 3] = ["unwrap", "token", "trust"];
+
+/// Every plug-in of a file, in order; a name may repeat.
+pub(crate) fn plugins(file: &Fields<'_>, report: &mut Report) -> Vec<(String, Plugin)> {
+    let mut plugins = Vec::new();
+    for block in file.blocks("plugin", report) {
+        match block.labels {
+            [name] => plugins.push((name.text.clone(), plugin(&block, report))),
+            // {"plugin": {"NAME": {…}, …}}
+            [] if !block.object.items.is_empty()
+                && block.object.items.iter().all(|item| {
+                    matches!(item.node.value, Value::Object(_))
+                        && schema::PLUGIN.key(&item.key.text).is_none()
+                }) =>
+            {
+                for item in &block.object.items {
+                    if let Value::Object(object) = &item.node.value {
+                        let named =
+                            Nested { labels: &[], object, location: &item.key.location };
+                        plugins.push((item.key.text.clone(), plugin(&named, report)));
+                    }
+                }
+            }
+            _ => report.push(Diagnostic::new_error(
+                "plugin.name",
+                "a `plugin` block has one name",
+                "write plugin \"NAME\" { … }, with the name of the plug-in's file without its ending",
+                Some(block.location),
+            )),
+        }
+    }
+    plugins
+}
+
+fn plugin(block: &Nested<'_>, report: &mut Report) -> Plugin {
+    let fields = Fields::of(block.object, &schema::PLUGIN, report);
+    let sha256 = fields.string("sha256", report).and_then(|digest| {
+        let text = digest.value.trim().to_ascii_lowercase();
+        if text.len() == 64 && text.chars().all(|c| c.is_ascii_hexdigit()) {
+            return Some(text);
+        }
+        report.push(Diagnostic::new_error(
+            "plugin.sha256",
+            "`sha256` takes 64 hexadecimal digits",
+            "`sha256sum FILE` prints them",
+            Some(&digest.location),
+        ));
+        None
+    });
+    let allow = fields.block("allow", report).map(|block| allow(&block, report));
+    let limits = fields.block("limits", report).map(|block| limits(&block, report));
+    Plugin {
+        sha256,
+        allow: allow.unwrap_or_default(),
+        limits: limits.unwrap_or_default(),
+        location: block.location.clone(),
+    }
+}
+
+fn allow(block: &Nested<'_>, report: &mut Report) -> Allow {
+    let fields = Fields::of(block.object, &schema::ALLOW, report);
+    let server = fields.strings("server", report).unwrap_or_default();
+    for grant in server.iter().filter(|grant| !SERVER_GRANTS.contains(&grant.value.as_str())) {
+        report.push(Diagnostic::new_error(
+            "plugin.allow.server",
+            format!("`server` knows no \"{}\"", grant.value),
+            "write some of \"unwrap\", \"token\", \"trust\"",
+            Some(&grant.location),
+        ));
+    }
+    let mut list = |key| {
+        let values = fields.strings(key, report).unwrap_or_default();
+        values.into_iter().map(|text| text.value).collect::<Vec<String>>()
+    };
+    Allow {
+        connect: list("connect"),
+        read: list("read"),
+        watch: list("watch"),
+        write: list("write"),
+        remove: list("remove"),
+        env: list("env"),
+        kdc: list("kdc"),
+        server: server.into_iter().map(|grant| grant.value).collect(),
+    }
+}
+
+fn limits(block: &Nested<'_>, report: &mut Report) -> Limits {
+    let fields = Fields::of(block.object, &schema::LIMITS, report);
+    let timeout = fields.duration("timeout", report);
+    if let Some(zero) = timeout.as_ref().filter(|timeout| timeout.value.is_zero()) {
+        report.push(Diagnostic::new_error(
+            "plugin.limits.timeout",
+            "`timeout` must be more than 0",
+            "write timeout = \"30s\"",
+            Some(&zero.location),
+        ));
+    }
+    Limits { memory: fields.size("memory", report), timeout: timeout.map(|timeout| timeout.value) }
+}

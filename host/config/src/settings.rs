@@ -1,0 +1,270 @@
+//! The settings that the agent works with: complete, checked, with defaults filled in.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::{Map, Value as Json};
+
+use crate::diagnostic::Location;
+use crate::tree::Object;
+
+/// Everything the agent needs to know.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the secrets server is and how to trust it.
+    pub server: Server,
+    /// At least one.
+    pub identities: Vec<Identity>,
+    /// Gets the process id.
+    pub pid_file: Option<PathBuf>,
+    /// End once every sink has a token.
+    pub exit_after_auth: bool,
+    /// What is logged, and how.
+    pub log: Log,
+    /// Where plug-ins other than the built-in ones are.
+    pub plugin_directory: Option<PathBuf>,
+    /// Pins, grants and limits, by the plug-in's name.
+    pub plugins: BTreeMap<String, Plugin>,
+}
+
+/// The secrets server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Without trailing slash; `http://`, `https://` or `unix://`. Default
+    /// `https://127.0.0.1:8200`.
+    pub address: String,
+    /// A PEM file; trusted instead of the system's roots.
+    pub ca_cert: Option<String>,
+    /// PEM text from the environment (`BAO_CACERT_BYTES`); goes before `ca_cert` and `ca_path`.
+    pub ca_cert_bytes: Option<String>,
+    /// A directory of PEM files; `ca_cert` goes before it.
+    pub ca_path: Option<String>,
+    /// A PEM file. Set if and only if `client_key` is.
+    pub client_cert: Option<String>,
+    /// A PEM file.
+    pub client_key: Option<String>,
+    /// The name that the server's certificate must have, if not that of `address`.
+    pub tls_server_name: Option<String>,
+    /// The server's certificate is not verified. Always comes with a warning.
+    pub tls_skip_verify: bool,
+    /// For one request. None: the client's default (the incumbents': 60 s).
+    pub client_timeout: Option<Duration>,
+    /// Don't keep idle connections for the next request.
+    pub disable_idle_connections: bool,
+    /// One request for each connection.
+    pub disable_keep_alives: bool,
+    /// `vault.retry.num_retries`. For proxied and template requests; logins have their back-off.
+    pub num_retries: Option<i64>,
+}
+
+/// One method, its token and its sinks.
+#[derive(Clone, Debug)]
+pub struct Identity {
+    /// "default" for `auto_auth`.
+    pub name: String,
+    /// How the workload proves who it is.
+    pub method: Method,
+    /// At least one.
+    pub sinks: Vec<Sink>,
+    /// How often a token is looked up that was not renewed meanwhile.
+    pub token_check_interval: TokenCheck,
+    /// Log in again when the credential changes. None: what suits the method.
+    pub enable_reauth_on_new_credentials: Option<bool>,
+    /// Of the block.
+    pub location: Location,
+}
+
+/// How often the server is asked whether a token still lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenCheck {
+    /// By the token's TTL.
+    Auto,
+    /// Not zero.
+    Every(Duration),
+    /// Never.
+    Off,
+}
+
+/// An auth method and its settings.
+#[derive(Clone, Debug)]
+pub struct Method {
+    /// "approle", or a plug-in's name.
+    pub kind: String,
+    /// No slash at either end. Default `auth/<kind>`.
+    pub mount_path: String,
+    /// "" or "team/": flag, environment, `vault.namespace`, then `method.namespace`.
+    pub namespace: String,
+    /// First wait after a failed login. Less than `max_backoff`.
+    pub min_backoff: Duration,
+    /// Longest wait between logins.
+    pub max_backoff: Duration,
+    /// The first failed login ends the agent.
+    pub exit_on_err: bool,
+    /// Handed to the plug-in.
+    pub config: PluginConfig,
+    /// Of the block.
+    pub location: Location,
+}
+
+/// A sink and its settings.
+#[derive(Clone, Debug)]
+pub struct Sink {
+    /// "file", or a plug-in's name.
+    pub kind: String,
+    /// Handed to the plug-in.
+    pub config: PluginConfig,
+    /// Of the block.
+    pub location: Location,
+}
+
+/// The `config` block of a method or sink: JSON for the plug-in, places for messages.
+#[derive(Clone)]
+pub struct PluginConfig {
+    map: Map<String, Json>,
+    places: BTreeMap<Vec<String>, Location>,
+    location: Location,
+}
+
+impl PluginConfig {
+    pub(crate) fn new(object: &Object, location: Location) -> Self {
+        let mut places = BTreeMap::new();
+        let map = object.to_json(&mut Vec::new(), &mut |path, place| {
+            places.insert(path.to_vec(), place.clone());
+        });
+        Self { map, places, location }
+    }
+
+    /// The JSON object; "{}" when there is no `config` block.
+    pub fn json(&self) -> String {
+        // Shown by `Display`, which can't fail for a map with string keys.
+        Json::Object(self.map.clone()).to_string()
+    }
+
+    /// The same, parsed.
+    pub fn as_map(&self) -> &Map<String, Json> {
+        &self.map
+    }
+
+    /// Where a value stands; `&[]` is the block. Of a path that isn't there: the nearest around it.
+    pub fn locate(&self, path: &[&str]) -> &Location {
+        let mut path: Vec<String> = path.iter().map(|&key| key.to_owned()).collect();
+        while !path.is_empty() {
+            if let Some(place) = self.places.get(&path) {
+                return place;
+            }
+            path.pop();
+        }
+        &self.location
+    }
+}
+
+/// Keys only: values may be secret.
+impl fmt::Debug for PluginConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.map.keys()).finish()
+    }
+}
+
+/// Logging.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    /// From this level on.
+    pub level: LogLevel,
+    /// How a line looks.
+    pub format: LogFormat,
+}
+
+/// The incumbents' levels; their "notice" is info, "warning" is warn, "err" is error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs)]
+pub enum LogLevel {
+    Trace,
+    Debug,
+    #[default]
+    Info,
+    Warn,
+    Error,
+}
+
+impl LogLevel {
+    /// "trace", "debug", "info", "warn" or "error".
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trace => "trace",
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warn => "warn",
+            Self::Error => "error",
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        Some(match text.trim().to_ascii_lowercase().as_str() {
+            "trace" => Self::Trace,
+            "debug" => Self::Debug,
+            "info" | "notice" | "" => Self::Info,
+            "warn" | "warning" => Self::Warn,
+            "error" | "err" => Self::Error,
+            _ => return None,
+        })
+    }
+}
+
+/// How a log line looks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Standard,
+    /// One JSON object a line.
+    Json,
+}
+
+impl LogFormat {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        Some(match text.trim().to_ascii_lowercase().as_str() {
+            "standard" | "" => Self::Standard,
+            "json" => Self::Json,
+            _ => return None,
+        })
+    }
+}
+
+/// What the operator says of one plug-in.
+#[derive(Clone, Debug)]
+pub struct Plugin {
+    /// 64 hexadecimal digits, lower case.
+    pub sha256: Option<String>,
+    /// What the plug-in may ask of the host.
+    pub allow: Allow,
+    /// What one call may use.
+    pub limits: Limits,
+    /// Of the block.
+    pub location: Location,
+}
+
+/// Patterns by capability, as in the `need` of the plug-in contract.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)]
+pub struct Allow {
+    pub connect: Vec<String>,
+    pub read: Vec<String>,
+    pub watch: Vec<String>,
+    pub write: Vec<String>,
+    pub remove: Vec<String>,
+    pub env: Vec<String>,
+    /// "unwrap", "token", "trust".
+    pub server: Vec<String>,
+    pub kdc: Vec<String>,
+}
+
+/// None: the engine's default.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// In bytes.
+    pub memory: Option<u64>,
+    /// For one call.
+    pub timeout: Option<Duration>,
+}
