@@ -15,11 +15,13 @@ impl Lifecycle {
     pub(crate) fn take_in(&mut self, now: Instant, event: Event) {
         match event {
             Event::LoggedIn { token, check_after } => self.logged_in(now, token, check_after),
-            Event::LoginFailed(failure) => match self.authentication_ended() {
-                Some(Request::LogIn) => self.login_failed(now, failure),
-                Some(_) => self.look_failed(now, failure),
-                None => {}
-            },
+            Event::LoginFailed(failure) | Event::LookFailed(failure) => {
+                match self.authentication_ended() {
+                    Some(Request::LogIn) => self.login_failed(now, failure),
+                    Some(_) => self.look_failed(now, failure),
+                    None => {}
+                }
+            }
             Event::Unchanged { check_after } => match self.authentication_ended() {
                 // A login can't end like this; were it to, it brought no token.
                 Some(Request::LogIn) => self.login_failed(now, Failure::new(Class::Passing)),
@@ -28,11 +30,6 @@ impl Lifecycle {
                     self.look_at = next_poll(now, check_after);
                     self.catch_up_with_changes(now);
                 }
-                None => {}
-            },
-            Event::LookFailed(failure) => match self.authentication_ended() {
-                Some(Request::LogIn) => self.login_failed(now, failure),
-                Some(_) => self.look_failed(now, failure),
                 None => {}
             },
             Event::Renewed { generation, token } => {

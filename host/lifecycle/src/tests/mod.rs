@@ -1,8 +1,14 @@
 //! The rules one by one, then the machine in simulated worlds, then properties over random ones.
 
-#![allow(clippy::unchecked_time_subtraction)]
+#![allow(clippy::unchecked_time_subtraction, reason = "tests subtract times they have ordered")]
 
 mod delivering;
 mod driver;
+mod fleet;
 mod keeping;
 mod login;
+mod model;
+mod properties;
+mod simulation;
+mod watch;
+mod worlds;

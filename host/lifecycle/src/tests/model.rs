@@ -1,0 +1,383 @@
+//! Drives one machine through any schedule and holds it against an independent account of what
+//! it was told: which tokens live, and how soon it may try again.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::watch::Watch;
+use crate::{
+    Action, Backoff, Class, Event, Failure, Lifecycle, Notice, Settings, State, TokenCheck,
+};
+
+pub(super) struct Model {
+    pub(super) lifecycle: Lifecycle,
+    settings: Settings,
+    start: Instant,
+    now: Instant,
+    watch: Watch,
+    history: Vec<(Duration, Action)>,
+    unanswered: Vec<Action>,
+    tokens: BTreeMap<u64, Known>,
+    /// The newest token each sink took.
+    has: Vec<Option<u64>>,
+    /// Logins and renewals of the token in use.
+    attempts: Pace,
+    deliveries: Vec<Pace>,
+    finished: bool,
+}
+
+/// What the machine was told of one token.
+#[derive(Default)]
+struct Known {
+    expires_at: Option<Instant>,
+    looked_up: bool,
+    renewed: bool,
+    dead: bool,
+    /// Renewals after a newer token came.
+    renewals: Pace,
+    checks: Pace,
+}
+
+/// How soon the next attempt may come.
+#[derive(Default)]
+struct Pace {
+    failures: u32,
+    earliest: Option<Instant>,
+    not_before: Option<Instant>,
+    /// Something changed since the last attempt, so that the next may be early.
+    changed: bool,
+    early: Vec<Instant>,
+}
+
+impl Model {
+    pub(super) fn new(settings: Settings, seed: u64) -> Self {
+        let start = Instant::now();
+        let sinks = settings.sinks;
+        let mut model = Self {
+            lifecycle: Lifecycle::new(start, settings.clone(), seed),
+            settings,
+            start,
+            now: start,
+            watch: Watch::new(sinks),
+            history: Vec::new(),
+            unanswered: Vec::new(),
+            tokens: BTreeMap::new(),
+            has: vec![None; sinks],
+            attempts: Pace::default(),
+            deliveries: (0..sinks).map(|_| Pace::default()).collect(),
+            finished: false,
+        };
+        model.poll();
+        model
+    }
+
+    pub(super) fn elapsed(&self) -> Duration {
+        self.now - self.start
+    }
+
+    pub(super) fn history(&self) -> &[(Duration, Action)] {
+        &self.history
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    pub(super) fn next_unanswered(&self) -> Option<Action> {
+        self.unanswered.first().copied()
+    }
+
+    pub(super) fn sleep(&mut self, time: Duration) {
+        let end = self.now + time;
+        while let Some(timeout) = self.lifecycle.next_timeout().filter(|at| *at <= end) {
+            self.now = timeout;
+            self.lifecycle.handle_timeout(timeout);
+            self.poll();
+        }
+        self.now = end;
+    }
+
+    pub(super) fn sleep_to_timeout(&mut self) {
+        if let Some(timeout) = self.lifecycle.next_timeout() {
+            self.now = timeout;
+            self.lifecycle.handle_timeout(timeout);
+            self.poll();
+        }
+    }
+
+    pub(super) fn hand_in(&mut self, event: Event) {
+        if self.finished {
+            return;
+        }
+        let before = self.lifecycle.generation();
+        let answered = self.unanswered.iter().position(|action| answers(&event, *action));
+        if let Some(index) = answered {
+            self.unanswered.remove(index);
+        }
+        self.watch.before(&event);
+        self.learn(&event);
+        self.lifecycle.handle(self.now, event.clone());
+        if event == Event::ShutDown {
+            self.unanswered
+                .retain(|action| !matches!(action, Action::Renew { .. } | Action::Check { .. }));
+        } else {
+            Watch::kept(&self.lifecycle, before);
+        }
+        self.poll();
+    }
+
+    fn poll(&mut self) {
+        while let Some(action) = self.lifecycle.poll_action() {
+            self.history.push((self.elapsed(), action));
+            self.watch.action(self.now, &self.lifecycle, action);
+            self.judge(action);
+        }
+        self.watch.rest(self.now, &self.lifecycle, self.lifecycle.login_blocked);
+        self.judge_state();
+    }
+
+    fn alive(&self, generation: u64) -> bool {
+        self.tokens
+            .get(&generation)
+            .is_some_and(|token| !token.dead && token.expires_at.is_none_or(|at| at > self.now))
+    }
+
+    fn in_use(&self) -> Option<u64> {
+        self.lifecycle.generation().filter(|generation| self.alive(*generation))
+    }
+
+    /// Takes note of what the machine is about to be told.
+    fn learn(&mut self, event: &Event) {
+        let backoff = self.settings.backoff;
+        let now = self.now;
+        let in_use = self.in_use();
+        match event {
+            Event::LoggedIn { token, .. } => {
+                let generation = self.lifecycle.last_generation() + 1;
+                let expires_at = token.ttl.map(|ttl| now + ttl);
+                self.tokens.insert(generation, Known { expires_at, ..Known::default() });
+                let beside_a_good_one = self.watch.looked && in_use.is_some();
+                match token.ttl {
+                    Some(Duration::ZERO) if beside_a_good_one => {}
+                    Some(Duration::ZERO) => self.attempts.fail(now, backoff, None),
+                    _ => self.attempts.reset(),
+                }
+            }
+            Event::LoginFailed(failure) | Event::LookFailed(failure) => {
+                if self.watch.looked && in_use.is_some() {
+                    return;
+                }
+                self.attempts.fail(now, backoff, failure.retry_after);
+            }
+            Event::Renewed { generation, token } => {
+                let expires_at = token.ttl.map(|ttl| now + ttl);
+                if let Some(known) = self.tokens.get_mut(generation) {
+                    known.expires_at = expires_at;
+                    known.renewed = true;
+                    known.renewals.reset();
+                    known.checks.reset();
+                }
+                if self.lifecycle.generation() == Some(*generation) {
+                    self.attempts.reset();
+                }
+            }
+            Event::Checked { generation, token } => {
+                if let Some(known) = self.tokens.get_mut(generation) {
+                    known.expires_at = token.ttl.map(|ttl| now + ttl);
+                    known.looked_up = true;
+                    known.checks.reset();
+                }
+            }
+            Event::RenewalFailed { generation, failure } => {
+                self.renewal_failed(*generation, *failure);
+            }
+            Event::CheckFailed { generation, failure } => {
+                // The next check is never later than the next interval.
+                let interval = match self.settings.token_check {
+                    TokenCheck::Every(interval) => interval.max(Duration::from_secs(1)),
+                    TokenCheck::Auto | TokenCheck::Off => Duration::from_secs(10),
+                };
+                let (min, max) = (backoff.min.min(interval), backoff.max.min(interval));
+                if let Some(known) = self.tokens.get_mut(generation) {
+                    known.dead |= proves_death(*failure, known.looked_up);
+                    known.checks.fail(now, Backoff { min, max }, failure.retry_after);
+                }
+            }
+            Event::Delivered { sink, generation } => {
+                self.has[*sink] = Some(*generation);
+                self.deliveries[*sink].reset();
+            }
+            Event::DeliveryFailed { sink, failure, .. } => {
+                let backoff = self.settings.sink_backoff;
+                self.deliveries[*sink].fail(now, backoff, failure.retry_after);
+            }
+            Event::CredentialsChanged => self.attempts.changed = true,
+            Event::ConfigurationChanged => {
+                self.attempts.changed = true;
+                for pace in &mut self.deliveries {
+                    pace.reset();
+                }
+            }
+            Event::Unchanged { .. } | Event::ShutDown => {}
+        }
+    }
+
+    fn renewal_failed(&mut self, generation: u64, failure: Failure) {
+        let (now, backoff) = (self.now, self.settings.backoff);
+        let is_current = self.lifecycle.generation() == Some(generation);
+        let Some(known) = self.tokens.get_mut(&generation) else { return };
+        known.dead |= proves_death(failure, known.renewed);
+        let refused = failure.class == Class::Refused;
+        if refused {
+            // It may ask for a check at once; and happens once in a token's life.
+            known.checks.reset();
+        }
+        if !is_current {
+            known.renewals.fail(now, backoff, failure.retry_after);
+        } else if refused {
+            self.attempts.reset();
+        } else {
+            self.attempts.fail(now, backoff, failure.retry_after);
+        }
+    }
+
+    /// Holds one action against what is known.
+    fn judge(&mut self, action: Action) {
+        let now = self.now;
+        let current = self.lifecycle.generation();
+        match action {
+            Action::LogIn => self.attempts.attempt(now, self.settings.backoff),
+            Action::Renew { generation } => {
+                assert!(self.alive(generation), "{action:?} of a dead token");
+                if current == Some(generation) {
+                    self.attempts.attempt(now, self.settings.backoff);
+                } else if let Some(known) = self.tokens.get_mut(&generation) {
+                    known.renewals.attempt(now, self.settings.backoff);
+                }
+            }
+            Action::Check { generation } => {
+                assert!(self.alive(generation), "{action:?} of a dead token");
+                if let Some(known) = self.tokens.get_mut(&generation) {
+                    known.checks.attempt(now, self.settings.backoff);
+                }
+            }
+            Action::Deliver { sink, generation } => {
+                assert!(self.alive(generation), "{action:?} of a dead token");
+                let newest =
+                    self.history.iter().rev().skip(1).find_map(|(_, earlier)| match *earlier {
+                        Action::Deliver { sink: other, generation } if other == sink => {
+                            Some(generation)
+                        }
+                        _ => None,
+                    });
+                if newest < Some(generation) {
+                    self.deliveries[sink].reset();
+                }
+                self.deliveries[sink].attempt(now, self.settings.sink_backoff);
+            }
+            Action::Forget { generation } if self.alive(generation) => {
+                assert!(!self.has.contains(&Some(generation)), "{action:?} that a sink holds");
+                assert_ne!(self.in_use(), Some(generation), "{action:?} in use");
+            }
+            Action::Say(Notice::Died { generation }) => {
+                assert!(self.tokens[&generation].dead, "{action:?} without proof");
+                self.attempts.superseded();
+            }
+            Action::Say(Notice::Expired { generation }) => {
+                let expires_at = self.tokens[&generation].expires_at;
+                assert!(expires_at.is_some_and(|at| at <= now), "{action:?} too early");
+            }
+            Action::Look
+            | Action::CancelLogin
+            | Action::Revoke { .. }
+            | Action::Forget { .. }
+            | Action::Say(_) => {}
+            Action::Finished => self.finished = true,
+        }
+        if matches!(action, Action::LogIn | Action::Look) {
+            self.watch.looked = action == Action::Look;
+        }
+        if matches!(
+            action,
+            Action::LogIn
+                | Action::Look
+                | Action::Renew { .. }
+                | Action::Check { .. }
+                | Action::Deliver { .. }
+        ) {
+            self.unanswered.push(action);
+        }
+    }
+
+    /// The state tells the truth about the token in use.
+    fn judge_state(&self) {
+        if self.lifecycle.state() == State::ShutDown {
+            return;
+        }
+        let good =
+            matches!(self.lifecycle.state(), State::Valid | State::Renewing | State::Degraded);
+        assert_eq!(good, self.in_use().is_some(), "{:?}", self.lifecycle.state());
+        let newest_alive = self.tokens.keys().next_back().copied().filter(|g| self.alive(*g));
+        if newest_alive.is_some() {
+            assert_eq!(newest_alive, self.in_use(), "the newest token, alive, is not in use");
+        }
+    }
+}
+
+impl Pace {
+    fn fail(&mut self, now: Instant, backoff: Backoff, retry_after: Option<Duration>) {
+        let nominal = backoff.nominal(self.failures);
+        self.failures += 1;
+        self.earliest = Some(now + nominal.mul_f64(0.75));
+        let longest = backoff.max.max(Duration::from_hours(1));
+        self.not_before = retry_after.map(|asked| now + asked.min(longest));
+    }
+
+    fn reset(&mut self) {
+        self.failures = 0;
+        self.earliest = None;
+        self.not_before = None;
+    }
+
+    fn superseded(&mut self) {
+        self.failures = 0;
+        self.earliest = None;
+    }
+
+    fn attempt(&mut self, now: Instant, backoff: Backoff) {
+        assert!(self.not_before.is_none_or(|at| now >= at), "against a Retry-After");
+        let early = self.earliest.is_some_and(|at| now < at);
+        if early {
+            assert!(self.changed, "sooner than the back-off allows");
+            self.early.push(now);
+            if let [.., first, _, third] = self.early[..] {
+                assert!(third - first >= backoff.min, "woken too often");
+            }
+        }
+        self.changed = false;
+    }
+}
+
+/// Proof as the design defines it: the server's word, or a 403 to a call that worked before.
+fn proves_death(failure: Failure, worked_before: bool) -> bool {
+    failure.invalid_token || (failure.permission_denied && worked_before)
+}
+
+fn answers(event: &Event, action: Action) -> bool {
+    match *event {
+        Event::LoggedIn { .. } | Event::LoginFailed(_) => {
+            matches!(action, Action::LogIn | Action::Look)
+        }
+        Event::Unchanged { .. } | Event::LookFailed(_) => action == Action::Look,
+        Event::Renewed { generation, .. } | Event::RenewalFailed { generation, .. } => {
+            action == Action::Renew { generation }
+        }
+        Event::Checked { generation, .. } | Event::CheckFailed { generation, .. } => {
+            action == Action::Check { generation }
+        }
+        Event::Delivered { sink, generation } | Event::DeliveryFailed { sink, generation, .. } => {
+            action == Action::Deliver { sink, generation }
+        }
+        Event::CredentialsChanged | Event::ConfigurationChanged | Event::ShutDown => false,
+    }
+}
