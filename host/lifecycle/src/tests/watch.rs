@@ -1,7 +1,7 @@
 //! Watches one machine, whatever drives it, and fails the test when it breaks a promise.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::{Action, Event, Lifecycle, State};
 
@@ -43,7 +43,11 @@ impl Watch {
             }
             _ => self.request = None,
         }
-        if matches!(event, Event::LoggedIn { .. } | Event::ShutDown) {
+        let supersedes = match event {
+            Event::LoggedIn { token, .. } => token.ttl != Some(Duration::ZERO),
+            other => *other == Event::ShutDown,
+        };
+        if supersedes {
             self.held.extend(self.deliveries.iter().flatten());
         }
     }
