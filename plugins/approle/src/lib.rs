@@ -1,1 +1,241 @@
-//! (skeleton)
+//! Logs in with a role-id and a secret-id from files: the `AppRole` method.
+//!
+//! The configuration is the incumbents'. Unlike theirs, the secret-id file is removed only after
+//! the server has accepted the login, an unwrapped secret-id survives whatever happens after
+//! unwrapping, and a new file always counts for more than what was read before.
+
+mod memory;
+
+use memory::{Memory, Remembered};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::json;
+use usher_plugin::config::WeakBool;
+use usher_plugin::context::{self, Reason};
+use usher_plugin::{About, Answer, AuthMethod, Failure, Kind, Login, Need, files, log, server};
+
+/// The method.
+#[derive(Debug)]
+pub struct AppRole;
+
+/// The `config` block of the method.
+#[derive(Debug, Deserialize, JsonSchema)]
+pub struct Config {
+    /// File with the role-id.
+    #[schemars(length(min = 1))]
+    role_id_file_path: String,
+    /// File with the secret-id, or with its wrapping token. Absent or empty: log in with the
+    /// role-id alone.
+    #[serde(default)]
+    secret_id_file_path: String,
+    /// Remove the secret-id file after the first login with it has succeeded.
+    #[serde(default = "WeakBool::yes")]
+    remove_secret_id_file_after_reading: WeakBool,
+    /// The secret-id file holds a wrapping token that must have been made at exactly this path,
+    /// such as `auth/approle/role/app/secret-id`.
+    #[schemars(length(min = 1))]
+    secret_id_response_wrapping_path: Option<String>,
+}
+
+impl AuthMethod for AppRole {
+    type Config = Config;
+
+    const ABOUT: About = About::new(
+        "approle",
+        env!("CARGO_PKG_VERSION"),
+        "Logs in with a role-id and a secret-id from files",
+    )
+    .licence("Apache-2.0");
+
+    fn prepare(config: &Config) -> Result<Vec<Need>, Failure> {
+        if config.role_id_file_path.is_empty() {
+            return Err(empty("role_id_file_path", "write the path of the role-id file"));
+        }
+        let wrapping_path = config.secret_id_response_wrapping_path.as_deref();
+        if wrapping_path == Some("") {
+            return Err(empty(
+                "secret_id_response_wrapping_path",
+                "write the path that the secret-id was requested from, or leave it out",
+            ));
+        }
+        let mut needs = vec![Need::watch(&config.role_id_file_path)];
+        if let Some(path) = config.secret_id_file() {
+            needs.push(Need::watch(path));
+            if config.remove_secret_id_file_after_reading.0 {
+                needs.push(Need::remove(path));
+            }
+            if wrapping_path.is_some() {
+                needs.push(Need::unwrap());
+            }
+        } else if wrapping_path.is_some() {
+            log::warn(
+                "secret_id_response_wrapping_path has no effect without secret_id_file_path",
+                &[],
+            );
+        }
+        Ok(needs)
+    }
+
+    fn authenticate(config: &Config) -> Result<Answer, Failure> {
+        let mut memory = Memory::load();
+        // The role-id first: without it the secret-id must stay wrapped.
+        let role_id = role_id(config, &mut memory)?;
+        let secret_id = match config.secret_id_file() {
+            Some(path) => secret_id(config, path, &mut memory)?,
+            None => None,
+        };
+        let mut body = json!({"role_id": role_id});
+        if let Some(secret_id) = &secret_id {
+            body["secret_id"] = json!(secret_id);
+        }
+        let answer = Answer::login(Login::new("login", body));
+        if context::reason() == Reason::Explain {
+            return Ok(answer);
+        }
+        let used = config.secret_id_file().and(memory.secret_id.as_ref());
+        let content = used.map(|used| used.content.clone()).unwrap_or_default();
+        let revision = memory.revision(&role_id, &content);
+        Ok(if memory.save() { answer.revision(revision) } else { answer })
+    }
+
+    fn authenticated(config: &Config) -> Result<(), Failure> {
+        let Some(path) = config.secret_id_file() else {
+            return Ok(());
+        };
+        if !config.remove_secret_id_file_after_reading.0 {
+            return Ok(());
+        }
+        let Some(used) = Memory::load().secret_id.filter(|used| used.path == path) else {
+            return Ok(());
+        };
+        match files::read_trimmed(path) {
+            Ok(content) if content == used.content => files::remove(path).map_err(|failure| {
+                let message = format!(
+                    "the used secret-id file was not removed: {}; if it is mounted read-only, set \
+                     remove_secret_id_file_after_reading = false",
+                    failure.message
+                );
+                Failure { message, ..failure }
+            }),
+            // Someone has put a new one there, which is still to be used.
+            Ok(_) => Ok(()),
+            Err(failure) if ["file.not-found", "file.empty"].contains(&failure.code.as_str()) => {
+                Ok(())
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+}
+
+usher_plugin::export!(auth_method: AppRole);
+
+impl Config {
+    /// None: role-id only, and the other keys have no effect.
+    fn secret_id_file(&self) -> Option<&str> {
+        Some(self.secret_id_file_path.as_str()).filter(|path| !path.is_empty())
+    }
+}
+
+fn empty(key: &str, remedy: &str) -> Failure {
+    Failure::config("config.empty", format!("`config.{key}` is empty; {remedy}"))
+        .detail("key", format!("config.{key}"))
+}
+
+/// From the file, else what the file held last.
+fn role_id(config: &Config, memory: &mut Memory) -> Result<String, Failure> {
+    let path = &config.role_id_file_path;
+    match files::read_trimmed(path) {
+        Ok(content) => {
+            memory.role_id = Some(Remembered::plain(path, content.clone()));
+            Ok(content)
+        }
+        Err(failure) => last_value(memory.role_id.as_ref(), path, false)
+            .map(|last| last.value.clone())
+            .ok_or_else(|| nothing_to_use("role-id", failure)),
+    }
+}
+
+/// From the file, unwrapped if need be, else what the file held last. None: it is still wrapped
+/// and must stay so.
+fn secret_id(config: &Config, path: &str, memory: &mut Memory) -> Result<Option<String>, Failure> {
+    let creation_path = config.secret_id_response_wrapping_path.as_deref();
+    let last = last_value(memory.secret_id.as_ref(), path, creation_path.is_some());
+    let last_content = last.map(|last| last.content.clone());
+    match (files::read_trimmed(path), last_content) {
+        (Err(failure), None) => return Err(nothing_to_use("secret-id", failure)),
+        (Err(_), Some(_)) => {}
+        (Ok(content), Some(known)) if content == known => {}
+        (Ok(content), _) => match creation_path {
+            Some(_) if context::reason() == Reason::Explain => return Ok(None),
+            Some(creation_path) => {
+                let value = unwrap(path, &content, creation_path)?;
+                memory.secret_id = Some(Remembered::unwrapped(path, content, value));
+                memory.save();
+            }
+            None => memory.secret_id = Some(Remembered::plain(path, content)),
+        },
+    }
+    match &memory.secret_id {
+        Some(known) if !known.value.is_empty() => Ok(Some(known.value.clone())),
+        _ => Err(Failure::denied(
+            "approle.not-a-secret-id",
+            format!("what the wrapping token in {path} held is no secret-id; write a new wrapped one there"),
+        )
+        .detail("file", path)),
+    }
+}
+
+/// What was remembered of this file, in case it was of the same use.
+fn last_value<'m>(
+    remembered: Option<&'m Remembered>,
+    path: &str,
+    wrapped: bool,
+) -> Option<&'m Remembered> {
+    remembered.filter(|known| known.path == path && known.wrapped == wrapped)
+}
+
+/// A file that can't be read may be readable soon; one that isn't granted won't.
+fn nothing_to_use(what: &str, failure: Failure) -> Failure {
+    if failure.code == "grant.missing" {
+        return failure;
+    }
+    let message = format!("there is no {what}: {}", failure.message);
+    Failure { kind: Kind::Unavailable, message, ..failure }
+}
+
+/// The secret-id behind a wrapping token; empty if there is none, so that the token, which is
+/// used now, can be remembered as used.
+fn unwrap(path: &str, token: &str, creation_path: &str) -> Result<String, Failure> {
+    let answer = server::unwrap(token, Some(creation_path)).map_err(|failure| {
+        let message = match failure.code.as_str() {
+            "wrapping.used" => format!(
+                "the wrapping token in {path} was used before or has expired: if it was not used \
+                 by you, the secret-id may have been intercepted; have it revoked and write a new \
+                 wrapped one to {path}"
+            ),
+            "wrapping.creation-path" => format!(
+                "the wrapping token in {path} was not made at {creation_path}: it may have been \
+                 put there by somebody else, and stays wrapped; write a new one, or correct \
+                 secret_id_response_wrapping_path"
+            ),
+            _ => return failure.detail("file", path),
+        };
+        let cause = failure.message.clone();
+        Failure { message, ..failure }.detail("file", path).detail("cause", cause)
+    })?;
+    let answer: Unwrapped = serde_json::from_str(&answer).unwrap_or_default();
+    Ok(answer.data.secret_id)
+}
+
+#[derive(Default, Deserialize)]
+struct Unwrapped {
+    data: SecretId,
+}
+
+#[derive(Default, Deserialize)]
+struct SecretId {
+    secret_id: String,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,289 @@
+//! Reading a plug-in's `config` block: parsing with messages that name the key, and types for
+//! values that the incumbents spell in several ways.
+
+use crate::{Failure, suggestion};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::{DeserializeOwned, Error, Unexpected, Visitor};
+use serde::{Deserialize, Deserializer};
+use std::borrow::Cow;
+use std::fmt;
+
+/// Reads a configuration, a JSON object, as the exported functions do.
+///
+/// What is wrong with it is a `config` failure that names the key and never repeats a value.
+pub fn parse<C: DeserializeOwned>(config: &str) -> Result<C, Failure> {
+    let value: serde_json::Value = serde_json::from_str(config)?;
+    serde_path_to_error::deserialize(value)
+        .map_err(|error| explain(&error.path().to_string(), &error.inner().to_string()))
+}
+
+/// A boolean as the incumbents read most of theirs: `true`, a number (0 is false), or one of
+/// the strings `1 t T TRUE true True 0 f F FALSE false False` and the empty one (false).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WeakBool(pub bool);
+
+impl WeakBool {
+    /// For `#[serde(default = "WeakBool::yes")]`.
+    pub const fn yes() -> Self {
+        Self(true)
+    }
+
+    /// For `#[serde(default = "WeakBool::no")]`.
+    pub const fn no() -> Self {
+        Self(false)
+    }
+}
+
+impl From<WeakBool> for bool {
+    fn from(value: WeakBool) -> Self {
+        value.0
+    }
+}
+
+impl<'de> Deserialize<'de> for WeakBool {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(WeakBoolVisitor)
+    }
+}
+
+impl serde::Serialize for WeakBool {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_bool(self.0)
+    }
+}
+
+impl JsonSchema for WeakBool {
+    fn schema_name() -> Cow<'static, str> {
+        "WeakBool".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        let strings: Vec<_> = FALSE.into_iter().chain(TRUE).collect();
+        json_schema!({
+            "anyOf": [{"type": "boolean"}, {"type": "number"}, {"enum": strings}],
+        })
+    }
+}
+
+/// Go's `strconv.ParseBool`, and the empty string.
+const FALSE: [&str; 7] = ["", "0", "f", "F", "FALSE", "false", "False"];
+const TRUE: [&str; 6] = ["1", "t", "T", "TRUE", "true", "True"];
+
+struct WeakBoolVisitor;
+
+impl Visitor<'_> for WeakBoolVisitor {
+    type Value = WeakBool;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("true or false")
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<WeakBool, E> {
+        Ok(WeakBool(value))
+    }
+
+    fn visit_u64<E: Error>(self, value: u64) -> Result<WeakBool, E> {
+        Ok(WeakBool(value != 0))
+    }
+
+    fn visit_i64<E: Error>(self, value: i64) -> Result<WeakBool, E> {
+        Ok(WeakBool(value != 0))
+    }
+
+    fn visit_f64<E: Error>(self, value: f64) -> Result<WeakBool, E> {
+        Ok(WeakBool(value != 0.0))
+    }
+
+    fn visit_str<E: Error>(self, value: &str) -> Result<WeakBool, E> {
+        if TRUE.contains(&value) {
+            Ok(WeakBool(true))
+        } else if FALSE.contains(&value) {
+            Ok(WeakBool(false))
+        } else {
+            Err(E::invalid_value(Unexpected::Str(value), &self))
+        }
+    }
+}
+
+/// A secret string in a configuration: marked `writeOnly` in the schema, so that the host
+/// never shows it, and left out of `Debug`.
+#[derive(Clone, Deserialize)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The secret itself; keep it out of logs and failures.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("***")
+    }
+}
+
+impl JsonSchema for Secret {
+    fn schema_name() -> Cow<'static, str> {
+        "Secret".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string", "writeOnly": true})
+    }
+}
+
+/// Turns serde's message into one that names the key and what to write. Serde repeats the
+/// offending value, which may be a secret, so only its type is kept.
+fn explain(path: &str, message: &str) -> Failure {
+    let place = if path == "." { "config".to_owned() } else { format!("config.{path}") };
+    let (code, text) = if let Some(key) = quoted(message, "missing field ") {
+        ("config.missing", format!("`{place}` lacks `{key}`, which is required"))
+    } else if let Some(key) = quoted(message, "unknown field ") {
+        let known = quoted_names(message);
+        let block = place.strip_suffix(&format!(".{key}")).unwrap_or(&place);
+        let hint = suggestion::closest(key, &known)
+            .map(|name| format!("; did you mean `{name}`?"))
+            .unwrap_or_default();
+        ("config.unknown", format!("`{block}` has no key `{key}`{hint}"))
+    } else if let Some((given, wanted)) = mismatch(message) {
+        ("config.type", format!("`{place}` is {given}, but must be {wanted}"))
+    } else {
+        ("config.invalid", format!("`{place}`: {message}"))
+    };
+    Failure::config(code, text).detail("key", place)
+}
+
+/// The name in back-quotes right after `prefix`.
+fn quoted<'m>(message: &'m str, prefix: &str) -> Option<&'m str> {
+    message.strip_prefix(prefix)?.strip_prefix('`')?.split('`').next()
+}
+
+/// The names in back-quotes after the first.
+fn quoted_names(message: &str) -> Vec<&str> {
+    message.split('`').skip(3).step_by(2).collect()
+}
+
+/// What was given, without its value, and what was wanted.
+fn mismatch(message: &str) -> Option<(String, &str)> {
+    let rest = ["invalid type: ", "invalid value: "]
+        .iter()
+        .find_map(|prefix| message.strip_prefix(prefix))?;
+    let (given, wanted) = rest.rsplit_once(", expected ")?;
+    let kind = given.split(['"', '`']).next().unwrap_or_default().trim();
+    let given = match kind {
+        "integer" => "an integer".to_owned(),
+        "floating point" => "a number".to_owned(),
+        "sequence" => "a list".to_owned(),
+        "map" => "a block".to_owned(),
+        "null" => kind.to_owned(),
+        _ => format!("a {kind}"),
+    };
+    let given = if message.starts_with("invalid value") {
+        format!("{given} that doesn't fit")
+    } else {
+        given
+    };
+    Some((given, wanted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Kind;
+    use serde_json::json;
+
+    #[derive(Deserialize, Debug)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only parsed")]
+    struct Config {
+        role_file: String,
+        #[serde(default)]
+        tls: Tls,
+        #[serde(default = "WeakBool::yes")]
+        remove: WeakBool,
+    }
+
+    #[derive(Deserialize, Debug, Default)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only parsed")]
+    struct Tls {
+        ports: Vec<u16>,
+    }
+
+    fn message(config: serde_json::Value) -> String {
+        let failure = parse::<Config>(&config.to_string()).unwrap_err();
+        assert_eq!(failure.kind, Kind::Config);
+        failure.message
+    }
+
+    #[test]
+    fn a_missing_key_is_named() {
+        assert_eq!(message(json!({})), "`config` lacks `role_file`, which is required");
+        assert_eq!(
+            message(json!({"role_file": "r", "tls": {}})),
+            "`config.tls` lacks `ports`, which is required"
+        );
+    }
+
+    #[test]
+    fn a_wrong_type_is_named_with_its_place_and_without_its_value() {
+        assert_eq!(
+            message(json!({"role_file": 12345})),
+            "`config.role_file` is an integer, but must be a string"
+        );
+        assert_eq!(
+            message(json!({"role_file": "r", "tls": {"ports": [1, "hunter2, expected u8"]}})),
+            "`config.tls.ports[1]` is a string, but must be u16"
+        );
+        assert_eq!(
+            message(json!({"role_file": "r", "remove": "hunter2"})),
+            "`config.remove` is a string that doesn't fit, but must be true or false"
+        );
+    }
+
+    #[test]
+    fn a_mistyped_key_brings_the_one_that_was_meant() {
+        assert_eq!(
+            message(json!({"rolefile": "r"})),
+            "`config` has no key `rolefile`; did you mean `role_file`?"
+        );
+        assert_eq!(
+            message(json!({"role_file": "r", "tls": {"port": []}})),
+            "`config.tls` has no key `port`; did you mean `ports`?"
+        );
+        assert_eq!(message(json!({"colour": "r"})), "`config` has no key `colour`");
+    }
+
+    #[test]
+    fn weak_booleans_are_read_as_go_reads_them() {
+        let read = |value: serde_json::Value| serde_json::from_value::<WeakBool>(value).ok();
+        for yes in [json!(true), json!(1), json!(-2), json!(0.5)] {
+            assert_eq!(read(yes.clone()), Some(WeakBool(true)), "{yes}");
+        }
+        for yes in TRUE {
+            assert_eq!(read(json!(yes)), Some(WeakBool(true)), "{yes}");
+        }
+        for no in [json!(false), json!(0), json!(0.0), json!(""), json!("F"), json!("False")] {
+            assert_eq!(read(no.clone()), Some(WeakBool(false)), "{no}");
+        }
+        for bad in [json!("yes"), json!("tRUE"), json!(" 1"), json!(null), json!([])] {
+            assert_eq!(read(bad.clone()), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_not_shown() {
+        let secret: Secret = serde_json::from_value(json!("hunter2")).unwrap();
+        assert_eq!(format!("{secret:?}"), "***");
+        assert_eq!(secret.expose(), "hunter2");
+    }
+}
