@@ -255,11 +255,8 @@ impl Lifecycle {
             }
             Some(false) => return,
             Some(true) | None => {
-                if std::mem::take(&mut self.login_blocked) {
-                    self.retry.wait_until(at);
-                } else {
-                    self.retry.hasten(at);
-                }
+                self.login_blocked = false;
+                self.retry.hasten(at);
                 self.login_from = self.login_from.min(at);
                 self.renewal_first = false;
             }

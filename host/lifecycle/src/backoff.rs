@@ -117,11 +117,6 @@ impl Retry {
         self.ready_at = self.ready_at.map(|ready| ready.min(woken));
     }
 
-    /// Sets the next attempt to `at`, sooner or later than it was.
-    pub(crate) fn wait_until(&mut self, at: Instant) {
-        self.ready_at = Some(self.woken_at(at));
-    }
-
     /// Starts anew for another reason: only a `Retry-After` still holds.
     pub(crate) fn supersede(&mut self) {
         *self = Self { failures: 0, ready_at: self.not_before, not_before: self.not_before };

@@ -111,6 +111,20 @@ fn an_old_token_is_renewed_until_its_sink_has_the_newer_one_and_never_revoked() 
 }
 
 #[test]
+fn sinks_get_time_to_take_the_newer_token_before_the_old_one_is_renewed() {
+    let mut driver = Driver::settled(settings_for(1), renewable(secs(3600)));
+    while driver.next().1 != [Action::LogIn] {
+        driver.event(Event::RenewalFailed { generation: 1, failure: passing() });
+    }
+    let left = secs(3600) - driver.elapsed();
+    let token = renewable(secs(3600));
+    assert_eq!(driver.after(Event::LoggedIn { token, check_after: None }), [deliver(0, 2)]);
+    let (wait, actions) = driver.next();
+    assert_eq!(actions, [Action::Renew { generation: 1 }]);
+    assert!(within(wait, left, 0.4, 0.6));
+}
+
+#[test]
 fn an_old_token_that_dies_or_expires_is_forgotten() {
     let mut driver = Driver::settled(settings_for(1), renewable(secs(100)));
     replace(&mut driver);
