@@ -96,13 +96,13 @@ pub(crate) fn settle(
         vault.and_then(|vault| vault.namespace.clone()),
     );
     let log = Log {
-        level: choice.parsed(
+        level: parsed(
             choice.text(("log-level", &overrides.log_level), "LOG_LEVEL", part.log_level.clone()),
             LogLevel::parse,
             ("log_level", "there is no such log level", LOG_LEVELS),
             report,
         ),
-        format: choice.parsed(
+        format: parsed(
             choice.text(
                 ("log-format", &overrides.log_format),
                 "LOG_FORMAT",
@@ -177,23 +177,6 @@ impl Choice<'_> {
             Text { value: file.value, origin: Origin::File(file.location) }
         };
         (!text.value.trim().is_empty()).then_some(text)
-    }
-
-    /// What a file says was checked when it was read.
-    fn parsed<T: Default>(
-        &self,
-        text: Option<Text>,
-        parse: impl Fn(&str) -> Option<T>,
-        (code, message, help): (&str, &str, &str),
-        report: &mut Report,
-    ) -> T {
-        let Some(text) = text else { return T::default() };
-        parse(&text.value).unwrap_or_else(|| {
-            if !matches!(text.origin, Origin::File(_)) {
-                report.push(text.error(code, &format!("{message} \"{}\"", text.value), help));
-            }
-            T::default()
-        })
     }
 
     fn server(&self, part: &Part, overrides: &Overrides, report: &mut Report) -> Server {
@@ -350,6 +333,22 @@ impl Choice<'_> {
         }
         Some(lower.split(',').any(|user| user.trim() == "auto-auth"))
     }
+}
+
+/// What a file says was checked when it was read.
+fn parsed<T: Default>(
+    text: Option<Text>,
+    parse: impl Fn(&str) -> Option<T>,
+    (code, message, help): (&str, &str, &str),
+    report: &mut Report,
+) -> T {
+    let Some(text) = text else { return T::default() };
+    parse(&text.value).unwrap_or_else(|| {
+        if !matches!(text.origin, Origin::File(_)) {
+            report.push(text.error(code, &format!("{message} \"{}\"", text.value), help));
+        }
+        T::default()
+    })
 }
 
 /// Without trailing slash.

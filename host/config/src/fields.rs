@@ -71,6 +71,11 @@ impl<'a> Fields<'a> {
         Self { block, items }
     }
 
+    /// Whether the key is there, with whatever value.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.items.contains_key(key)
+    }
+
     /// The last value of a key that takes one, if any; null is "not set".
     fn last(&self, key: &str, report: &mut Report) -> Option<&'a Node> {
         let item = self.items.get(key)?.last()?;
@@ -186,7 +191,7 @@ impl<'a> Fields<'a> {
             Value::String(text) => values::size(text),
             _ => None,
         };
-        if !value.is_some_and(|bytes| bytes > 0) {
+        if value.is_none_or(|bytes| bytes == 0) {
             report.push(Diagnostic::new_error(
                 "size",
                 format!("`{key}` in {} is no size", self.block.name),

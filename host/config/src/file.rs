@@ -88,6 +88,7 @@ impl Part {
             .iter()
             .any(|item| OTHER_TAKERS.iter().any(|key| item.key.text.eq_ignore_ascii_case(key)));
         let auto_auth = match fields.block("auto_auth", report) {
+            None if fields.has("auto_auth") => AutoAuth::Broken,
             None => AutoAuth::Absent,
             Some(block) => match identity::auto_auth(&block, needs_sink, report) {
                 None => AutoAuth::Broken,

@@ -155,3 +155,103 @@ impl Reader<'_> {
 fn start(spanned: &impl Span) -> usize {
     spanned.span().map_or(0, |span| span.start)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(text: &str) -> Arc<Source> {
+        Arc::new(Source { path: "agent.hcl".into(), text: text.to_owned() })
+    }
+
+    fn json(text: &str) -> serde_json::Value {
+        let object = read(&source(text)).unwrap_or_else(|error| panic!("{text}: {error:?}"));
+        object.to_json(&mut Vec::new(), &mut |_, _| {}).into()
+    }
+
+    #[test]
+    fn the_lax_layouts_of_the_incumbents_are_read() {
+        let json_of = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        for (text, expected) in [
+            (r#"c = { a = "x" b = "y" }"#, r#"{"c": {"a": "x", "b": "y"}}"#),
+            ("c { a = 1, b = 2, }", r#"{"c": {"a": 1, "b": 2}}"#),
+            (r#""a" = 1 "b c" = 2 d.e = 3 é = 4"#, r#"{"a": 1, "b c": 2, "d.e": 3, "é": 4}"#),
+            ("method approle { }", r#"{"method": {"approle": {}}}"#),
+            (r#"a = { m = { t = "x" } }"#, r#"{"a": {"m": {"t": "x"}}}"#),
+            ("mode = 0640 n = -1 f = .5", r#"{"mode": 416, "n": -1, "f": 0.5}"#),
+            (r#"a = "${b} %{c} $${d}""#, r#"{"a": "${b} %{c} $${d}"}"#),
+            ("a\n=\n[,1,\n[2],]", r#"{"a": [1, [2]]}"#),
+            (
+                "a = [{ b = 1 b = 2 c { d = 1 } c { d = 2 } e x { y = 1 } }]",
+                r#"{"a": [{"b": 2, "c": [{"d": 1}, {"d": 2}], "e": {"x": {"y": 1}}}]}"#,
+            ),
+            ("a = 1 a = \"x\" a-a = 1 a_a = 2", r#"{"a": "x", "a-a": 1, "a_a": 2}"#),
+            (
+                "for = 1 null = 2 l = [{ for = 1 in = 2 }]",
+                r#"{"for": 1, "null": 2, "l": [{"for": 1, "in": 2}]}"#,
+            ),
+            ("a = <<EOF\n\\d ${x\nEOF\nb = true", r#"{"a": "\\d ${x\n", "b": true}"#),
+            ("# nothing", "{}"),
+        ] {
+            assert_eq!(json(text), json_of(expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_hcl_1_is_refused_at_its_place() {
+        for (text, offset, said) in [
+            ("a = 1,, b = 2", 6, "one comma too many"),
+            (", a = 1", 0, "one comma too many"),
+            ("a = [1 2]", 7, "comma"),
+            ("a = [1", 4, "close it with ]"),
+            ("a b = 1", 4, "takes no `=`"),
+            ("a \"b\" = { }", 6, "takes no `=`"),
+            ("a = x", 4, "double quotes"),
+            ("a = TRUE", 4, "write true"),
+            ("a = 5s", 5, "\"30s\""),
+            ("a", 0, "neither `=` nor `{`"),
+            ("a { b }", 4, "neither `=` nor `{`"),
+            ("a =", 3, "value is missing"),
+            ("a = }", 4, "value is missing"),
+            ("a { b = 1", 2, "close it with }"),
+            ("a = 1 }", 6, "closes nothing"),
+            ("# why\n{ \"a\": 1 }", 11, "no comment either"),
+            ("# why\n{ }", 6, "nothing may stand before its `{`"),
+            ("1a = 1", 0, "name can't be a number"),
+            ("true = 1", 0, "name can't be a number"),
+            ("a = f(1)", 5, "no functions"),
+        ] {
+            let error = read(&source(text)).expect_err(text);
+            assert_eq!(error.start, offset, "{text:?}: {error:?}");
+            assert!(
+                format!("{} {}", error.message, error.help).contains(said),
+                "{text:?}: {error:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn endless_nesting_is_refused() {
+        for text in [
+            "a {".repeat(100_000),
+            format!("a = {}", "[".repeat(100_000)),
+            format!("a = [{{ {} {{", "b ".repeat(100_000)),
+        ] {
+            assert!(read(&source(&text)).expect_err("deep").message.contains("nested deeper"));
+        }
+    }
+
+    #[test]
+    fn each_key_and_value_knows_its_place() {
+        let object = read(&source("a {\n  b \"c\" {\n    d = [1,\n  0640] }\n}\n")).unwrap();
+        let mut places = Vec::new();
+        object.to_json(&mut Vec::new(), &mut |path, place| {
+            places.push(format!("{} {}:{}", path.join("."), place.line(), place.column()));
+        });
+        for place in
+            ["a 1:1", "a.b 2:3", "a.b.c.d 3:5", "a.b.c.d 3:9", "a.b.c.d.0 3:10", "a.b.c.d.1 4:3"]
+        {
+            assert!(places.iter().any(|p| p == place), "{place} in {places:?}");
+        }
+    }
+}

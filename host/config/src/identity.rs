@@ -12,7 +12,7 @@ use crate::tree::{Number, NumberValue, Object, Value};
 use crate::values;
 
 const DEFAULT_MIN_BACKOFF: Duration = Duration::from_secs(1);
-const DEFAULT_MAX_BACKOFF: Duration = Duration::from_secs(300);
+const DEFAULT_MAX_BACKOFF: Duration = Duration::from_mins(5);
 /// All permission bits.
 const MODE_BITS: i64 = 0o777;
 /// Decimal numbers that are modes to a human only if they are read as octal.

@@ -171,7 +171,7 @@ impl Parser<'_> {
         }
     }
 
-    /// serde_json knows the escapes; only the end of the string is found here.
+    /// `serde_json` knows the escapes; only the end of the string is found here.
     fn string(&mut self) -> Result<String, SyntaxError> {
         let start = self.at;
         let mut escaped = false;

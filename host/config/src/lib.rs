@@ -26,6 +26,8 @@ mod relay;
 mod schema;
 mod settings;
 mod sources;
+#[cfg(test)]
+mod tests;
 mod tokens;
 mod tree;
 mod values;

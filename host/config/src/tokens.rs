@@ -111,7 +111,8 @@ impl Scanner<'_> {
             if self.rest().starts_with('#') || self.rest().starts_with("//") {
                 self.take_while(|c| c != '\n');
             } else if self.rest().starts_with("/*") {
-                let Some(length) = self.rest().find("*/") else {
+                // "/*/" opens a comment and doesn't close it.
+                let Some(length) = self.rest().get(2..).and_then(|rest| rest.find("*/")) else {
                     return Err(SyntaxError::new(
                         "this comment has no end",
                         "close it with */",
@@ -119,23 +120,7 @@ impl Scanner<'_> {
                         start + 2,
                     ));
                 };
-                // "/*/" opens a comment and doesn't close it.
-                let length = if length == 1 {
-                    match self.rest().get(2..).and_then(|rest| rest.find("*/")) {
-                        Some(more) => more + 2,
-                        None => {
-                            return Err(SyntaxError::new(
-                                "this comment has no end",
-                                "close it with */",
-                                start,
-                                start + 2,
-                            ));
-                        }
-                    }
-                } else {
-                    length
-                };
-                self.at += length + 2;
+                self.at += length + 4;
             } else {
                 return Ok(());
             }
@@ -177,7 +162,7 @@ impl Scanner<'_> {
                     ';' => "put the next item on a line of its own, or a comma between the two",
                     '\'' => "write strings in double quotes",
                     ':' => {
-                        "write `=` between key and value; a file is JSON only if it starts with `{`"
+                        "write `=` between key and value; a file is JSON only if nothing, no comment either, stands before its `{`"
                     }
                     '/' => "comments start with #, // or /*",
                     '\u{feff}' => "save the file as UTF-8 without a byte order mark",
@@ -271,7 +256,7 @@ impl Scanner<'_> {
         loop {
             let at = self.at;
             let Some(character) = self.next() else {
-                return Err(self.unterminated(start, interpolation_depth));
+                return Err(unterminated(start, interpolation_depth));
             };
             if interpolation_depth > 0 {
                 // Verbatim to the brace that closes it, quotes and line ends included.
@@ -287,7 +272,7 @@ impl Scanner<'_> {
             }
             match character {
                 '"' => return Ok(Kind::String(value)),
-                '\n' | '\r' => return Err(self.unterminated(start, 0)),
+                '\n' | '\r' => return Err(unterminated(start, 0)),
                 '$' if self.peek() == Some('{') => {
                     self.next();
                     value.push_str("${");
@@ -297,15 +282,6 @@ impl Scanner<'_> {
                 other => value.push(other),
             }
         }
-    }
-
-    fn unterminated(&self, start: usize, interpolation_depth: usize) -> SyntaxError {
-        let help = if interpolation_depth > 0 {
-            "`${` reaches to the next `}`, and quotes between the two don't end the string"
-        } else {
-            "close it with \" on the same line; for several lines write <<EOF … EOF"
-        };
-        SyntaxError::new("this string has no end", help, start, start + 1)
     }
 
     fn escape(&mut self, start: usize) -> Result<char, SyntaxError> {
@@ -385,6 +361,15 @@ impl Scanner<'_> {
             start + 2 + usize::from(indented) + anchor.len(),
         ))
     }
+}
+
+fn unterminated(start: usize, interpolation_depth: usize) -> SyntaxError {
+    let help = if interpolation_depth > 0 {
+        "`${` reaches to the next `}`, and quotes between the two don't end the string"
+    } else {
+        "close it with \" on the same line; for several lines write <<EOF … EOF"
+    };
+    SyntaxError::new("this string has no end", help, start, start + 1)
 }
 
 /// `<<-` takes the closing word's margin off every line, or off none if a line has less; without

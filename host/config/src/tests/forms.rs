@@ -1,0 +1,196 @@
+//! What is accepted, and what it means.
+
+use std::time::Duration;
+
+use super::*;
+use crate::{LogFormat, LogLevel, TokenCheck};
+
+#[test]
+fn the_defaults_are_the_incumbents() {
+    let case = Case::new(GOOD);
+    let settings = case.settings();
+    assert_eq!(case.load().diagnostics, []);
+    assert_eq!(settings.server.address, "https://127.0.0.1:8200");
+    assert!(!settings.server.tls_skip_verify);
+    assert!(!settings.exit_after_auth);
+    assert_eq!((settings.log.level, settings.log.format), (LogLevel::Info, LogFormat::Standard));
+    let identity = &settings.identities[0];
+    assert_eq!(identity.name, "default");
+    assert_eq!(identity.token_check_interval, TokenCheck::Auto);
+    assert_eq!(identity.enable_reauth_on_new_credentials, None);
+    let method = &identity.method;
+    assert_eq!((method.kind.as_str(), method.mount_path.as_str()), ("approle", "auth/approle"));
+    assert_eq!(method.namespace, "");
+    assert_eq!(
+        (method.min_backoff, method.max_backoff),
+        (Duration::from_secs(1), Duration::from_mins(5))
+    );
+    assert!(!method.exit_on_err);
+    assert_eq!(method.config.json(), r#"{"role_id_file_path":"/r"}"#);
+    assert_eq!(identity.sinks[0].config.json(), r#"{"mode":416,"path":"/s"}"#);
+    let at = identity.sinks[0].config.locate(&["mode"]);
+    assert_eq!((at.line(), at.column()), (5, 47));
+    assert_eq!(identity.sinks[0].config.locate(&["owner", "x"]).line(), 5);
+}
+
+#[test]
+fn every_built_setting_arrives() {
+    let settings = Case::new(
+        r#"
+        VAULT {
+          address = "http://bao:8200/"  ca_cert = "/ca.pem"  ca_path = "/ca"
+          client_cert = "/c.pem"  client_key = "/k.pem"  tls_server_name = "bao"
+          namespace = "ignored/by/flag"
+          retry { num_retries = "5" }
+        }
+        auto_auth {
+          enable_reauth_on_new_credentials = true
+          token_check_interval = "30s"
+          method {
+            type = "approle"  mount_path = "/auth/app/"  namespace = "/team"
+            min_backoff = 2  max_backoff = "1m"  exit_on_err = true
+          }
+          sink "FILE" { config { path = "/a" } }
+          sinks { sink "file" { config { path = "/b" } } sink { type = "file" config { path = "/c" } } }
+        }
+        pid_file = "/run/usher.pid"
+        exit_after_auth = true
+        log_level = "WARNING"
+        log_format = "json"
+        disable_idle_connections = ["auto-auth", "caching"]
+        disable_keep_alives = ["proxying"]
+        plugin_directory = "/etc/usher/plugins"
+        plugin "acme-sso" {
+          sha256 = "9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08"
+          allow { connect = ["https://sso"] read = ["/a", "/b/*"] env = ["X"] server = ["unwrap"] kdc = ["R"] }
+          limits { memory = "64MiB" timeout = "30s" }
+        }
+        "#,
+    )
+    .flags(|flags| flags.namespace = Some("ns".into()))
+    .settings();
+    let server = &settings.server;
+    assert_eq!(server.address, "http://bao:8200");
+    assert_eq!(server.ca_cert.as_deref(), Some("/ca.pem"));
+    assert_eq!(server.ca_path.as_deref(), Some("/ca"));
+    assert_eq!(server.client_cert.as_deref(), Some("/c.pem"));
+    assert_eq!(server.client_key.as_deref(), Some("/k.pem"));
+    assert_eq!(server.tls_server_name.as_deref(), Some("bao"));
+    assert_eq!(server.num_retries, Some(5));
+    assert!(server.disable_idle_connections && !server.disable_keep_alives);
+    let identity = &settings.identities[0];
+    assert_eq!(identity.enable_reauth_on_new_credentials, Some(true));
+    assert_eq!(identity.token_check_interval, TokenCheck::Every(Duration::from_secs(30)));
+    assert_eq!(identity.method.mount_path, "auth/app");
+    assert_eq!(identity.method.namespace, "ns/");
+    assert_eq!(identity.method.min_backoff, Duration::from_secs(2));
+    assert_eq!(identity.method.max_backoff, Duration::from_mins(1));
+    assert!(identity.method.exit_on_err);
+    let sinks: Vec<_> = identity.sinks.iter().map(|s| (s.kind.as_str(), s.config.json())).collect();
+    assert_eq!(
+        sinks,
+        [
+            ("file", r#"{"path":"/a"}"#.to_owned()),
+            ("file", r#"{"path":"/b"}"#.to_owned()),
+            ("file", r#"{"path":"/c"}"#.to_owned())
+        ]
+    );
+    assert_eq!(settings.pid_file, Some("/run/usher.pid".into()));
+    assert!(settings.exit_after_auth);
+    assert_eq!((settings.log.level, settings.log.format), (LogLevel::Warn, LogFormat::Json));
+    assert_eq!(settings.plugin_directory, Some("/etc/usher/plugins".into()));
+    let plugin = &settings.plugins["acme-sso"];
+    assert_eq!(plugin.allow.read, ["/a", "/b/*"]);
+    assert_eq!(plugin.allow.server, ["unwrap"]);
+    assert_eq!(plugin.limits.memory, Some(64 << 20));
+    assert_eq!(plugin.limits.timeout, Some(Duration::from_secs(30)));
+    assert!(plugin.sha256.as_deref().is_some_and(|digest| digest.starts_with("9f86")));
+}
+
+#[test]
+fn every_form_of_method_and_sink_means_the_same() {
+    let config = r#"config { role_id_file_path = "/r" }"#;
+    for method in [
+        format!(r#"method "approle" {{ {config} }}"#),
+        format!(r"method approle {{ {config} }}"),
+        format!(r#"METHOD "AppRole" {{ {config} }}"#),
+        format!(r#"method {{ type = "approle" {config} }}"#),
+        format!(r#"method = {{ type = "approle" {config} }}"#),
+        format!(r#"method = [{{ type = "approle" {config} }}]"#),
+        format!(r#"method "other" {{ type = "approle" {config} }}"#),
+        format!(r"method {{ approle {{ {config} }} }}"),
+    ] {
+        let text =
+            format!(r#"auto_auth {{ {method} sink "file" {{ config {{ path = "/s" }} }} }}"#);
+        let identity = Case::new(&text).settings().identities.remove(0);
+        assert_eq!(identity.method.kind, "approle", "{method}");
+        assert_eq!(identity.method.config.json(), r#"{"role_id_file_path":"/r"}"#, "{method}");
+    }
+    for sink in [
+        r#"sink "file" { config { path = "/s" } }"#,
+        r#"sink file { config = { path = "/s" } }"#,
+        r#"sink { type = "file" config { path = "/s" } }"#,
+        r#"sink = { type = "file" config { path = "/s" } }"#,
+        r#"sink = [{ type = "file" config { path = "/s" } }]"#,
+        r#"sinks { sink "file" { config { path = "/s" } } }"#,
+        r#"sinks = [{ sink "file" { config { path = "/s" } } }]"#,
+        r#"sinks = [{ type = "file" config = [{ path = "/s" }] }]"#,
+        r#"sink "file" { config { path = "/x" } config { path = "/s" } }"#,
+    ] {
+        let text = format!(r#"auto_auth = {{ method "approle" {{}} {sink} }}"#);
+        let identity = Case::new(&text).settings().identities.remove(0);
+        let sinks: Vec<_> =
+            identity.sinks.iter().map(|s| (s.kind.as_str(), s.config.json())).collect();
+        assert_eq!(sinks, [("file", r#"{"path":"/s"}"#.to_owned())], "{sink}");
+    }
+}
+
+#[test]
+fn every_form_in_json_means_the_same() {
+    let sink = r#""sink": {"type": "file", "config": {"path": "/s"}}"#;
+    for (text, problems) in [
+        (format!(r#"{{"auto_auth": {{"method": {{"type": "approle"}}, {sink}}}}}"#), vec![]),
+        (format!(r#" {{"auto_auth": [{{"method": [{{"type": "approle"}}], {sink}}}]}}"#), vec![]),
+        (
+            format!(r#"{{"auto_auth": {{"method": {{"approle": {{}}}}, {sink}}}}}"#),
+            vec!["type-as-key@1:27"],
+        ),
+        (
+            format!(r#"{{"auto_auth": {{"method": [{{"approle": [{{}}]}}], {sink}}}}}"#),
+            vec!["type-as-key@1:28"],
+        ),
+        (
+            r#"{"auto_auth": {"method": [{"type": "approle"}], "sinks": [{"sink": {"type": "file", "config": {"path": "/s"}}}]}}"#
+                .to_owned(),
+            vec![],
+        ),
+        (
+            r#"{"auto_auth": {"method": [{"type": "approle"}], "sinks": {"sink": [{"type": "file", "config": {"path": "/s"}}]}}}"#
+                .to_owned(),
+            vec![],
+        ),
+        (
+            format!(r#"{{"pid_file": null, "auto_auth" = {{"method": {{"type": "approle", "mount_path": null}}, {sink}}}}}"#),
+            vec!["json.equals-sign@1:32"],
+        ),
+    ] {
+        let case = Case::new(&text);
+        let identity = case.settings().identities.remove(0);
+        assert_eq!(identity.method.kind, "approle", "{text}");
+        assert_eq!(identity.method.mount_path, "auth/approle", "{text}");
+        assert_eq!(identity.sinks[0].config.json(), r#"{"path":"/s"}"#, "{text}");
+        assert_eq!(brief(&case.load().diagnostics), problems, "{text}");
+    }
+    let plugins = r#"{"plugin": {"a": {"limits": {"memory": "1MiB"}}, "b": {}}, "auto_auth": {"method": {"type": "a"}, "sink": {"type": "b"}}}"#;
+    let settings = Case::new(plugins).settings();
+    assert_eq!(settings.plugins.keys().collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(settings.plugins["a"].limits.memory, Some(1 << 20));
+}
+
+#[test]
+fn formatting_settings_for_debugging_shows_no_configuration_value() {
+    let text = GOOD.replace("/r\"", "/r\" password = \"hunter2\"");
+    let loaded = Case::new(&text).load();
+    let shown = format!("{loaded:?}");
+    assert!(shown.contains("password") && !shown.contains("hunter2"), "{shown}");
+}

@@ -1,0 +1,141 @@
+//! Flags, environment, several files: which one counts.
+
+use std::fs;
+use std::time::Duration;
+
+use super::*;
+use crate::LogLevel;
+
+#[test]
+fn flags_go_before_environment_before_files_before_defaults() {
+    let text =
+        with_top("vault { address = \"http://file\" ca_cert = \"file\" } log_level = \"warn\"")
+            .replace("config { role", "namespace = \"file\" config { role");
+    let address = |case: Case| case.settings().server.address;
+    assert_eq!(address(Case::new(&text)), "http://file");
+    assert_eq!(address(Case::new(&text).env("VAULT_ADDR", "http://vault")), "http://vault");
+    let both = || Case::new(&text).env("VAULT_ADDR", "http://vault").env("BAO_ADDR", "http://bao");
+    assert_eq!(address(both()), "http://bao");
+    assert_eq!(address(both().flags(|f| f.address = Some("http://flag".into()))), "http://flag");
+    // Present but empty: wins over VAULT_ADDR, blanks the file, and leaves the default.
+    assert_eq!(address(both().env("BAO_ADDR", "")), "https://127.0.0.1:8200");
+    assert_eq!(Case::new(&text).settings().server.ca_cert.as_deref(), Some("file"));
+    assert_eq!(Case::new(&text).env("BAO_CACERT", "").settings().server.ca_cert, None);
+
+    let namespace = |case: Case| case.settings().identities.remove(0).method.namespace;
+    assert_eq!(namespace(Case::new(&text)), "file/");
+    assert_eq!(namespace(Case::new(&text).env("VAULT_NAMESPACE", "/env/")), "env/");
+    assert_eq!(namespace(Case::new(&text).env("VAULT_NAMESPACE", "")), "file/");
+    let level = |case: Case| case.settings().log.level;
+    assert_eq!(level(Case::new(&text)), LogLevel::Warn);
+    assert_eq!(level(Case::new(&text).env("BAO_LOG_LEVEL", "trace")), LogLevel::Trace);
+    let exit = |flag: Option<bool>| {
+        let case = Case::new(&with_top("exit_after_auth = true"));
+        case.flags(|flags| flags.exit_after_auth = flag).settings().exit_after_auth
+    };
+    assert!(exit(None) && !exit(Some(false)));
+}
+
+#[test]
+fn verification_is_off_only_if_something_says_so_and_then_it_is_said() {
+    let text = |value: &str| with_top(&format!("vault {{ tls_skip_verify = {value} }}"));
+    for (case, skip) in [
+        (Case::new(GOOD), false),
+        (Case::new(&text("true")), true),
+        (Case::new(&text("\"t\"")), true),
+        (Case::new(&text("2")), true),
+        (Case::new(&text("\"\"")), false),
+        (Case::new(&text("true")).env("BAO_SKIP_VERIFY", "false"), false),
+        (Case::new(&text("true")).env("BAO_SKIP_VERIFY", ""), false),
+        (Case::new(GOOD).env("BAO_SKIP_VERIFY", "false").env("VAULT_SKIP_VERIFY", "true"), false),
+        (Case::new(GOOD).env("VAULT_SKIP_VERIFY", "1"), true),
+        (Case::new(GOOD).flags(|f| f.tls_skip_verify = Some(true)), true),
+        (Case::new(&text("true")).flags(|f| f.tls_skip_verify = Some(false)), false),
+    ] {
+        assert_eq!(case.settings().server.tls_skip_verify, skip);
+        let warned = case.load().diagnostics.iter().any(|p| p.code == "tls-skip-verify");
+        assert_eq!(warned, skip);
+    }
+    assert_eq!(brief(&Case::new(GOOD).env("BAO_SKIP_VERIFY", "no").refused()), ["!environment"]);
+}
+
+#[test]
+fn the_rest_of_the_environment_counts_too() {
+    let server = Case::new(GOOD)
+        .env("BAO_CLIENT_TIMEOUT", "90s")
+        .env("BAO_MAX_RETRIES", "3")
+        .env("VAULT_CACERT_BYTES", "PEM")
+        .env("BAO_AGENT_DISABLE_KEEP_ALIVES", "Caching, AUTO-AUTH")
+        .settings()
+        .server;
+    assert_eq!(server.client_timeout, Some(Duration::from_secs(90)));
+    assert_eq!(server.num_retries, Some(3));
+    assert_eq!(server.ca_cert_bytes.as_deref(), Some("PEM"));
+    assert!(server.disable_keep_alives && !server.disable_idle_connections);
+    for (name, value) in [
+        ("BAO_CLIENT_TIMEOUT", "soon"),
+        ("BAO_MAX_RETRIES", "many"),
+        ("BAO_AGENT_DISABLE_KEEP_ALIVES", "all"),
+        ("BAO_LOG_LEVEL", "loud"),
+        ("VAULT_ADDR", "bao:8200"),
+        ("VAULT_CLIENT_CERT", "/c"),
+    ] {
+        let problems = Case::new(GOOD).env(name, value).refused();
+        assert_eq!(problems.len(), 1, "{}", shown(&problems));
+        assert!(problems[0].message.contains(name), "{}", shown(&problems));
+    }
+    let unused = Case::new(GOOD).env("VAULT_RATE_LIMIT", "5").load();
+    assert_eq!(brief(&unused.diagnostics), ["unsupported"]);
+}
+
+#[test]
+fn a_directory_is_read_by_name_and_only_what_belongs() {
+    let case = Case::files(&[
+        ("20.hcl", "pid_file = \"late\""),
+        ("10.json", r#"{"pid_file": "early", "exit_after_auth": true}"#),
+        ("30.hcl", GOOD),
+        ("40.hcl~", "{{"),
+        (".#50.hcl", "{{"),
+        ("#60.hcl#", "{{"),
+        ("README", "{{"),
+    ]);
+    fs::create_dir(case.directory.path().join("70.hcl")).unwrap();
+    let directory = Case { paths: vec![case.directory.path().to_owned()], ..case };
+    let settings = directory.settings();
+    assert_eq!(settings.pid_file, Some("late".into()));
+    assert!(settings.exit_after_auth);
+    let named = Case { paths: Vec::new(), ..directory };
+    let list = format!("{},", named.directory.path().display());
+    assert_eq!(
+        named.env("VAULT_AGENT_CONFIG_PATH", &list).settings().pid_file,
+        Some("late".into())
+    );
+}
+
+#[test]
+fn of_several_files_the_later_replaces_blocks_and_switches_stay_on() {
+    let case = Case::files(&[
+        (
+            "a.hcl",
+            &with_top(
+                "vault { address = \"http://a\" ca_cert = \"/a\" } exit_after_auth = true pid_file = \"/a\" plugin \"a\" { }",
+            ),
+        ),
+        (
+            "b.hcl",
+            &format!(
+                "vault {{ address = \"http://b\" }} exit_after_auth = false pid_file = \"\" plugin \"b\" {{ }}\n{}",
+                GOOD.replace("\"/s\"", "\"/t\"")
+            ),
+        ),
+    ]);
+    let settings = case.settings();
+    assert_eq!(settings.server.address, "http://b");
+    assert_eq!(settings.server.ca_cert, None);
+    assert!(settings.exit_after_auth);
+    assert_eq!(settings.pid_file, Some("/a".into()));
+    assert_eq!(settings.plugins.keys().collect::<Vec<_>>(), ["a", "b"]);
+    assert_eq!(settings.identities.len(), 1);
+    assert_eq!(settings.identities[0].sinks[0].config.as_map()["path"], "/t");
+    assert_eq!(brief(&case.load().diagnostics), ["replaced-block@1:1", "replaced-block@2:1"]);
+}
