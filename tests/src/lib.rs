@@ -1,1 +1,24 @@
-//! (skeleton)
+//! The harness of the black-box tests: a real server, faults in front of it, the real agent.
+//!
+//! A test makes a [`Site`](site::Site), starts an [`Agent`](agent::Agent) on a configuration and
+//! waits for effects: the token file, the server's view of the token, the requests that passed
+//! the [`Proxy`](proxy::Proxy). Everything that was started ends with the values that stand for
+//! it, also when the test panics.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a harness fails by panicking and explains itself on standard error"
+)]
+
+pub mod agent;
+pub mod eventually;
+pub mod leaks;
+pub mod openbao;
+pub mod plugins;
+pub mod proxy;
+pub mod site;
+
+mod http;
+mod process;

@@ -69,7 +69,7 @@ impl OpenBao {
         )
     }
 
-    /// Sets up an `AppRole` role with `settings` (`token_ttl=6s`); writes its role-id and a
+    /// Sets up an AppRole role with `settings` (`token_ttl=6s`); writes its role-id and a
     /// secret-id to files of these names in the server's home.
     pub(crate) fn approle(&self, settings: &[&str]) -> Result<()> {
         self.run(&["auth", "enable", "approle"])?;

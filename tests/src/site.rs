@@ -1,0 +1,174 @@
+//! One place where an agent works: a server behind a proxy, an AppRole role with its
+//! credential files, and the configuration that ties them together.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::eventually::eventually;
+use crate::openbao::OpenBao;
+use crate::proxy::Proxy;
+
+/// A server with the role "app", and files for the agent to read and write.
+pub struct Site {
+    /// The server.
+    pub bao: OpenBao,
+    /// In front of the server; [`Site::configuration`] goes through it.
+    pub proxy: Proxy,
+    home: TempDir,
+}
+
+/// The parts of a configuration in HCL; change what the test is about.
+#[derive(Clone, Debug)]
+pub struct Configuration {
+    /// At top level: `exit_after_auth = true`.
+    pub top: String,
+    /// `vault.address`.
+    pub address: String,
+    /// More settings in `vault`.
+    pub vault: String,
+    /// Settings in `auto_auth`.
+    pub auto_auth: String,
+    /// Type of the method.
+    pub method: String,
+    /// Settings in `method`, beside `config`.
+    pub method_settings: String,
+    /// Settings in the method's `config`.
+    pub method_config: String,
+    /// Each sink's type and the settings in its `config`.
+    pub sinks: Vec<(String, String)>,
+}
+
+impl Site {
+    /// A site whose role has these settings: `{"token_ttl": "6s"}`. Tokens have the policy
+    /// "app" besides.
+    pub fn new(role: Value) -> Self {
+        let bao = OpenBao::start();
+        bao.policy("app", r#"path "secret/data/app" { capabilities = ["read"] }"#);
+        bao.enable_approle("approle");
+        let mut settings = json!({ "token_policies": ["app"] });
+        for (name, value) in role.as_object().expect("settings of the role") {
+            settings[name] = value.clone();
+        }
+        bao.create_role("app", settings);
+        let proxy = Proxy::start(bao.address());
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let site = Self { bao, proxy, home };
+        site.write("role-id", &site.bao.role_id("app"));
+        site.write("secret-id", &site.bao.secret_id("app"));
+        site
+    }
+
+    /// A file of the site: "role-id", "secret-id", "token", …
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    /// Writes a file of the site.
+    pub fn write(&self, name: &str, content: &str) {
+        std::fs::write(self.file(name), content).expect("a file of the site");
+    }
+
+    /// Login with role-id and secret-id, kept after reading; one file sink; quick retries and
+    /// no token check within the time of a test.
+    pub fn configuration(&self) -> Configuration {
+        Configuration {
+            top: String::new(),
+            address: self.proxy.address(),
+            vault: String::new(),
+            auto_auth: "token_check_interval = \"1h\"".into(),
+            method: "approle".into(),
+            method_settings: "min_backoff = \"200ms\"\nmax_backoff = \"1s\"".into(),
+            method_config: format!(
+                "role_id_file_path = \"{}\"\nsecret_id_file_path = \"{}\"\n\
+                 remove_secret_id_file_after_reading = false",
+                self.file("role-id").display(),
+                self.file("secret-id").display()
+            ),
+            sinks: vec![file_sink(&self.file("token"))],
+        }
+    }
+
+    /// What the file sink has delivered; `None`: nothing there.
+    pub fn token(&self) -> Option<String> {
+        delivered(&self.file("token"))
+    }
+
+    /// Waits for the token file.
+    #[track_caller]
+    pub fn wait_for_token(&self) -> String {
+        eventually("the token file", PATIENCE, || self.token())
+    }
+
+    /// Waits until the token file holds another token.
+    #[track_caller]
+    pub fn wait_for_token_after(&self, previous: &str) -> String {
+        eventually("another token in the file", PATIENCE, || {
+            self.token().filter(|token| token != previous)
+        })
+    }
+
+    /// How many logins arrived at the proxy, answered or not.
+    pub fn login_attempts(&self) -> usize {
+        self.proxy.count("/v1/auth/approle/login")
+    }
+
+    /// A login with the site's credentials as anybody could make it, through the proxy: the
+    /// status and the answer. `None`: no answer.
+    pub fn log_in(&self) -> Option<(u16, Value)> {
+        let read = |name| std::fs::read_to_string(self.file(name)).expect("a credential");
+        let body = json!({ "role_id": read("role-id"), "secret_id": read("secret-id") });
+        self.proxy.send("POST", "/v1/auth/approle/login", &body)
+    }
+
+    /// Every secret that exists here: secret-ids, wrapping tokens, tokens.
+    pub fn secrets(&self) -> Vec<String> {
+        let mut secrets = self.bao.secrets();
+        secrets.extend(self.proxy.tokens());
+        secrets.extend(self.token());
+        secrets
+    }
+}
+
+impl Configuration {
+    /// As HCL.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        let Self { top, address, vault, auto_auth, method, method_settings, method_config, sinks } =
+            self;
+        write!(
+            text,
+            "{top}\nvault {{\n  address = \"{address}\"\n{vault}\n}}\nauto_auth {{\n{auto_auth}\n\
+             method \"{method}\" {{\n{method_settings}\nconfig = {{\n{method_config}\n}}\n}}\n"
+        )
+        .expect("text can be written");
+        for (sink, config) in sinks {
+            write!(text, "sink \"{sink}\" {{\nconfig = {{\n{config}\n}}\n}}\n")
+                .expect("text can be written");
+        }
+        text + "}\n"
+    }
+
+    /// With the agent looking at its token every so often: "500ms".
+    #[must_use]
+    pub fn token_check_interval(mut self, interval: &str) -> Self {
+        self.auto_auth = format!("token_check_interval = \"{interval}\"");
+        self
+    }
+}
+
+/// A file sink with default settings, for [`Configuration::sinks`].
+pub fn file_sink(path: &Path) -> (String, String) {
+    ("file".into(), format!("path = \"{}\"", path.display()))
+}
+
+/// The token in a sink file; `None`: nothing there.
+pub fn delivered(file: &Path) -> Option<String> {
+    std::fs::read_to_string(file).ok().filter(|token| !token.is_empty())
+}
+
+/// Long enough for a slow machine, short enough to fail in.
+const PATIENCE: Duration = Duration::from_secs(20);

@@ -1,0 +1,76 @@
+//! A token that died before its time is replaced without a restart; a good one never is.
+
+use std::time::Duration;
+
+use serde_json::json;
+use usher_tests::agent::Agent;
+use usher_tests::eventually::{always, eventually_true};
+use usher_tests::proxy::Fault;
+use usher_tests::site::Site;
+
+#[test]
+fn a_revoked_token_is_replaced_without_restart() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let configuration = site.configuration().token_check_interval("300ms");
+    let _agent = Agent::start(&configuration.text());
+    let mut token = site.wait_for_token();
+    for _ in 0..2 {
+        eventually_true("a check of the token", LIMIT, || site.proxy.count("lookup-self") > 0);
+        site.bao.revoke(&token);
+        let next = site.wait_for_token_after(&token);
+        assert!(site.bao.is_valid(&next));
+        token = next;
+    }
+    assert_eq!(site.bao.logins(), 3);
+}
+
+#[test]
+fn a_revoked_token_is_noticed_by_its_renewal_when_checks_are_rare() {
+    let site = Site::new(json!({ "token_ttl": "4s", "token_max_ttl": "1h" }));
+    let _agent = Agent::start(&site.configuration().text());
+    let first = site.wait_for_token();
+    eventually_true("a renewal", LIMIT, || site.proxy.count("renew-self") > 0);
+    site.bao.revoke(&first);
+    let second = site.wait_for_token_after(&first);
+    assert!(site.bao.is_valid(&second));
+}
+
+#[test]
+fn a_failing_check_proves_nothing_and_costs_no_token() {
+    for fault in [
+        Fault::Status(500),
+        Fault::Status(429),
+        Fault::Garbage,
+        Fault::Reset,
+        Fault::Body(200, "not JSON".into()),
+    ] {
+        let site = Site::new(json!({ "token_ttl": "1h" }));
+        let configuration = site.configuration().token_check_interval("200ms");
+        let _agent = Agent::start(&configuration.text());
+        let token = site.wait_for_token();
+        eventually_true("a check", LIMIT, || site.proxy.count("lookup-self") > 0);
+        site.proxy.fail("lookup-self", fault.clone());
+        let before = site.proxy.count("lookup-self");
+        eventually_true("more checks", LIMIT, || site.proxy.count("lookup-self") > before + 2);
+        site.proxy.heal();
+        always("the token stays", Duration::from_secs(1), || site.token().as_ref() == Some(&token));
+        assert_eq!(site.login_attempts(), 1, "{fault:?}");
+    }
+}
+
+#[test]
+fn while_the_replacement_cannot_be_had_the_agent_keeps_trying() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let configuration = site.configuration().token_check_interval("300ms");
+    let mut agent = Agent::start(&configuration.text());
+    let first = site.wait_for_token();
+    eventually_true("a check", LIMIT, || site.proxy.count("lookup-self") > 0);
+    site.proxy.fail("auth/approle/login", Fault::Status(503));
+    site.bao.revoke(&first);
+    eventually_true("three attempts", LIMIT, || site.login_attempts() >= 4);
+    assert!(agent.is_running());
+    site.proxy.heal();
+    assert!(site.bao.is_valid(&site.wait_for_token_after(&first)));
+}
+
+const LIMIT: Duration = Duration::from_secs(20);
