@@ -118,6 +118,11 @@ audit "file" "log" {{
         &self.address
     }
 
+    /// URL of the same server without TLS: "http://127.0.0.1:PORT".
+    pub fn plain_address(&self) -> String {
+        format!("http://{}", self.administration)
+    }
+
     /// URL of the same server on a Unix socket: "unix:///…".
     pub fn socket_address(&self) -> String {
         format!("unix://{}", self.home.path().join("openbao.sock").display())

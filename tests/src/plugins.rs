@@ -68,14 +68,16 @@ pub fn javascript(source: &str) -> Vec<u8> {
 pub fn python(source: &str) -> Vec<u8> {
     let file = sources().join(format!("{source}.py"));
     cached(&file, |output| {
+        // Python leaves its bytecode beside the source: not in the checkout.
+        let copy = tempfile::tempdir().expect("a temporary directory");
+        fs::copy(&file, copy.path().join(format!("{source}.py"))).expect("a copy of the source");
         run(Command::new(setup_directory().join("python/bin/componentize-py"))
             .arg("-d")
             .arg(contract())
             .args(["-w", "auth-method-plugin", "componentize", source, "-p"])
-            .arg(sources())
+            .arg(copy.path())
             .arg("-o")
-            .arg(output)
-            .env("PYTHONDONTWRITEBYTECODE", "1"));
+            .arg(output));
     })
 }
 

@@ -18,6 +18,7 @@ pub struct Site {
     pub bao: OpenBao,
     /// In front of the server; [`Site::configuration`] goes through it.
     pub proxy: Proxy,
+    address: String,
     home: TempDir,
 }
 
@@ -47,6 +48,20 @@ impl Site {
     /// "app" besides.
     pub fn new(role: Value) -> Self {
         let bao = OpenBao::start();
+        let proxy = Proxy::start(bao.address());
+        let address = proxy.address();
+        Self::prepare(bao, proxy, address, role)
+    }
+
+    /// The same with a server that speaks TLS; the agent goes to it directly, past the proxy.
+    pub fn with_tls(role: Value) -> Self {
+        let bao = OpenBao::start_with_tls();
+        let proxy = Proxy::start(&bao.plain_address());
+        let address = bao.address().to_owned();
+        Self::prepare(bao, proxy, address, role)
+    }
+
+    fn prepare(bao: OpenBao, proxy: Proxy, address: String, role: Value) -> Self {
         bao.policy("app", r#"path "secret/data/app" { capabilities = ["read"] }"#);
         bao.enable_approle("approle");
         let mut settings = json!({ "token_policies": ["app"] });
@@ -54,9 +69,8 @@ impl Site {
             settings[name] = value.clone();
         }
         bao.create_role("app", settings);
-        let proxy = Proxy::start(bao.address());
         let home = tempfile::tempdir().expect("a temporary directory");
-        let site = Self { bao, proxy, home };
+        let site = Self { bao, proxy, address, home };
         site.write("role-id", &site.bao.role_id("app"));
         site.write("secret-id", &site.bao.secret_id("app"));
         site
@@ -77,7 +91,7 @@ impl Site {
     pub fn configuration(&self) -> Configuration {
         Configuration {
             top: String::new(),
-            address: self.proxy.address(),
+            address: self.address.clone(),
             vault: String::new(),
             auto_auth: "token_check_interval = \"1h\"".into(),
             method: "approle".into(),

@@ -1,7 +1,7 @@
 //! The harness itself: what the other tests rely on to see a fault is there.
 
 use serde_json::json;
-use usher_tests::plugins::{Mischief, hostile_method, hostile_sink};
+use usher_tests::plugins::{self, Mischief, hostile_method, hostile_sink};
 use usher_tests::proxy::Fault;
 use usher_tests::site::Site;
 
@@ -50,6 +50,22 @@ fn the_proxy_injects_faults_and_heals() {
     // Those refused while it was down never arrived.
     assert_eq!(site.login_attempts(), 6);
     assert_eq!(site.bao.logins(), 2);
+}
+
+#[test]
+fn a_server_with_tls_has_an_authority_of_its_own() {
+    let site = Site::with_tls(json!({ "token_ttl": "10s" }));
+    assert!(site.bao.address().starts_with("https://"));
+    let authority = std::fs::read_to_string(site.bao.ca_file()).expect("a certificate");
+    assert!(authority.contains("BEGIN CERTIFICATE"));
+    assert_eq!(site.log_in().map(|(status, _)| status), Some(200));
+}
+
+#[test]
+fn plugins_are_built_from_javascript_and_python() {
+    for component in [plugins::javascript("files_login"), plugins::python("files_login")] {
+        assert!(component.starts_with(b"\0asm") && component.len() > 1 << 20);
+    }
 }
 
 #[test]

@@ -1,0 +1,89 @@
+//! Methods in JavaScript and Python, built from source, log in against the real server.
+
+use std::time::Duration;
+
+use serde_json::json;
+use usher_tests::agent::{Agent, Launch};
+use usher_tests::eventually::eventually_true;
+use usher_tests::plugins::{self, PluginDirectory};
+use usher_tests::site::{Configuration, Site};
+
+#[test]
+fn a_method_in_javascript_logs_in() {
+    logs_in(&plugins::javascript("files_login"), "hello from JavaScript");
+}
+
+#[test]
+fn a_method_in_python_logs_in() {
+    logs_in(&plugins::python("files_login"), "hello from Python");
+}
+
+#[test]
+fn a_plugin_without_its_grants_stops_the_agent_with_the_block_to_paste() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let directory = PluginDirectory::new();
+    directory.add("files-login", &plugins::javascript("files_login"));
+    let mut configuration = configuration(&site, &directory);
+    configuration.top = format!("plugin_directory = \"{}\"", directory.path().display());
+    let ended = Launch::agent(&configuration.text()).run(LIMIT);
+    assert_eq!(ended.status, 2, "{ended:?}");
+    for part in
+        ["plugin \"files-login\"", "allow", "read", &site.file("role-id").display().to_string()]
+    {
+        assert!(ended.log.contains(part), "{part}: {ended:?}");
+    }
+    assert_eq!(site.login_attempts(), 0);
+}
+
+#[test]
+fn a_plugin_that_others_can_write_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let directory = PluginDirectory::new();
+    let file = directory.add("files-login", &plugins::javascript("files_login"));
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).expect("the file");
+    let ended = Launch::agent(&configuration(&site, &directory).text()).run(LIMIT);
+    assert_eq!(ended.status, 2, "{ended:?}");
+    assert!(ended.log.contains(&file.display().to_string()), "{ended:?}");
+}
+
+#[test]
+fn a_file_that_is_no_component_is_refused() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let directory = PluginDirectory::new();
+    let file = directory.add("files-login", b"\0asm is not enough");
+    let ended = Launch::agent(&configuration(&site, &directory).text()).run(LIMIT);
+    assert_eq!(ended.status, 2, "{ended:?}");
+    assert!(ended.log.contains(&file.display().to_string()), "{ended:?}");
+    assert!(!ended.log.contains("panicked"), "{ended:?}");
+}
+
+#[track_caller]
+fn logs_in(component: &[u8], greeting: &str) {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let directory = PluginDirectory::new();
+    directory.add("files-login", component);
+    let agent = Agent::start(&configuration(&site, &directory).text());
+    eventually_true("the token", LIMIT, || site.token().is_some());
+    assert!(site.token().is_some_and(|token| site.bao.is_valid(&token)));
+    assert!(agent.log().contains(greeting), "the plug-in's own line is in the log");
+    agent.stop();
+}
+
+fn configuration(site: &Site, directory: &PluginDirectory) -> Configuration {
+    let mut configuration = site.configuration();
+    let role_id = site.file("role-id").display().to_string();
+    let secret_id = site.file("secret-id").display().to_string();
+    configuration.top = format!(
+        "plugin_directory = \"{}\"\nplugin \"files-login\" {{\n  allow {{\n    read = [\"{role_id}\", \"{secret_id}\"]\n  }}\n}}",
+        directory.path().display()
+    );
+    configuration.method = "files-login".into();
+    configuration.method_settings += "\nmount_path = \"auth/approle\"";
+    configuration.method_config =
+        format!("role_id_file = \"{role_id}\"\nsecret_id_file = \"{secret_id}\"");
+    configuration
+}
+
+/// Compiling such a component takes seconds, on a busy machine many.
+const LIMIT: Duration = Duration::from_mins(2);
