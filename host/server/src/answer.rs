@@ -170,21 +170,24 @@ pub(crate) fn wrap_info(body: &[u8]) -> Result<WrapInfo, Unusable> {
 }
 
 pub(crate) fn wrapping_lookup(body: &[u8]) -> Result<WrappingLookup, Unusable> {
-    let answer: DataAnswer<WrappingLookupData> = parse(body)?;
+    let answer: DataAnswer<Creation> = parse(body)?;
     let data = answer.data.ok_or_else(|| unreadable("it holds no data"))?;
-    if data.creation_path.is_empty() {
+    if data.path.is_empty() {
         return Err(unreadable("it names no creation path"));
     }
     Ok(WrappingLookup {
-        creation_path: data.creation_path,
-        creation_time: data.creation_time,
-        creation_ttl: seconds(data.creation_ttl),
+        creation_path: data.path,
+        creation_time: data.time,
+        creation_ttl: seconds(data.ttl),
     })
 }
 
 /// The whole answer as text, once it is known to be a JSON object.
 pub(crate) fn raw(body: &[u8]) -> Result<Secret<String>, Unusable> {
-    parse::<BTreeMap<String, serde::de::IgnoredAny>>(body)?;
+    parse::<serde::de::IgnoredAny>(body)?;
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(unreadable("its JSON has another shape than expected"));
+    }
     let text = std::str::from_utf8(body).map_err(|_| unreadable("it is not UTF-8"))?;
     Ok(Secret::new(text.to_owned()))
 }
@@ -241,9 +244,8 @@ struct DataAnswer<T> {
     data: Option<T>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
-#[derive(Default)]
 struct AuthData {
     #[serde(deserialize_with = "null_as_default")]
     client_token: String,
@@ -268,9 +270,8 @@ struct AuthData {
     mfa_requirement: Option<serde::de::IgnoredAny>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
-#[derive(Default)]
 struct LookupData {
     #[serde(deserialize_with = "null_as_default")]
     accessor: String,
@@ -299,9 +300,8 @@ struct LookupData {
     meta: BTreeMap<String, String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
-#[derive(Default)]
 struct WrapData {
     #[serde(deserialize_with = "null_as_default")]
     token: String,
@@ -317,16 +317,15 @@ struct WrapData {
     wrapped_accessor: String,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
-#[derive(Default)]
-struct WrappingLookupData {
-    #[serde(deserialize_with = "null_as_default")]
-    creation_path: String,
-    #[serde(deserialize_with = "null_as_default")]
-    creation_time: String,
-    #[serde(deserialize_with = "null_as_default")]
-    creation_ttl: i64,
+struct Creation {
+    #[serde(rename = "creation_path", deserialize_with = "null_as_default")]
+    path: String,
+    #[serde(rename = "creation_time", deserialize_with = "null_as_default")]
+    time: String,
+    #[serde(rename = "creation_ttl", deserialize_with = "null_as_default")]
+    ttl: i64,
 }
 
 /// The server writes null for what is empty.
@@ -387,7 +386,7 @@ mod tests {
         )
         .unwrap_or_else(|_| panic!("not understood"));
         assert_eq!(auth.token.expose(), "s.token");
-        assert_eq!(auth.ttl(), Some(Duration::from_secs(2_764_800)));
+        assert_eq!(auth.ttl(), Some(Duration::from_hours(768)));
         assert!(auth.renewable && auth.orphan);
         assert_eq!(auth.metadata["username"], "u");
         assert_eq!(auth.policies, ["default"]);
@@ -428,7 +427,7 @@ mod tests {
         )
         .unwrap_or_else(|_| panic!("not understood"));
         assert_eq!(info.token.expose(), "s.w");
-        assert_eq!(info.ttl, Duration::from_secs(300));
+        assert_eq!(info.ttl, Duration::from_mins(5));
         assert_eq!(info.wrapped_accessor, "");
     }
 
@@ -441,7 +440,7 @@ mod tests {
             (r#"{"auth":{"client_token":"hvs.sec"#, "it is cut short"),
             (r#"{"auth":{"client_token":7}}"#, "its JSON has another shape than expected"),
             (r#"{"auth":"hvs.secret"}"#, "its JSON has another shape than expected"),
-            (r#"["hvs.secret"]"#, "it holds no token"),
+            (r#"["hvs.secret"]"#, "its JSON has another shape than expected"),
             ("{}", "it holds no token"),
             (r#"{"auth":null}"#, "it holds no token"),
             (r#"{"auth":{"client_token":""}}"#, "its token is empty"),

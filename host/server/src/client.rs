@@ -254,7 +254,9 @@ fn credentials(login: &Login) -> Vec<Live> {
         look(value);
     }
     if let Ok(Strings(found)) = serde_json::from_str(login.body.expose()) {
-        found.iter().for_each(|text| look(text));
+        for text in &found {
+            look(text);
+        }
     }
     live
 }

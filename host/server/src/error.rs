@@ -159,7 +159,7 @@ mod tests {
         let read = |value| retry_after(value, now);
         assert_eq!(read(" 7 "), Some(Duration::from_secs(7)));
         assert_eq!(read("0"), Some(Duration::ZERO));
-        assert_eq!(read("Sun, 22 Nov 2026 01:02:00 GMT"), Some(Duration::from_secs(120)));
+        assert_eq!(read("Sun, 22 Nov 2026 01:02:00 GMT"), Some(Duration::from_mins(2)));
         assert_eq!(read("Sun, 22 Nov 2020 01:02:00 GMT"), Some(Duration::ZERO));
         for nonsense in ["", "-1", "soon", "1.5", "99999999999999999999", "Sun, 31 Feb 2026"] {
             assert_eq!(read(nonsense), None, "{nonsense}");

@@ -12,7 +12,7 @@ use crate::tls::Tls;
 /// How to reach the server. Everything counts; nothing is taken from the environment.
 #[derive(Clone)]
 pub struct Settings {
-    /// "<https://vault.example.org:8200>", "<http://127.0.0.1:8200>", "unix:///run/vault.sock". A path
+    /// `https://vault.example.org:8200`, `http://127.0.0.1:8200`, `unix:///run/vault.sock`. A path
     /// is kept as a prefix.
     pub address: String,
     /// Trust and the agent's own client certificate; not used with http and unix addresses.
@@ -21,7 +21,7 @@ pub struct Settings {
     pub timeout: Duration,
     /// Sent as `User-Agent`.
     pub user_agent: String,
-    /// "<http://proxy.example.org:3128>", perhaps with a user and a password. `None`: no proxy.
+    /// `http://proxy.example.org:3128`, perhaps with a user and a password. `None`: no proxy.
     pub proxy: Option<Secret<String>>,
 }
 
@@ -31,7 +31,7 @@ impl Settings {
         Self {
             address: address.into(),
             tls: Tls::default(),
-            timeout: Duration::from_secs(60),
+            timeout: Duration::from_mins(1),
             user_agent: concat!("Usher/", env!("CARGO_PKG_VERSION")).to_owned(),
             proxy: None,
         }
