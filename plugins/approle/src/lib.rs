@@ -9,10 +9,11 @@ mod memory;
 use memory::{Memory, Remembered};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::json;
 use usher_plugin::config::WeakBool;
 use usher_plugin::context::{self, Reason};
-use usher_plugin::{About, Answer, AuthMethod, Failure, Kind, Login, Need, files, log, server};
+use usher_plugin::{
+    About, Answer, AuthMethod, Failure, Kind, Login, Need, files, json, log, server,
+};
 
 /// The method.
 #[derive(Debug)]
@@ -46,6 +47,8 @@ impl AuthMethod for AppRole {
         "Logs in with a role-id and a secret-id from files",
     )
     .licence("Apache-2.0");
+
+    const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 
     fn prepare(config: &Config) -> Result<Vec<Need>, Failure> {
         if config.role_id_file_path.is_empty() {
@@ -84,9 +87,9 @@ impl AuthMethod for AppRole {
             Some(path) => secret_id(config, path, &mut memory)?,
             None => None,
         };
-        let mut body = json!({"role_id": role_id});
+        let mut body = serde_json::json!({"role_id": role_id});
         if let Some(secret_id) = &secret_id {
-            body["secret_id"] = json!(secret_id);
+            body["secret_id"] = serde_json::json!(secret_id);
         }
         let answer = Answer::login(Login::new("login", body));
         if context::reason() == Reason::Explain {
@@ -223,7 +226,7 @@ fn unwrap(path: &str, token: &str, creation_path: &str) -> Result<String, Failur
         let cause = failure.message.clone();
         Failure { message, ..failure }.detail("file", path).detail("cause", cause)
     })?;
-    let answer: Unwrapped = serde_json::from_str(&answer).unwrap_or_default();
+    let answer: Unwrapped = json::read(answer.as_bytes()).unwrap_or_default();
     Ok(answer.data.secret_id)
 }
 

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::fmt::Write;
-use usher_plugin::{log, random, state};
+use usher_plugin::{json, log, random, state};
 
 /// Kept by the host as the plug-in's state. It holds secrets: not shown, not logged.
 #[derive(Default, Deserialize, Serialize)]
@@ -40,7 +40,7 @@ impl Remembered {
 impl Memory {
     pub(crate) fn load() -> Self {
         let saved = state::load_bytes();
-        let memory: Self = serde_json::from_slice(&saved).unwrap_or_default();
+        let memory: Self = json::read(&saved).unwrap_or_default();
         Self { saved, ..memory }
     }
 

@@ -1,7 +1,7 @@
 //! The method against the SDK's fake host.
 
 use super::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 use usher_plugin::Credential;
 use usher_plugin::testing::{self, Host, Operation};
 
@@ -371,4 +371,9 @@ fn no_secret_is_ever_logged() {
     let failure = failure(&wrapped());
     let shown = format!("{:?} {failure:?}", host.logs());
     assert!(!shown.contains("marker"), "{shown}");
+}
+
+#[test]
+fn the_schema_in_the_file_is_that_of_the_configuration() {
+    testing::check_config_schema::<Config>(AppRole::CONFIG_SCHEMA);
 }

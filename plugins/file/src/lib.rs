@@ -45,6 +45,8 @@ impl Sink for FileSink {
         About::new("file", env!("CARGO_PKG_VERSION"), "Writes the token to a file")
             .licence("Apache-2.0");
 
+    const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
+
     fn prepare(config: &Config) -> Result<Vec<Need>, Failure> {
         if config.path.is_empty() || config.path.ends_with('/') {
             let message = "`config.path` must name a file, such as /run/app/token";

@@ -85,17 +85,21 @@ mod tests {
     use super::*;
     use serde_json::{Value, json};
 
-    fn read(value: Value) -> Option<Option<String>> {
-        serde_json::from_value::<Owner>(value).ok().map(|owner| owner.0)
+    fn read(value: Value) -> Option<Owner> {
+        serde_json::from_value(value).ok()
+    }
+
+    fn named(name: &str) -> Owner {
+        Owner(Some(name.to_owned()))
     }
 
     #[test]
     fn a_number_or_a_name_is_taken_and_minus_one_is_the_agents_own() {
-        assert_eq!(read(json!(0)), Some(Some("0".into())));
-        assert_eq!(read(json!(1000)), Some(Some("1000".into())));
-        assert_eq!(read(json!("1000")), Some(Some("1000".into())));
-        assert_eq!(read(json!("app")), Some(Some("app".into())));
-        assert_eq!(read(json!(-1)), Some(None));
+        assert_eq!(read(json!(0)), Some(named("0")));
+        assert_eq!(read(json!(1000)), Some(named("1000")));
+        assert_eq!(read(json!("1000")), Some(named("1000")));
+        assert_eq!(read(json!("app")), Some(named("app")));
+        assert_eq!(read(json!(-1)), Some(Owner(None)));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Reading a plug-in's `config` block: parsing with messages that name the key, and types for
 //! values that the incumbents spell in several ways.
 
-use crate::{Failure, suggestion};
+use crate::{Failure, json};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{DeserializeOwned, Error, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -12,9 +12,7 @@ use std::fmt;
 ///
 /// What is wrong with it is a `config` failure that names the key and never repeats a value.
 pub fn parse<C: DeserializeOwned>(config: &str) -> Result<C, Failure> {
-    let value: serde_json::Value = serde_json::from_str(config)?;
-    serde_path_to_error::deserialize(value)
-        .map_err(|error| explain(&error.path().to_string(), &error.inner().to_string()))
+    json::read(config.as_bytes()).map_err(json::Error::into_config_failure)
 }
 
 /// A boolean as the incumbents read most of theirs: `true`, a number (0 is false), or one of
@@ -139,60 +137,6 @@ impl JsonSchema for Secret {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({"type": "string", "writeOnly": true})
     }
-}
-
-/// Turns serde's message into one that names the key and what to write. Serde repeats the
-/// offending value, which may be a secret, so only its type is kept.
-fn explain(path: &str, message: &str) -> Failure {
-    let place = if path == "." { "config".to_owned() } else { format!("config.{path}") };
-    let (code, text) = if let Some(key) = quoted(message, "missing field ") {
-        ("config.missing", format!("`{place}` lacks `{key}`, which is required"))
-    } else if let Some(key) = quoted(message, "unknown field ") {
-        let known = quoted_names(message);
-        let block = place.strip_suffix(&format!(".{key}")).unwrap_or(&place);
-        let hint = suggestion::closest(key, &known)
-            .map(|name| format!("; did you mean `{name}`?"))
-            .unwrap_or_default();
-        ("config.unknown", format!("`{block}` has no key `{key}`{hint}"))
-    } else if let Some((given, wanted)) = mismatch(message) {
-        ("config.type", format!("`{place}` is {given}, but must be {wanted}"))
-    } else {
-        ("config.invalid", format!("`{place}`: {message}"))
-    };
-    Failure::config(code, text).detail("key", place)
-}
-
-/// The name in back-quotes right after `prefix`.
-fn quoted<'m>(message: &'m str, prefix: &str) -> Option<&'m str> {
-    message.strip_prefix(prefix)?.strip_prefix('`')?.split('`').next()
-}
-
-/// The names in back-quotes after the first.
-fn quoted_names(message: &str) -> Vec<&str> {
-    message.split('`').skip(3).step_by(2).collect()
-}
-
-/// What was given, without its value, and what was wanted.
-fn mismatch(message: &str) -> Option<(String, &str)> {
-    let rest = ["invalid type: ", "invalid value: "]
-        .iter()
-        .find_map(|prefix| message.strip_prefix(prefix))?;
-    let (given, wanted) = rest.rsplit_once(", expected ")?;
-    let kind = given.split(['"', '`']).next().unwrap_or_default().trim();
-    let given = match kind {
-        "integer" => "an integer".to_owned(),
-        "floating point" => "a number".to_owned(),
-        "sequence" => "a list".to_owned(),
-        "map" => "a block".to_owned(),
-        "null" => kind.to_owned(),
-        _ => format!("a {kind}"),
-    };
-    let given = if message.starts_with("invalid value") {
-        format!("{given} that doesn't fit")
-    } else {
-        given
-    };
-    Some((given, wanted))
 }
 
 #[cfg(test)]

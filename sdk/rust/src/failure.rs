@@ -99,8 +99,7 @@ impl fmt::Display for Failure {
 
 impl std::error::Error for Failure {}
 
-/// JSON that the plug-in itself made or kept and can't handle. For an answer that came from
-/// elsewhere use [`crate::http::Response::json`], which blames the sender.
+/// What can't be made into JSON: a defect. JSON is read with [`crate::json`].
 impl From<serde_json::Error> for Failure {
     fn from(error: serde_json::Error) -> Self {
         let place = format!("line {} column {}", error.line(), error.column());

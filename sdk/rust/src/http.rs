@@ -1,6 +1,6 @@
 //! One HTTP request, one response, as far as granted. Redirects are returned, not followed.
 
-use crate::{Failure, backend};
+use crate::{Failure, backend, json};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -121,10 +121,9 @@ impl Response {
     /// The body as JSON. What can't be read is `unavailable`, `http.body`: an error page of
     /// something in between, mostly.
     pub fn json<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        serde_json::from_slice(&self.body).map_err(|error| {
-            let place = format!("line {} column {}", error.line(), error.column());
-            Failure::unavailable("http.body", format!("the answer is not as expected at {place}"))
-                .detail("status", self.status.to_string())
+        json::read(&self.body).map_err(|error| {
+            let message = format!("the answer is not as expected: {}", error.describe("answer"));
+            Failure::unavailable("http.body", message).detail("status", self.status.to_string())
         })
     }
 }

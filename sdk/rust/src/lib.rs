@@ -79,6 +79,7 @@ pub mod env;
 mod failure;
 pub mod files;
 pub mod http;
+pub mod json;
 pub mod kdc;
 pub mod log;
 mod method;
@@ -109,7 +110,7 @@ macro_rules! export {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             type Exported = $crate::abi::AuthMethodExports<$plugin>;
-            $crate::abi::plugin::export_plugin!(Exported with_types_in $crate::abi::plugin);
+    $crate::abi::plugin::export_plugin!(Exported with_types_in $crate::abi::plugin);
             $crate::abi::auth_method::export_auth_method!(
                 Exported with_types_in $crate::abi::auth_method
             );
@@ -119,8 +120,8 @@ macro_rules! export {
         #[cfg(target_arch = "wasm32")]
         const _: () = {
             type Exported = $crate::abi::SinkExports<$plugin>;
-            $crate::abi::plugin::export_plugin!(Exported with_types_in $crate::abi::plugin);
-            $crate::abi::sink::export_sink!(Exported with_types_in $crate::abi::sink);
+    $crate::abi::plugin::export_plugin!(Exported with_types_in $crate::abi::plugin);
+    $crate::abi::sink::export_sink!(Exported with_types_in $crate::abi::sink);
         };
     };
 }

@@ -19,6 +19,11 @@ pub trait AuthMethod {
     /// Name, version and summary.
     const ABOUT: About;
 
+    /// The JSON Schema of `Config`. None: it is made from the type. A plug-in that wants to be
+    /// some 60 kB smaller keeps it in a file for `include_str!`, and lets
+    /// `testing::check_config_schema` compare the two in its tests.
+    const CONFIG_SCHEMA: Option<&'static str> = None;
+
     /// Checks what the types of `config` can't say, and lists what it needs. Called without
     /// any grant: the answer depends on `config` alone.
     fn prepare(config: &Self::Config) -> Result<Vec<Need>, Failure>;

@@ -1,7 +1,7 @@
 //! What every plug-in says about itself: a name, a configuration schema and its needs.
 
-use crate::Failure;
 use schemars::JsonSchema;
+use serde_json::Value;
 use std::fmt;
 
 /// Who made what: shown to people by `usher plugin list`.
@@ -114,15 +114,15 @@ impl fmt::Debug for Need {
     }
 }
 
-/// The JSON Schema (2020-12) of a plug-in's configuration, as text.
-pub(crate) fn config_schema<C: JsonSchema>() -> Result<String, Failure> {
-    Ok(serde_json::to_string(&schemars::schema_for!(C))?)
+/// The JSON Schema (2020-12) of a plug-in's configuration.
+pub(crate) fn config_schema<C: JsonSchema>() -> Value {
+    schemars::schema_for!(C).to_value()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     #[test]
     fn the_schema_is_2020_12_and_marks_secrets() {
@@ -136,7 +136,7 @@ mod tests {
             pin: u32,
         }
 
-        let schema: Value = serde_json::from_str(&config_schema::<Config>().unwrap()).unwrap();
+        let schema = config_schema::<Config>();
 
         assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
         assert_eq!(schema["properties"]["name"]["description"], "Who logs in.");

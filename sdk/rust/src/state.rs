@@ -3,14 +3,14 @@
 //! It outlives failed calls, traps, time-outs and a reload of the plug-in, and ends with the
 //! agent. At most 64 KiB.
 
-use crate::{Failure, backend};
+use crate::{Failure, backend, json};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// What was saved last. Nothing, or what can't be understood (an older version wrote it), is
 /// the default.
 pub fn load<T: DeserializeOwned + Default>() -> T {
-    serde_json::from_slice(&backend::load()).unwrap_or_default()
+    json::read(&backend::load()).unwrap_or_default()
 }
 
 /// In force at once, also if this call fails later: save a one-shot secret the moment it has

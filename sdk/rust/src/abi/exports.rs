@@ -17,6 +17,8 @@ pub trait PluginExports {
     type Config: JsonSchema;
     /// Name, version and summary.
     const ABOUT: About;
+    /// The schema, if it needn't be made.
+    const CONFIG_SCHEMA: Option<&'static str>;
     /// Reads the configuration and lists what it needs.
     fn needs(config: &str) -> Result<Vec<Need>, Failure>;
 }
@@ -32,6 +34,7 @@ pub struct SinkExports<S>(PhantomData<S>);
 impl<M: AuthMethod> PluginExports for AuthMethodExports<M> {
     type Config = M::Config;
     const ABOUT: About = M::ABOUT;
+    const CONFIG_SCHEMA: Option<&'static str> = M::CONFIG_SCHEMA;
 
     fn needs(config: &str) -> Result<Vec<Need>, Failure> {
         method::prepare::<M>(config)
@@ -41,6 +44,7 @@ impl<M: AuthMethod> PluginExports for AuthMethodExports<M> {
 impl<S: Sink> PluginExports for SinkExports<S> {
     type Config = S::Config;
     const ABOUT: About = S::ABOUT;
+    const CONFIG_SCHEMA: Option<&'static str> = S::CONFIG_SCHEMA;
 
     fn needs(config: &str) -> Result<Vec<Need>, Failure> {
         sink::prepare::<S>(config)
@@ -54,7 +58,11 @@ impl<P: PluginExports> plugin_abi::Guest for P {
             name: P::ABOUT.name.to_owned(),
             version: P::ABOUT.version.to_owned(),
             summary: P::ABOUT.summary.to_owned(),
-            config_schema: config_schema::<P::Config>(),
+            // A constant, so that a plug-in with a ready schema is built without schemars.
+            config_schema: match P::CONFIG_SCHEMA {
+                Some(schema) => schema.to_owned(),
+                None => plugin::config_schema::<P::Config>().to_string(),
+            },
             attributes: attributes(&P::ABOUT),
         }
     }
@@ -103,12 +111,6 @@ fn log_panics() {
         let place = panic.location().map(ToString::to_string).unwrap_or_default();
         log::error(&format!("panic: {message}"), &[("location", &place)]);
     }));
-}
-
-fn config_schema<C: JsonSchema>() -> String {
-    // A schema is a tree of JSON values with text keys: making text of it can't fail. Were it
-    // to, the empty schema accepts any object and `prepare` still checks.
-    plugin::config_schema::<C>().unwrap_or_default()
 }
 
 fn attributes(about: &About) -> Vec<(String, String)> {
