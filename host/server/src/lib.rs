@@ -15,6 +15,7 @@
 mod answer;
 mod client;
 mod error;
+mod explain;
 mod governor;
 mod request;
 mod settings;

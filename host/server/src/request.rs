@@ -1,20 +1,20 @@
 //! One HTTP exchange: what is sent, what is followed, and what an answer is worth.
 
-use std::error::Error as _;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use reqwest::header::{HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER};
-use reqwest::{Method, Response, StatusCode};
+use reqwest::{Method, Response};
 use url::Url;
 use usher_secret::{Secret, redactor};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::answer::{self, Unusable};
 use crate::client::{Scope, against_the_rules};
-use crate::error::{Class, Error, Reason, class_of, retry_after};
+use crate::error::{Class, Error, Reason, retry_after};
+use crate::explain::{causes_of, refusal, tls_error, tls_trouble};
 use crate::governor::{Governor, Outcome};
 use crate::tls::{Connections, TlsIdentity, innermost};
 
@@ -48,7 +48,7 @@ impl<'a> Operation<'a> {
     }
 
     /// Whether it concerns a wrapping token.
-    fn opens_a_wrapping(self) -> bool {
+    pub(crate) fn opens_a_wrapping(self) -> bool {
         matches!(self, Self::WrappingLookup | Self::Unwrap)
     }
 }
@@ -463,162 +463,6 @@ fn unreadable(operation: Operation<'_>, why: &str) -> Error {
         format_args!("{operation}: the answer can't be read: {why}"),
         "check vault.address, and what stands between the agent and the server",
     )
-}
-
-/// An answer that isn't a success: what the server says, and what to do about it.
-fn refusal(operation: Operation<'_>, status: StatusCode, body: &[u8], tls: bool) -> Error {
-    let code = status.as_u16();
-    let class = class_of(code);
-    let said = answer::errors(body);
-    let text = said.as_deref().unwrap_or_default();
-    let (reason, remedy) = match code {
-        400 if !tls && is_plain_http_complaint(body) => {
-            (Reason::Tls, "the server speaks TLS on this port: write https:// in vault.address")
-        }
-        400 if operation.opens_a_wrapping() && text.contains("wrapping token is not valid") => (
-            Reason::WrappingUsed,
-            "it was already used, has expired or is unknown: find out who unwrapped it, and issue a new one",
-        ),
-        403 if text.contains("invalid token") => {
-            (Reason::InvalidToken, "the token was revoked or has expired")
-        }
-        404 if text.contains("namespace not found") => (Reason::Status, "check the namespace"),
-        503 if text.contains("sealed") => (Reason::Status, "unseal the server"),
-        429 => (Reason::Status, "the server limits requests: check its quotas"),
-        472 | 473 => {
-            (Reason::Status, "the server is a standby: write the active cluster's address")
-        }
-        500.. => (Reason::Status, "the server's own log says more"),
-        _ => (Reason::Status, remedy_for_refusal(operation, code)),
-    };
-    let explanation = match &said {
-        Some(text) if !text.is_empty() => format!(": {text}"),
-        Some(_) => String::new(),
-        None if reason == Reason::Tls => String::from(": http was spoken to an https port"),
-        None if body.is_empty() => String::new(),
-        None => {
-            String::from(", and not in the server's own words: something between may have answered")
-        }
-    };
-    let verb = if class == Class::Refused { "refused" } else { "failed" };
-    let error = Error::new(
-        class,
-        reason,
-        format_args!("{operation} {verb} ({status}){explanation}"),
-        remedy,
-    );
-    Error { status: Some(code), ..error }
-}
-
-fn remedy_for_refusal(operation: Operation<'_>, status: u16) -> &'static str {
-    match (operation, status) {
-        (Operation::Login { .. }, 400) => "check the credential and the role's name",
-        (Operation::Login { .. }, 403) => {
-            "check that the method is mounted at this path and that the credential is valid"
-        }
-        (Operation::Login { .. }, 404 | 405) => {
-            "check mount_path, the method's type and the namespace"
-        }
-        (Operation::Renew | Operation::Lookup | Operation::Wrap | Operation::Revoke, 403) => {
-            "the token is revoked or expired, or its policies don't allow this"
-        }
-        (Operation::WrappingLookup | Operation::Unwrap, _) => {
-            "check that this is a wrapping token of this server and namespace"
-        }
-        _ => "",
-    }
-}
-
-/// What Go's TLS listener answers to plain HTTP.
-fn is_plain_http_complaint(body: &[u8]) -> bool {
-    body.starts_with(b"Client sent an HTTP request to an HTTPS server")
-}
-
-fn causes_of(error: &reqwest::Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
-    let mut cause = error.source();
-    std::iter::from_fn(move || {
-        let this = cause?;
-        cause = this.source();
-        Some(this)
-    })
-}
-
-/// The TLS library's error in a chain of causes, however it is wrapped.
-fn tls_error<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
-    if let Some(error) = cause.downcast_ref::<rustls::Error>() {
-        return Some(error);
-    }
-    // An I/O error shows its inner error's causes, but not the inner error itself.
-    let mut inner = cause.downcast_ref::<std::io::Error>()?.get_ref()?;
-    loop {
-        if let Some(error) = inner.downcast_ref::<rustls::Error>() {
-            return Some(error);
-        }
-        inner = inner.downcast_ref::<std::io::Error>()?.get_ref()?;
-    }
-}
-
-/// What is wrong with a handshake, and what to do about it.
-fn tls_trouble(error: &rustls::Error, server_name_set: bool) -> (String, &'static str) {
-    use rustls::{AlertDescription as Alert, CertificateError as Certificate, Error as Tls};
-    match error {
-        Tls::InvalidCertificate(certificate) => match certificate {
-            Certificate::UnknownIssuer => (
-                "the server's certificate is signed by an unknown authority".into(),
-                "set vault.ca_cert to the file with that authority's certificate",
-            ),
-            Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => (
-                format!(
-                    "the server's certificate is for another name: {}",
-                    answer::clean(&certificate.to_string())
-                ),
-                if server_name_set {
-                    "correct vault.tls_server_name"
-                } else {
-                    "write the certificate's name in vault.address or vault.tls_server_name"
-                },
-            ),
-            Certificate::Expired | Certificate::ExpiredContext { .. } => (
-                "the server's certificate has expired".into(),
-                "renew it, or check this machine's clock",
-            ),
-            Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => {
-                ("the server's certificate isn't valid yet".into(), "check the clocks")
-            }
-            Certificate::Revoked => ("the server's certificate is revoked".into(), "renew it"),
-            other => (
-                format!(
-                    "the server's certificate can't be accepted: {}",
-                    answer::clean(&other.to_string())
-                ),
-                "replace it, or check vault.ca_cert",
-            ),
-        },
-        Tls::InvalidMessage(_) => (
-            "the server doesn't speak TLS on this port".into(),
-            "write http:// in vault.address if that is intended, else correct the port",
-        ),
-        Tls::AlertReceived(Alert::CertificateRequired) => (
-            "the server asks for a client certificate".into(),
-            "set vault.client_cert and vault.client_key",
-        ),
-        Tls::AlertReceived(
-            alert @ (Alert::BadCertificate
-            | Alert::UnknownCA
-            | Alert::CertificateExpired
-            | Alert::CertificateRevoked
-            | Alert::CertificateUnknown
-            | Alert::UnsupportedCertificate),
-        ) => (
-            format!("the server refuses the agent's client certificate ({alert:?})"),
-            "check vault.client_cert, or the auth method's certificate",
-        ),
-        Tls::AlertReceived(Alert::UnrecognisedName) => (
-            "the server doesn't know this name".into(),
-            "correct vault.address or vault.tls_server_name",
-        ),
-        other => (format!("the TLS handshake failed: {}", answer::clean(&other.to_string())), ""),
-    }
 }
 
 /// Headers that belong to the connection (RFC 9110, §7.6.1) or to the agent.
