@@ -68,11 +68,14 @@ impl Site {
         for (name, value) in role.as_object().expect("settings of the role") {
             settings[name] = value.clone();
         }
+        let has_secret_id = settings["bind_secret_id"] != false;
         bao.create_role("app", settings);
         let home = tempfile::tempdir().expect("a temporary directory");
         let site = Self { bao, proxy, address, home };
         site.write("role-id", &site.bao.role_id("app"));
-        site.write("secret-id", &site.bao.secret_id("app"));
+        if has_secret_id {
+            site.write("secret-id", &site.bao.secret_id("app"));
+        }
         site
     }
 
