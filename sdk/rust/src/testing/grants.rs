@@ -30,7 +30,7 @@ impl Grants {
             return Ok(());
         }
         let message = format!("`prepare` did not ask for {capability} {target}");
-        Err(Failure::denied("grant.missing", message))
+        Err(Failure::config("grant.missing", message))
     }
 }
 
