@@ -1,2 +1,16 @@
-//! The agent.
-fn main() {}
+//! `usher`: introduces a workload to a secrets server.
+
+#![forbid(unsafe_code)]
+
+mod agent;
+mod cli;
+mod identity;
+mod logging;
+mod plugins;
+mod process;
+mod trouble;
+mod unwrapper;
+
+fn main() -> std::process::ExitCode {
+    cli::run()
+}

@@ -1,1 +1,38 @@
-//! (skeleton)
+//! The built-in components, precompiled and embedded.
+
+#![deny(unsafe_code)]
+
+use usher_engine::{Kind, Precompiled};
+
+/// One component that is part of the program.
+pub struct BuiltIn {
+    /// The method's or sink's type in the configuration.
+    pub name: &'static str,
+    /// What it is for.
+    pub kind: Kind,
+    /// SHA-256 of the component, in hexadecimal.
+    pub digest: &'static str,
+    /// Bytes of the component, before it was compiled.
+    pub size: u64,
+    /// Its machine code.
+    pub code: Precompiled,
+}
+
+/// The built-in component for a type of the configuration.
+pub fn find(kind: Kind, name: &str) -> Option<&'static BuiltIn> {
+    ALL.iter().find(|built_in| built_in.kind == kind && built_in.name == name)
+}
+
+macro_rules! embedded {
+    ($path:literal) => {{
+        #[allow(unsafe_code, reason = "see the SAFETY comment")]
+        // SAFETY: the build script wrote this file, as the unchanged output of the engine's
+        // `compile`.
+        unsafe {
+            Precompiled::embedded(include_bytes!($path))
+        }
+    }};
+}
+
+// `ALL`, one entry for each crate below `plugins/`.
+include!(concat!(env!("OUT_DIR"), "/table.rs"));

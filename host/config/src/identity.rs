@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::diagnostic::{Diagnostic, Location};
 use crate::fields::{Fields, Located, Nested, Report};
 use crate::schema;
-use crate::settings::{Identity, Method, PluginConfig, Sink, TokenCheck};
+use crate::settings::{Identity, Method, OnExit, PluginConfig, Sink, TokenCheck};
 use crate::tree::{Number, NumberValue, Object, Value};
 use crate::values;
 
@@ -64,6 +64,7 @@ pub(crate) fn auto_auth(
     let sinks: Vec<Sink> = nested_sinks.iter().filter_map(|nested| sink(nested, report)).collect();
     check_file_sinks(&sinks, report);
     let token_check_interval = token_check(&fields, report);
+    let on_exit = on_exit(&fields, report);
     let enable_reauth_on_new_credentials =
         fields.strict_boolean("enable_reauth_on_new_credentials", report);
     Some(Identity {
@@ -71,9 +72,27 @@ pub(crate) fn auto_auth(
         method: method?,
         sinks,
         token_check_interval,
+        on_exit,
         enable_reauth_on_new_credentials,
         location: block.location.clone(),
     })
+}
+
+fn on_exit(fields: &Fields<'_>, report: &mut Report) -> OnExit {
+    match fields.string("on_exit", report) {
+        None => OnExit::Keep,
+        Some(text) if text.value == "keep" => OnExit::Keep,
+        Some(text) if text.value == "revoke" => OnExit::Revoke,
+        Some(text) => {
+            report.push(Diagnostic::new_error(
+                "on_exit",
+                format!("`on_exit` is {:?}", text.value),
+                "write \"keep\" or \"revoke\"",
+                Some(&text.location),
+            ));
+            OnExit::Keep
+        }
+    }
 }
 
 fn token_check(fields: &Fields<'_>, report: &mut Report) -> TokenCheck {

@@ -37,9 +37,14 @@ use std::path::PathBuf;
 pub use diagnostic::{Diagnostic, Location, Severity};
 pub use environment::Overrides;
 pub use settings::{
-    Allow, Identity, Limits, Log, LogFormat, LogLevel, Method, Plugin, PluginConfig, Server,
-    Settings, Sink, TokenCheck,
+    Allow, Identity, Limits, Log, LogFormat, LogLevel, Method, OnExit, Plugin, PluginConfig,
+    Server, Settings, Sink, TokenCheck,
 };
+
+/// A duration as the incumbents write it: "30" and "30s", "1h30m", "2d". None: it isn't one.
+pub fn duration(text: &str) -> Option<std::time::Duration> {
+    values::duration(text)
+}
 
 use environment::Environment;
 use file::{AutoAuth, Part};

@@ -151,7 +151,7 @@ pub(crate) static AUTO_AUTH: Block = Block {
         built("sinks"),
         built("enable_reauth_on_new_credentials"),
         built("token_check_interval"),
-        not_built("on_exit", "take it out; the token stays valid when the agent ends"),
+        built("on_exit"),
     ],
 };
 

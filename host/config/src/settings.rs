@@ -70,10 +70,22 @@ pub struct Identity {
     pub sinks: Vec<Sink>,
     /// How often a token is looked up that was not renewed meanwhile.
     pub token_check_interval: TokenCheck,
+    /// What becomes of the token when the agent ends.
+    pub on_exit: OnExit,
     /// Log in again when the credential changes. None: what suits the method.
     pub enable_reauth_on_new_credentials: Option<bool>,
     /// Of the block.
     pub location: Location,
+}
+
+/// What becomes of a delivered token when the agent ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnExit {
+    /// It stays valid.
+    #[default]
+    Keep,
+    /// It is revoked.
+    Revoke,
 }
 
 /// How often the server is asked whether a token still lives.

@@ -5,8 +5,8 @@ use wasmparser::{Encoding, Parser, Payload};
 use crate::error::LoadError;
 use crate::plugin::Kind;
 
-/// The contract that this host speaks.
-pub(crate) const CONTRACT: &str = "0.1.0";
+/// Version of package `usher:plugin` that this host speaks.
+pub const CONTRACT: &str = "0.1.0";
 const PACKAGE: &str = "usher:plugin/";
 
 /// What the names of a component say.

@@ -43,7 +43,7 @@ pub use egress::Egress;
 pub use error::LoadError;
 pub use failure::{Failure, FailureKind};
 pub use grant::{Allow, Capability, Grant, Need, Protected, Refusal};
-pub use inspect::{Inspection, inspect};
+pub use inspect::{CONTRACT, Inspection, inspect};
 pub use limits::{LARGEST_MEMORY, Limits};
 pub use plugin::{Info, Kind, Origin, Plugin};
 pub use precompiled::Precompiled;

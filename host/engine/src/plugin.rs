@@ -79,6 +79,8 @@ pub struct Plugin {
     pub digest: String,
     /// Bytes of the component.
     pub size: u64,
+    /// Names of what it imports.
+    pub imports: Vec<String>,
     engine: Engine,
     linked: Linked,
 }
@@ -115,7 +117,7 @@ impl Engine {
         digest: &str,
         size: u64,
     ) -> Result<Arc<Plugin>, LoadError> {
-        self.load(name, kind, Origin::BuiltIn, code, false, digest.to_owned(), size).await
+        self.load(name, kind, Origin::BuiltIn, code, digest.to_owned(), size).await
     }
 
     /// Compiles and loads a component of the plug-in directory.
@@ -125,14 +127,12 @@ impl Engine {
         compiler: &Compiler,
     ) -> Result<Arc<Plugin>, LoadError> {
         let inspection = inspect(&found.bytes)?;
-        let wasi = inspection.imports.iter().any(|name| name.starts_with("wasi:"));
         let code = compiler.run(&found.bytes).await?;
         self.load(
             &found.name,
             inspection.kind,
             Origin::File(found.path.clone()),
             &code,
-            wasi,
             found.digest.clone(),
             found.bytes.len() as u64,
         )
@@ -146,14 +146,16 @@ impl Engine {
         kind: Kind,
         origin: Origin,
         code: &Precompiled,
-        wasi: bool,
         digest: String,
         size: u64,
     ) -> Result<Arc<Plugin>, LoadError> {
         let link = |error: wasmtime::Error| LoadError::Link(text::line(&format!("{error:#}")));
-        let component = code
-            .load(&self.0.wasmtime)
-            .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+        let wasmtime = &self.0.wasmtime;
+        let component =
+            code.load(wasmtime).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+        let imports: Vec<String> =
+            component.component_type().imports(wasmtime).map(|(name, _)| name.to_owned()).collect();
+        let wasi = imports.iter().any(|name| name.starts_with("wasi:"));
         let instance = self.0.linker(kind, wasi)?.instantiate_pre(&component).map_err(link)?;
         let linked = match kind {
             Kind::AuthMethod => {
@@ -174,6 +176,7 @@ impl Engine {
             },
             digest,
             size,
+            imports,
             engine: self.clone(),
             linked,
         };

@@ -3,7 +3,6 @@
 //! Loading precompiled code is the only `unsafe` here: its bytes run outside of any sandbox. A
 //! [`Precompiled`] exists only for bytes that came from our own compiler.
 
-use std::borrow::Cow;
 use std::fs::File;
 use std::os::fd::AsRawFd;
 
@@ -13,7 +12,7 @@ use wasmtime::component::Component;
 pub struct Precompiled(Source);
 
 enum Source {
-    Bytes(Cow<'static, [u8]>),
+    Bytes(&'static [u8]),
     /// An anonymous file that nobody else can open or change.
     Anonymous(File),
 }
@@ -26,7 +25,7 @@ impl Precompiled {
     /// `bytes` must be the unchanged output of this crate's `compile`.
     #[allow(unsafe_code, reason = "the caller promises where the bytes come from")]
     pub const unsafe fn embedded(bytes: &'static [u8]) -> Self {
-        Self(Source::Bytes(Cow::Borrowed(bytes)))
+        Self(Source::Bytes(bytes))
     }
 
     /// Code that our compiler child wrote into an anonymous file that only it and we hold.
@@ -34,17 +33,10 @@ impl Precompiled {
         Self(Source::Anonymous(file))
     }
 
-    /// Code compiled in this process.
-    #[cfg(test)]
-    pub(crate) fn from_compiler(bytes: Vec<u8>) -> Self {
-        Self(Source::Bytes(Cow::Owned(bytes)))
-    }
-
     #[allow(unsafe_code, reason = "see Precompiled: these bytes come from our own compiler")]
     pub(crate) fn load(&self, engine: &wasmtime::Engine) -> wasmtime::Result<Component> {
         match &self.0 {
-            // SAFETY: `embedded` demands the unchanged output of our compiler, and the other
-            // constructor is private to tests, which pass it on directly.
+            // SAFETY: `embedded` demands the unchanged output of our compiler.
             Source::Bytes(bytes) => unsafe { Component::deserialize(engine, bytes) },
             // SAFETY: the file was written by our own child; it is anonymous and the child has
             // ended, so nothing else can change it while it is mapped.

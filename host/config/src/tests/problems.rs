@@ -127,8 +127,8 @@ fn what_is_not_built_yet_is_refused_by_name() {
     }
     let problems = Case::new(&with_method("wrap_ttl = \"5m\"")).refused();
     assert_eq!(brief(&problems), ["!unsupported@3:5"]);
-    let text = GOOD.replace("  method", "  on_exit = \"revoke\"\n  method");
-    assert_eq!(brief(&Case::new(&text).refused()), ["!unsupported@2:3"]);
+    let text = GOOD.replace("  method", "  on_exit = \"remove\"\n  method");
+    assert_eq!(brief(&Case::new(&text).refused()), ["!on_exit@2:13"]);
     let flag = Case::new(GOOD).flags(|flags| flags.log_file = Some("/x".into()));
     assert_eq!(brief(&flag.refused()), ["!unsupported"]);
 }

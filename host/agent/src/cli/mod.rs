@@ -1,0 +1,47 @@
+//! The command line: what each command takes, and which function it calls.
+
+mod agent;
+mod go_style;
+mod plugin;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The command line.
+#[derive(Parser)]
+#[command(
+    name = "usher",
+    version,
+    about = "Introduces a workload to HashiCorp Vault or OpenBao: gets its first token, keeps it alive and hands it over",
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run the agent with the configuration of Vault Agent or OpenBao Agent.
+    Agent(Box<agent::AgentArguments>),
+    /// Look at plug-ins.
+    #[command(subcommand)]
+    Plugin(plugin::PluginCommand),
+}
+
+/// Runs what the command line asks for.
+pub(crate) fn run() -> ExitCode {
+    let arguments = go_style::normalize(std::env::args_os());
+    match Arguments::parse_from(arguments).command {
+        Command::Agent(arguments) => agent::run(*arguments),
+        Command::Plugin(command) => plugin::run(command),
+    }
+}
+
+/// Prints a message of the command line itself, not of the running agent.
+#[allow(clippy::print_stderr, reason = "what a command says when it fails")]
+pub(crate) fn complain(message: &str) {
+    eprintln!("{}", usher_secret::redactor::redact(message));
+}

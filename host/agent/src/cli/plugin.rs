@@ -1,0 +1,333 @@
+//! `usher plugin`: what plug-ins there are, what they are, and what they need.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+use serde_json::json;
+use usher_config::{Overrides, load};
+use usher_engine::{
+    Engine, Found, Kind, Limits, LoadError, Origin, Plugin, Protected, compile_stream, digest, scan,
+};
+
+use crate::cli::complain;
+use crate::plugins::compiler;
+
+#[derive(Subcommand)]
+pub(crate) enum PluginCommand {
+    /// List the built-in plug-ins and those of a plug-in directory.
+    List(ListArguments),
+    /// Show what a plug-in is, imports and needs.
+    Inspect(InspectArguments),
+    /// Compile a component from standard input to standard output; used by the agent itself.
+    #[command(hide = true)]
+    Compile,
+}
+
+#[derive(Args)]
+pub(crate) struct ListArguments {
+    /// Plug-in directory to list too.
+    #[arg(long, value_name = "DIRECTORY")]
+    directory: Option<PathBuf>,
+    /// Configuration whose plug-in directory to list too.
+    #[arg(long, value_name = "PATH")]
+    config: Vec<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct InspectArguments {
+    /// A built-in's name, a plug-in of the plug-in directory, or a component file.
+    #[arg(value_name = "NAME|FILE")]
+    plugin: String,
+    /// Plug-in directory in which to look.
+    #[arg(long, value_name = "DIRECTORY")]
+    directory: Option<PathBuf>,
+    /// Agent configuration: show what the plug-in needs for it.
+    #[arg(long, value_name = "PATH")]
+    config: Vec<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub(crate) fn run(command: PluginCommand) -> ExitCode {
+    if let PluginCommand::Compile = command {
+        return match compile_stream(std::io::stdin(), std::io::stdout()) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                complain(&error);
+                ExitCode::FAILURE
+            }
+        };
+    }
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("error: the runtime can't be started: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    let result = runtime.block_on(async {
+        match command {
+            PluginCommand::List(arguments) => list(arguments).await,
+            PluginCommand::Inspect(arguments) => show(arguments).await,
+            PluginCommand::Compile => Ok(String::new()),
+        }
+    });
+    match result {
+        Ok(text) => {
+            // A closed pipe (`| head`) is no failure worth a message.
+            let _ = std::io::stdout().write_all(text.as_bytes());
+            ExitCode::SUCCESS
+        }
+        Err((status, message)) => {
+            complain(&format!("error: {message}"));
+            ExitCode::from(status)
+        }
+    }
+}
+
+type CommandResult = Result<String, (u8, String)>;
+
+fn usage(message: impl ToString) -> (u8, String) {
+    (2, message.to_string())
+}
+
+fn failure(message: impl ToString) -> (u8, String) {
+    (1, message.to_string())
+}
+
+async fn list(arguments: ListArguments) -> CommandResult {
+    let engine = Engine::new(Protected::default()).map_err(failure)?;
+    let mut plugins = Vec::new();
+    for built_in in usher_builtins::ALL {
+        plugins.push(load_built_in(&engine, built_in).await.map_err(failure)?);
+    }
+    let mut broken = Vec::new();
+    if let Some(directory) = directory(arguments.directory, &arguments.config)? {
+        for (path, found) in scan(&directory).map_err(failure)? {
+            let loaded = match found {
+                Ok(found) => engine.load_file(&found, &compiler()).await,
+                Err(error) => Err(error),
+            };
+            match loaded {
+                Ok(plugin) => plugins.push(plugin),
+                Err(error) => broken.push((path, error.to_string())),
+            }
+        }
+    }
+    if arguments.json {
+        for (path, error) in broken {
+            complain(&format!("{}: can't be used: {error}", path.display()));
+        }
+        return Ok(pretty(&plugins.iter().map(|plugin| describe(plugin)).collect()));
+    }
+    let mut rows = vec![["NAME", "KIND", "VERSION", "ORIGIN", "SIZE", "DIGEST"].map(str::to_owned)];
+    for plugin in &plugins {
+        rows.push([
+            plugin.name.clone(),
+            plugin.kind.name().to_owned(),
+            plugin.info.version.clone(),
+            origin(&plugin.origin),
+            size(plugin.size),
+            plugin.digest.chars().take(16).collect(),
+        ]);
+    }
+    let mut text = table(&rows);
+    for (path, error) in broken {
+        text.push_str(&format!("{}: can't be used: {error}\n", path.display()));
+    }
+    Ok(text)
+}
+
+async fn show(arguments: InspectArguments) -> CommandResult {
+    let engine = Engine::new(Protected::default()).map_err(failure)?;
+    let directory = directory(arguments.directory, &arguments.config)?;
+    let built_in = usher_builtins::ALL.iter().find(|built_in| built_in.name == arguments.plugin);
+    let plugin = if let Some(built_in) = built_in {
+        load_built_in(&engine, built_in).await.map_err(failure)?
+    } else {
+        let found = find(&arguments.plugin, directory.as_deref())?;
+        engine
+            .load_file(&found, &compiler())
+            .await
+            .map_err(|error| failure(format!("{}: {error}", found.path.display())))?
+    };
+    let needs = needs(&plugin, &arguments.config).await?;
+    let mut shown = describe(&plugin);
+    let schema: serde_json::Value =
+        serde_json::from_str(&plugin.info.config_schema).unwrap_or_default();
+    shown["world"] = format!("usher:plugin/{}-plugin", plugin.kind.name()).into();
+    shown["contract"] = usher_engine::CONTRACT.into();
+    shown["imports"] = plugin.imports.clone().into();
+    shown["config-schema"] = schema.clone();
+    if let Some(needs) = &needs {
+        shown["needs"] = needs
+            .iter()
+            .map(|(capability, target)| json!({"capability": capability, "target": target}))
+            .collect();
+    }
+    if arguments.json {
+        return Ok(pretty(&shown));
+    }
+    let mut text = String::new();
+    for (name, value) in [
+        ("name", plugin.name.clone()),
+        ("summary", plugin.info.summary.clone()),
+        ("version", plugin.info.version.clone()),
+        ("origin", origin(&plugin.origin)),
+        ("size", size(plugin.size)),
+        ("digest", format!("sha256:{}", plugin.digest)),
+        ("world", format!("usher:plugin/{}-plugin@{}", plugin.kind.name(), usher_engine::CONTRACT)),
+        ("imports", plugin.imports.join("\n            ")),
+    ] {
+        text.push_str(&format!("{name:<11} {value}\n"));
+    }
+    for (name, value) in &plugin.info.attributes {
+        text.push_str(&format!("{name:<11} {value}\n"));
+    }
+    match needs {
+        Some(needs) if needs.is_empty() => text.push_str("needs       nothing\n"),
+        Some(needs) => {
+            let list: Vec<String> = needs
+                .iter()
+                .map(|(capability, target)| format!("{capability} {target:?}"))
+                .collect();
+            text.push_str(&format!("needs       {}\n", list.join("\n            ")));
+        }
+        None => text.push_str("needs       depends on its configuration; give --config\n"),
+    }
+    text.push_str(&format!(
+        "config      {}\n",
+        pretty(&schema).trim_end().replace('\n', "\n            ")
+    ));
+    Ok(text)
+}
+
+async fn load_built_in(
+    engine: &Engine,
+    built_in: &usher_builtins::BuiltIn,
+) -> Result<Arc<Plugin>, LoadError> {
+    engine
+        .load_built_in(built_in.name, built_in.kind, &built_in.code, built_in.digest, built_in.size)
+        .await
+}
+
+/// What the plug-in needs for the configuration that uses it; None without a configuration.
+async fn needs(
+    plugin: &Plugin,
+    config: &[PathBuf],
+) -> Result<Option<Vec<(String, String)>>, (u8, String)> {
+    if config.is_empty() {
+        return Ok(None);
+    }
+    let settings = settings(config)?;
+    let mut configs = Vec::new();
+    for identity in &settings.identities {
+        if plugin.kind == Kind::AuthMethod && identity.method.kind == plugin.name {
+            configs.push(identity.method.config.json());
+        }
+        for sink in &identity.sinks {
+            if plugin.kind == Kind::Sink && sink.kind == plugin.name {
+                configs.push(sink.config.json());
+            }
+        }
+    }
+    if configs.is_empty() {
+        return Err(usage(format!(
+            "the configuration doesn't use the {} plug-in {:?}",
+            plugin.kind.name(),
+            plugin.name
+        )));
+    }
+    let mut needs = Vec::new();
+    for config in configs {
+        for need in plugin.prepare(&config, &Limits::default()).await.map_err(usage)? {
+            if !needs.contains(&need) {
+                needs.push(need);
+            }
+        }
+    }
+    Ok(Some(needs))
+}
+
+fn settings(config: &[PathBuf]) -> Result<usher_config::Settings, (u8, String)> {
+    let loaded = load(config, &Overrides::default(), &|name| std::env::var(name).ok());
+    loaded.settings.ok_or_else(|| {
+        let problems: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
+        usage(format!("the configuration has errors\n{}", problems.join("\n")))
+    })
+}
+
+fn directory(given: Option<PathBuf>, config: &[PathBuf]) -> Result<Option<PathBuf>, (u8, String)> {
+    if given.is_some() || config.is_empty() {
+        return Ok(given);
+    }
+    Ok(settings(config)?.plugin_directory)
+}
+
+fn find(plugin: &str, directory: Option<&Path>) -> Result<Found, (u8, String)> {
+    let file = Path::new(plugin);
+    if file.is_file() {
+        let bytes = std::fs::read(file).map_err(|error| failure(format!("{plugin}: {error}")))?;
+        let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+        return Ok(Found { name, path: file.to_owned(), digest: digest(&bytes), bytes });
+    }
+    if let Some(directory) = directory
+        && let Some(found) = usher_engine::find(directory, plugin).map_err(failure)?
+    {
+        return Ok(found);
+    }
+    Err(usage(format!(
+        "no built-in, plug-in or file is called {plugin:?}; `usher plugin list` shows what there is"
+    )))
+}
+
+fn describe(plugin: &Plugin) -> serde_json::Value {
+    json!({
+        "name": plugin.name,
+        "kind": plugin.kind.name(),
+        "version": plugin.info.version,
+        "summary": plugin.info.summary,
+        "origin": origin(&plugin.origin),
+        "size": plugin.size,
+        "digest": plugin.digest,
+    })
+}
+
+fn origin(origin: &Origin) -> String {
+    match origin {
+        Origin::BuiltIn => "built-in".to_owned(),
+        Origin::File(path) => path.display().to_string(),
+    }
+}
+
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..=9_999 => format!("{bytes} B"),
+        10_000..=9_999_999 => format!("{} kB", bytes / 1000),
+        _ => format!("{} MB", bytes / 1_000_000),
+    }
+}
+
+fn pretty(value: &serde_json::Value) -> String {
+    format!("{value:#}\n")
+}
+
+fn table(rows: &[[String; 6]]) -> String {
+    let widths: [usize; 6] = std::array::from_fn(|column| {
+        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
+    });
+    rows.iter()
+        .map(|row| {
+            let cells: Vec<String> =
+                row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+            format!("{}\n", cells.join("  ").trim_end())
+        })
+        .collect()
+}

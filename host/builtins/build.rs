@@ -1,0 +1,228 @@
+//! Builds the built-in components and precompiles them, so that one `cargo build` makes it all.
+//!
+//! A nested cargo builds every crate below `plugins/` for `wasm32-unknown-unknown` in a target
+//! directory of its own, `wit-component` makes components of the modules, and the engine's own
+//! function compiles them for the baseline processor of the target.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, exit};
+
+use usher_engine::{Kind, compile, digest, inspect};
+use wit_component::ComponentEncoder;
+
+const TARGET: &str = "wasm32-unknown-unknown";
+
+fn main() {
+    if let Err(message) = build() {
+        // One message, without the noise of a panic.
+        eprintln!("error: {message}");
+        exit(1);
+    }
+}
+
+fn build() -> Result<(), String> {
+    let manifest = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
+    let out = PathBuf::from(variable("OUT_DIR")?);
+    let native = variable("TARGET")?;
+    let root = manifest
+        .ancestors()
+        .nth(2)
+        .ok_or("the crate isn't below the workspace's host directory")?;
+    for input in ["wit", "sdk/rust", "plugins", "Cargo.toml", "Cargo.lock"] {
+        let path = root.join(input);
+        if path.exists() {
+            println!("cargo::rerun-if-changed={}", path.display());
+        }
+    }
+    let plugins = plugins(&root.join("plugins"))?;
+    // <target>/<profile>/build/<package>/out; all profiles share the components.
+    let modules =
+        out.ancestors().nth(4).ok_or("no target directory above OUT_DIR")?.join("plugins");
+    Toolchain::find()?.build(root, &modules, &plugins)?;
+    let mut table =
+        String::from("/// Every built-in component, by name.\npub static ALL: &[BuiltIn] = &[\n");
+    for name in &plugins {
+        let module = modules.join(TARGET).join("plugin").join(format!("usher_plugin_{name}.wasm"));
+        let module = fs::read(&module).map_err(|error| format!("{}: {error}", module.display()))?;
+        let component = ComponentEncoder::default()
+            .validate(true)
+            .module(&module)
+            .and_then(|mut encoder| encoder.encode())
+            .map_err(|error| format!("plugins/{name} is no component: {error:#}"))?;
+        let kind =
+            match inspect(&component).map_err(|error| format!("plugins/{name}: {error}"))?.kind {
+                Kind::AuthMethod => "AuthMethod",
+                Kind::Sink => "Sink",
+            };
+        let code = compile(&component, Some(&native))
+            .map_err(|error| format!("plugins/{name} can't be compiled: {error}"))?;
+        let file = out.join(format!("{name}.cwasm"));
+        fs::write(&file, code).map_err(|error| format!("{}: {error}", file.display()))?;
+        fs::write(out.join(format!("{name}.wasm")), &component)
+            .map_err(|error| error.to_string())?;
+        let _ = writeln!(
+            table,
+            "    BuiltIn {{ name: {name:?}, kind: Kind::{kind}, digest: {:?}, size: {}, \
+             code: embedded!({:?}) }},",
+            digest(&component),
+            component.len(),
+            file.display().to_string(),
+        );
+    }
+    table.push_str("];\n");
+    fs::write(out.join("table.rs"), table).map_err(|error| error.to_string())
+}
+
+fn variable(name: &str) -> Result<String, String> {
+    env::var(name).map_err(|_| format!("cargo didn't set {name}"))
+}
+
+/// The crates below `plugins/`, but for `lib`, which is what they share.
+fn plugins(directory: &Path) -> Result<Vec<String>, String> {
+    let mut names: Vec<String> = fs::read_dir(directory)
+        .map_err(|error| format!("{}: {error}", directory.display()))?
+        .filter_map(Result::ok)
+        .filter(|entry| entry.path().join("Cargo.toml").exists())
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name != "lib")
+        .collect();
+    names.sort();
+    Ok(names)
+}
+
+/// What compiles Rust to WebAssembly.
+enum Toolchain {
+    /// The toolchain of this build, with the target installed.
+    Installed,
+    /// Debian's own toolchain, which builds the standard library from source.
+    Debian { linker: PathBuf },
+}
+
+impl Toolchain {
+    fn find() -> Result<Self, String> {
+        println!("cargo::rerun-if-env-changed=RUSTC");
+        let rustc = env::var_os("RUSTC").unwrap_or_else(|| "rustc".into());
+        let library = Command::new(rustc)
+            .args(["--print", "target-libdir", "--target", TARGET])
+            .output()
+            .ok()
+            .filter(|output| output.status.success())
+            .and_then(|output| String::from_utf8(output.stdout).ok());
+        if library.is_some_and(|path| Path::new(path.trim()).exists()) {
+            return Ok(Self::Installed);
+        }
+        let linker = (20..40)
+            .rev()
+            .map(|version| PathBuf::from(format!("/usr/lib/llvm-{version}/bin/wasm-ld")))
+            .find(|linker| linker.exists());
+        let source = Path::new("/usr/lib/rustlib/src/rust/library/std").exists()
+            || fs::read_dir("/usr/src").is_ok_and(|entries| {
+                entries.filter_map(Result::ok).any(|entry| {
+                    entry.file_name().to_string_lossy().starts_with("rustc-")
+                        && entry.path().join("library/std").exists()
+                })
+            });
+        match linker {
+            Some(linker) if source && Path::new("/usr/bin/cargo").exists() => {
+                Ok(Self::Debian { linker })
+            }
+            _ => Err(format!(
+                "no standard library for {TARGET}; run: rustup target add {TARGET}\n\
+                 (without rustup, on Debian: apt-get install -y --no-install-recommends rustc-web cargo-web rust-web-src lld-22)"
+            )),
+        }
+    }
+
+    fn build(
+        &self,
+        root: &Path,
+        target_directory: &Path,
+        plugins: &[String],
+    ) -> Result<(), String> {
+        let mut command = match self {
+            Self::Installed => Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into())),
+            Self::Debian { .. } => Command::new("/usr/bin/cargo"),
+        };
+        // Settings of the outer build must not reach the inner one.
+        for (name, _) in env::vars_os() {
+            if !passes(&name) {
+                command.env_remove(name);
+            }
+        }
+        command
+            .current_dir(root)
+            .args(["build", "--quiet", "--profile", "plugin", "--target", TARGET, "--target-dir"])
+            .arg(target_directory);
+        // Panic messages name source files: by the same name wherever they are built.
+        let cargo_home = env::var_os("CARGO_HOME")
+            .map(PathBuf::from)
+            .or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")));
+        let mut flags = format!("--remap-path-prefix={}=usher", root.display());
+        if let Some(cargo_home) = cargo_home {
+            let _ = write!(flags, " --remap-path-prefix={}=cargo", cargo_home.display());
+        }
+        command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", flags);
+        for name in plugins {
+            command.args(["--package", &format!("usher-plugin-{name}")]);
+        }
+        if let Self::Debian { linker } = self {
+            // The rustup proxies would win over Debian's programs otherwise.
+            let path = env::var_os("PATH").unwrap_or_default();
+            let path = env::join_paths(
+                std::iter::once(PathBuf::from("/usr/bin")).chain(env::split_paths(&path)),
+            )
+            .map_err(|error| error.to_string())?;
+            command
+                .arg("-Zbuild-std=std,panic_abort")
+                .env("PATH", path)
+                .env("RUSTC_BOOTSTRAP", "1")
+                .env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER", linker);
+        }
+        let status = command
+            .status()
+            .map_err(|error| format!("the nested cargo can't be started: {error}"))?;
+        if status.success() {
+            Ok(())
+        } else {
+            Err("the built-in components can't be built; see above".to_owned())
+        }
+    }
+}
+
+/// Whether the nested cargo may see a variable of this build script.
+fn passes(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    let own = [
+        "OUT_DIR",
+        "TARGET",
+        "HOST",
+        "NUM_JOBS",
+        "OPT_LEVEL",
+        "DEBUG",
+        "PROFILE",
+        "CARGO_MANIFEST_LINKS",
+    ];
+    if own.contains(&name.as_ref()) || name.starts_with("RUSTC") || name.starts_with("DEP_") {
+        return false;
+    }
+    if [
+        "RUSTFLAGS",
+        "RUSTDOCFLAGS",
+        "RUSTUP_TOOLCHAIN",
+        "LD_LIBRARY_PATH",
+        "CARGO_ENCODED_RUSTFLAGS",
+    ]
+    .contains(&name.as_ref())
+    {
+        return false;
+    }
+    !name.starts_with("CARGO_")
+        || ["CARGO_HOME", "CARGO_MAKEFLAGS"].contains(&name.as_ref())
+        || ["CARGO_REGISTR", "CARGO_SOURCE_", "CARGO_NET_", "CARGO_HTTP_"]
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+}
