@@ -157,7 +157,7 @@ impl Agent {
                 }
                 None
             }
-            Report::Ended { .. } => {
+            Report::Ended => {
                 self.running -= 1;
                 (self.running == 0).then_some(FAILURE)
             }

@@ -3,7 +3,7 @@
 //! Every action runs in a task of its own and answers with exactly one event, also if it panics.
 //! The tokens live here, by generation; the machine never sees one.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -21,6 +21,9 @@ use crate::trouble::Trouble;
 /// How long a login request that is on its way is awaited when the agent stops, so that its token
 /// can be revoked.
 const STOPPING_LOGIN: Duration = Duration::from_secs(2);
+
+/// How many tokens are kept out of the log after they are forgotten.
+const PAST_TOKENS: usize = 8;
 
 /// One method and its sinks, bound and checked.
 pub(crate) struct Identity {
@@ -53,7 +56,7 @@ pub(crate) enum Report {
     /// Every sink has the newest token, and one-shot credentials are removed.
     Delivered { identity: usize },
     /// The identity is done.
-    Ended { identity: usize },
+    Ended,
 }
 
 /// Runs an identity until `stop` turns true and everything is in order.
@@ -71,6 +74,7 @@ pub(crate) async fn run(
         identity,
         machine,
         tokens: HashMap::new(),
+        past: VecDeque::new(),
         work: JoinSet::new(),
         answers: HashMap::new(),
         aside: JoinSet::new(),
@@ -92,6 +96,9 @@ struct Driver {
     machine: Lifecycle,
     tokens: HashMap<u64, Arc<Held>>,
     work: JoinSet<Outcome>,
+    /// Keeps the last tokens out of the log after they are forgotten: a server's late answer may
+    /// repeat one that is still valid.
+    past: VecDeque<Live>,
     /// What a task answers that ends without an outcome.
     answers: HashMap<Id, Outcome>,
     /// Revocations and the removal of one-shot files: nobody waits for them but the end.
@@ -187,7 +194,7 @@ impl Driver {
             }
         }
         while self.aside.join_next().await.is_some() {}
-        let _ = self.reports.send(Report::Ended { identity: self.index });
+        let _ = self.reports.send(Report::Ended);
     }
 
     /// Tells the agent once for each token that every sink has it.
@@ -292,7 +299,10 @@ impl Driver {
                 });
             }
             Action::Forget { generation } => {
-                self.tokens.remove(&generation);
+                if let Some(held) = self.tokens.remove(&generation) {
+                    self.past.truncate(PAST_TOKENS - 1);
+                    self.past.push_front(redactor::keep_out_of_logs(held.session.token()));
+                }
             }
             Action::Say(notice) => say(&identity, notice),
             Action::Finished => {}

@@ -64,7 +64,9 @@ impl<'a> Plugins<'a> {
         name: &str,
         location: &Location,
     ) -> Result<Arc<Plugin>, Diagnostic> {
-        if let Some(built_in) = usher_builtins::find(kind, name) {
+        let built_in = usher_builtins::find(kind, name);
+        let operator = self.settings.plugins.get(name);
+        if let Some(built_in) = built_in.filter(|_| !operator.is_some_and(|own| own.overrides)) {
             return self
                 .engine
                 .load_built_in(
@@ -86,18 +88,18 @@ impl<'a> Plugins<'a> {
             let why = format!("and {} has no {name}.wasm", directory.display());
             return Err(unknown(kind, name, &why, location));
         };
-        if let Some(pinned) =
-            self.settings.plugins.get(name).and_then(|plugin| plugin.sha256.as_ref())
+        let file = found.path.display().to_string();
+        if let Some(pinned) = operator.and_then(|own| own.sha256.as_ref())
             && *pinned != found.digest
         {
             let error = LoadError::Pinned { found: found.digest, pinned: pinned.clone() };
-            return Err(problem(kind, name, &error, location));
+            return Err(problem(kind, &file, &error, location));
         }
         let plugin = self
             .engine
             .load_file(&found, &self.compiler)
             .await
-            .map_err(|error| problem(kind, name, &error, location))?;
+            .map_err(|error| problem(kind, &file, &error, location))?;
         tracing::info!(
             plugin = name,
             version = plugin.info.version,
@@ -150,16 +152,16 @@ pub(crate) fn compiler() -> Compiler {
     }
 }
 
-/// A located problem with a plug-in.
+/// A located problem with a plug-in, called by its name or its file.
 pub(crate) fn problem(
     kind: Kind,
-    name: &str,
+    plugin: &str,
     error: &LoadError,
     location: &Location,
 ) -> Diagnostic {
     Diagnostic::new_error(
         "plugin",
-        format!("the {} plug-in {name:?} can't be used: {error}", kind.name()),
+        format!("the {} plug-in {plugin} can't be used: {error}", kind.name()),
         "",
         Some(location),
     )

@@ -9,6 +9,9 @@ use crate::tree::Value;
 /// What a plug-in may be allowed to do with the secrets server.
 const SERVER_GRANTS: [&str; 3] = ["unwrap", "token", "trust"];
 
+/// The most memory that a plug-in can be given, in bytes: the address space reserved for it.
+const LARGEST_MEMORY: u64 = 256 << 20;
+
 /// Every plug-in of a file, in order; a name may repeat.
 pub(crate) fn plugins(file: &Fields<'_>, report: &mut Report) -> Vec<(String, Plugin)> {
     let mut plugins = Vec::new();
@@ -56,10 +59,12 @@ fn plugin(block: &Nested<'_>, report: &mut Report) -> Plugin {
         ));
         None
     });
+    let overrides = fields.strict_boolean("override", report).unwrap_or_default();
     let allow = fields.block("allow", report).map(|block| allow(&block, report));
     let limits = fields.block("limits", report).map(|block| limits(&block, report));
     Plugin {
         sha256,
+        overrides,
         allow: allow.unwrap_or_default(),
         limits: limits.unwrap_or_default(),
         location: block.location.clone(),
@@ -104,5 +109,14 @@ fn limits(block: &Nested<'_>, report: &mut Report) -> Limits {
             Some(&zero.location),
         ));
     }
-    Limits { memory: fields.size("memory", report), timeout: timeout.map(|timeout| timeout.value) }
+    let memory = fields.size("memory", report);
+    if memory.is_some_and(|memory| memory == 0 || memory > LARGEST_MEMORY) {
+        report.push(Diagnostic::new_error(
+            "plugin.limits.memory",
+            format!("`memory` must be more than 0 and at most {} MiB", LARGEST_MEMORY >> 20),
+            "write memory = \"128MiB\"",
+            Some(block.location),
+        ));
+    }
+    Limits { memory, timeout: timeout.map(|timeout| timeout.value) }
 }

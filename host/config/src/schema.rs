@@ -200,6 +200,7 @@ pub(crate) static PLUGIN: Block = Block {
     hint: "",
     keys: &[
         built("sha256"),
+        built("override"),
         built("allow"),
         built("limits"),
         not_built("override", "give the plug-in's file a name that no built-in has"),

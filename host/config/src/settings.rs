@@ -249,6 +249,8 @@ impl LogFormat {
 pub struct Plugin {
     /// 64 hexadecimal digits, lower case.
     pub sha256: Option<String>,
+    /// It may take a built-in's name.
+    pub overrides: bool,
     /// What the plug-in may ask of the host.
     pub allow: Allow,
     /// What one call may use.

@@ -124,7 +124,10 @@ impl Grant {
         self.renewed = true;
         self.take_over(now, token);
         let prolonged = match (token.ttl, self.expires_at, self.lease) {
-            (Some(ttl), Some(expiry), Some(lease)) => after(now, ttl) >= after(expiry, lease / 10),
+            // By less than a TTL's precision is not at all: servers round up.
+            (Some(ttl), Some(expiry), Some(lease)) => {
+                after(now, ttl) >= after(expiry, (lease / 10).max(TTL_PRECISION))
+            }
             _ => true,
         };
         if prolonged {

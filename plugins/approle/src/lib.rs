@@ -217,9 +217,9 @@ fn unwrap(path: &str, token: &str, creation_path: &str) -> Result<String, Failur
                  wrapped one to {path}"
             ),
             "wrapping.creation-path" => format!(
-                "the wrapping token in {path} was not made at {creation_path}: it may have been \
-                 put there by somebody else, and stays wrapped; write a new one, or correct \
-                 secret_id_response_wrapping_path"
+                "the creation path of the wrapping token in {path} is not {creation_path}: it may \
+                 have been put there by somebody else, and stays wrapped; write a new one, or \
+                 correct secret_id_response_wrapping_path"
             ),
             _ => return failure.detail("file", path),
         };
