@@ -198,13 +198,7 @@ pub(crate) static PLUGIN: Block = Block {
     name: "plugin",
     ours: true,
     hint: "",
-    keys: &[
-        built("sha256"),
-        built("override"),
-        built("allow"),
-        built("limits"),
-        not_built("override", "give the plug-in's file a name that no built-in has"),
-    ],
+    keys: &[built("sha256"), built("override"), built("allow"), built("limits")],
 };
 
 pub(crate) static ALLOW: Block = Block {

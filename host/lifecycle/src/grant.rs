@@ -155,19 +155,20 @@ impl Grant {
         self.take_over(now, token);
         let believed = self.expires_at;
         let told = token.ttl.map(|ttl| after(now, ttl));
-        let as_believed = match (believed, told) {
+        match (believed, told) {
+            (None, None) => {}
             (Some(believed), Some(told)) => {
                 let tolerance = self.lease.unwrap_or_default() / 10;
                 let difference = told.max(believed) - told.min(believed);
-                difference <= tolerance.max(TTL_PRECISION)
+                if difference <= TTL_PRECISION {
+                    // Servers round what is left down: as believed.
+                } else if difference <= tolerance {
+                    self.expires_at = Some(told);
+                } else {
+                    self.plan(now, token.ttl, random);
+                }
             }
-            (None, None) => true,
-            _ => false,
-        };
-        if as_believed {
-            self.expires_at = told;
-        } else {
-            self.plan(now, token.ttl, random);
+            _ => self.plan(now, token.ttl, random),
         }
         self.check_done(now, check, random);
     }

@@ -270,6 +270,27 @@ fn a_successful_renewal_counts_as_a_check() {
 }
 
 #[test]
+fn a_look_up_that_rounds_down_takes_nothing_from_a_short_life() {
+    let mut driver = Driver::with(settings(0), renewable(secs(3)));
+    driver.actions();
+    let expiry = driver.lifecycle.expires_at();
+    driver.event(Event::Checked { generation: 1, token: renewable(secs(2)) });
+    assert_eq!(driver.lifecycle.expires_at(), expiry);
+    assert_eq!(driver.next_but_checks().1, Action::Renew { generation: 1 });
+}
+
+#[test]
+fn a_renewal_that_gains_less_than_a_second_gains_nothing() {
+    let mut driver = Driver::settled(settings(0), renewable(secs(3)));
+    assert_eq!(driver.next_but_checks().1, Action::Renew { generation: 1 });
+    driver.event(Event::Renewed { generation: 1, token: renewable(secs(1)) });
+    let actions = driver.actions();
+    assert_eq!(actions, [Action::Say(Notice::RenewalEnded { generation: 1 })]);
+    assert_eq!(driver.next_but_checks().1, Action::LogIn);
+    assert!(driver.lifecycle.expires_at().is_some_and(|at| at > driver.now));
+}
+
+#[test]
 fn the_servers_word_on_what_is_left_counts_both_ways() {
     let mut driver = Driver::with(settings(0), renewable(secs(3600)));
     driver.actions();

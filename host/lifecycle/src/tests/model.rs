@@ -183,7 +183,14 @@ impl Model {
             }
             Event::Checked { generation, token } => {
                 if let Some(known) = self.tokens.get_mut(generation) {
-                    known.expires_at = token.ttl.map(|ttl| now + ttl);
+                    // Exact to a second: less than that says nothing new.
+                    let told = token.ttl.map(|ttl| now + ttl);
+                    let as_known = known.expires_at.zip(told).is_some_and(|(known, told)| {
+                        known.max(told) - known.min(told) <= Duration::from_secs(1)
+                    });
+                    if !as_known {
+                        known.expires_at = told;
+                    }
                     known.looked_up = true;
                     known.checks.reset();
                 }
