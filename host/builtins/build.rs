@@ -16,6 +16,7 @@ use wit_component::ComponentEncoder;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
+#[allow(clippy::print_stderr, reason = "how a build script tells why it failed")]
 fn main() {
     if let Err(message) = build() {
         // One message, without the noise of a panic.
@@ -43,8 +44,11 @@ fn build() -> Result<(), String> {
     let modules =
         out.ancestors().nth(4).ok_or("no target directory above OUT_DIR")?.join("plugins");
     Toolchain::find()?.build(root, &modules, &plugins)?;
-    let mut table =
-        String::from("/// Every built-in component, by name.\npub static ALL: &[BuiltIn] = &[\n");
+    let mut table = String::from(
+        "/// Every built-in component, by name.\n\
+         #[allow(clippy::unreadable_literal)]\n\
+         pub static ALL: &[BuiltIn] = &[\n",
+    );
     for name in &plugins {
         let module = modules.join(TARGET).join("plugin").join(format!("usher_plugin_{name}.wasm"));
         let module = fs::read(&module).map_err(|error| format!("{}: {error}", module.display()))?;

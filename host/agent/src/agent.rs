@@ -14,7 +14,8 @@ use usher_server::{Client, Governor, Scope, Tls};
 use usher_watch::Watcher;
 
 use crate::cli::complain;
-use crate::identity::{self, Identity, NamedSink, Report};
+use crate::driver::{self, Report};
+use crate::identity::{Identity, NamedSink};
 use crate::plugins::{Plugins, problem};
 use crate::process::PidFile;
 use crate::unwrapper::ServerUnwrapper;
@@ -86,7 +87,7 @@ impl Agent {
         let mut tasks = JoinSet::new();
         for (index, identity) in identities.into_iter().enumerate() {
             let changes = watcher.watch(&identity.method.watched());
-            tasks.spawn(identity::run(
+            tasks.spawn(driver::run(
                 index,
                 Arc::new(identity),
                 changes,
@@ -300,7 +301,13 @@ async fn bind_identity(
         match engine.sink(&plugin, usage).await {
             Ok(bound) => sinks.push(NamedSink { name, sink: bound }),
             Err(error) => {
-                problems.push(refused(Kind::Sink, &sink.kind, &error, &sink.config, &sink.location))
+                problems.push(refused(
+                    Kind::Sink,
+                    &sink.kind,
+                    &error,
+                    &sink.config,
+                    &sink.location,
+                ));
             }
         }
     }
@@ -336,7 +343,7 @@ async fn bind_identity(
                     format!("the sink {:?} can't work: {failure}", configured.kind),
                     "",
                     Some(&configured.location),
-                ))
+                ));
             }
             Err(failure) => tracing::warn!(
                 identity = identity.name,

@@ -1,29 +1,15 @@
-//! Drives one identity: turns the lifecycle's actions into calls and their results into events.
-//!
-//! Every action runs in a task of its own and answers with exactly one event, also if it panics.
-//! The tokens live here, by generation; the machine never sees one.
+//! One identity: its method, its sinks, and what is asked of the server in its name.
 
-use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 
-use tokio::sync::{mpsc, watch};
-use tokio::task::{Id, JoinSet};
-use usher_engine::{Answer, AuthMethod, Call, Credential, Delivery, Failure, Form, Reason, Sink};
-use usher_lifecycle::{Action, Class, Event, Lifecycle, Notice, Settings, Token};
-use usher_secret::Secret;
+use tokio::sync::watch;
+use usher_engine::{Answer, AuthMethod, Call, Credential, Failure, Sink};
+use usher_lifecycle::{Settings, Token};
 use usher_secret::redactor::{self, Live};
 use usher_server::{Auth, Certificate, Client, Login, Lookup, Scope, Session};
-use usher_watch::Changes;
 
 use crate::trouble::Trouble;
-
-/// How long a login request that is on its way is awaited when the agent stops, so that its token
-/// can be revoked.
-const STOPPING_LOGIN: Duration = Duration::from_secs(2);
-
-/// How many tokens are kept out of the log after they are forgotten.
-const PAST_TOKENS: usize = 8;
 
 /// One method and its sinks, bound and checked.
 pub(crate) struct Identity {
@@ -47,485 +33,80 @@ pub(crate) struct NamedSink {
     pub(crate) sink: Arc<dyn Sink>,
 }
 
-/// What an identity tells the agent.
-pub(crate) enum Report {
-    /// A login failed.
-    LoginFailed { identity: usize, class: Class },
-    /// A sink refused or missed its token.
-    DeliveryFailed,
-    /// Every sink has the newest token, and one-shot credentials are removed.
-    Delivered { identity: usize },
-    /// The identity is done.
-    Ended,
-}
-
-/// Runs an identity until `stop` turns true and everything is in order.
-pub(crate) async fn run(
-    index: usize,
-    identity: Arc<Identity>,
-    changes: Changes,
-    reports: mpsc::UnboundedSender<Report>,
-    stop: watch::Receiver<bool>,
-) {
-    let sinks = identity.sinks.len();
-    let machine = Lifecycle::new(Instant::now(), identity.settings.clone(), rand::random());
-    let driver = Driver {
-        index,
-        identity,
-        machine,
-        tokens: HashMap::new(),
-        past: VecDeque::new(),
-        work: JoinSet::new(),
-        answers: HashMap::new(),
-        aside: JoinSet::new(),
-        cancel: watch::channel(false).0,
-        revision: String::new(),
-        login_failure: None,
-        login_attempts: 0,
-        sink_failures: vec![None; sinks],
-        sink_attempts: vec![0; sinks],
-        reports,
-        told_delivered: 0,
-    };
-    driver.run(changes, stop).await;
-}
-
-struct Driver {
-    index: usize,
-    identity: Arc<Identity>,
-    machine: Lifecycle,
-    tokens: HashMap<u64, Arc<Held>>,
-    work: JoinSet<Outcome>,
-    /// Keeps the last tokens out of the log after they are forgotten: a server's late answer may
-    /// repeat one that is still valid.
-    past: VecDeque<Live>,
-    /// What a task answers that ends without an outcome.
-    answers: HashMap<Id, Outcome>,
-    /// Revocations and the removal of one-shot files: nobody waits for them but the end.
-    aside: JoinSet<()>,
-    cancel: watch::Sender<bool>,
-    /// Of the credential behind the newest token.
-    revision: String,
-    login_failure: Option<Failure>,
-    login_attempts: u64,
-    sink_failures: Vec<Option<Failure>>,
-    sink_attempts: Vec<u64>,
-    reports: mpsc::UnboundedSender<Report>,
-    /// The generation of which the agent knows that every sink has it.
-    told_delivered: u64,
-}
-
 /// A token and what the server said of it.
-struct Held {
-    session: Session,
-    accessor: String,
-    attributes: Vec<(String, String)>,
+pub(crate) struct Held {
+    pub(crate) session: Session,
+    pub(crate) accessor: String,
+    pub(crate) attributes: Vec<(String, String)>,
     _live: Live,
 }
 
-/// How an action ended.
-enum Outcome {
-    LoggedIn { held: Box<Held>, token: Token, revision: String, check_after: Option<Duration> },
-    LoginFailed(Trouble),
-    Unchanged { check_after: Option<Duration> },
-    LookFailed(Trouble),
-    Renewed { generation: u64, token: Token },
-    RenewalFailed { generation: u64, trouble: Trouble },
-    Checked { generation: u64, token: Token },
-    CheckFailed { generation: u64, trouble: Trouble },
-    Delivered { sink: usize, generation: u64 },
-    DeliveryFailed { sink: usize, generation: u64, trouble: Trouble },
+/// How a login or a look ended.
+pub(crate) enum LoginOutcome {
+    /// The server granted a token.
+    LoggedIn(Box<LoggedIn>),
+    /// No token, and why.
+    Failed(Trouble),
+    /// The look found the credential already used.
+    Unchanged {
+        /// When the method wants to be looked at again.
+        check_after: Option<Duration>,
+    },
+    /// The method had nothing to look at.
+    LookFailed(Failure),
 }
 
-impl Driver {
-    async fn run(mut self, mut changes: Changes, mut stop: watch::Receiver<bool>) {
-        let mut stopping = false;
-        loop {
-            while let Some(action) = self.machine.poll_action() {
-                if action == Action::Finished {
-                    self.end().await;
-                    return;
-                }
-                self.start(action);
-            }
-            self.tell_delivered();
-            let timeout = self.machine.next_timeout();
-            let event = tokio::select! {
-                Some(ended) = self.work.join_next_with_id(), if !self.work.is_empty() => {
-                    let outcome = match ended {
-                        Ok((id, outcome)) => {
-                            self.answers.remove(&id);
-                            Some(outcome)
-                        }
-                        Err(error) => self.answers.remove(&error.id()),
-                    };
-                    outcome.map(|outcome| self.finish(outcome))
-                }
-                Some(_) = self.aside.join_next(), if !self.aside.is_empty() => None,
-                () = changes.changed(), if !stopping => Some(Event::CredentialsChanged),
-                () = until(timeout) => {
-                    self.machine.handle_timeout(Instant::now());
-                    None
-                }
-                _ = stop.wait_for(|stop| *stop), if !stopping => {
-                    stopping = true;
-                    Some(Event::ShutDown)
-                }
-            };
-            if let Some(event) = event {
-                self.machine.handle(Instant::now(), event);
-            }
-        }
-    }
-
-    async fn end(mut self) {
-        if self.identity.revoke_on_exit {
-            for held in self.tokens.values() {
-                match self.identity.client.revoke_self(&held.session).await {
-                    Ok(()) => tracing::info!(
-                        identity = self.identity.name,
-                        "the token is revoked, as on_exit asks"
-                    ),
-                    Err(error) => tracing::warn!(
-                        identity = self.identity.name,
-                        "the token can't be revoked and stays until it expires: {error}"
-                    ),
-                }
-            }
-        }
-        while self.aside.join_next().await.is_some() {}
-        let _ = self.reports.send(Report::Ended);
-    }
-
-    /// Tells the agent once for each token that every sink has it.
-    fn tell_delivered(&mut self) {
-        let newest = self.machine.last_generation();
-        if newest > self.told_delivered && self.machine.all_delivered() && self.aside.is_empty() {
-            self.told_delivered = newest;
-            let _ = self.reports.send(Report::Delivered { identity: self.index });
-        }
-    }
-
-    fn start(&mut self, action: Action) {
-        let identity = Arc::clone(&self.identity);
-        match action {
-            Action::LogIn | Action::Look => {
-                self.cancel.send_replace(false);
-                let look = action == Action::Look;
-                if look {
-                    tracing::debug!(
-                        identity = identity.name,
-                        method = identity.kind,
-                        "looking for a new credential"
-                    );
-                } else {
-                    self.login_attempts += 1;
-                    tracing::info!(
-                        identity = identity.name,
-                        method = identity.kind,
-                        attempt = self.login_attempts,
-                        "authenticating"
-                    );
-                }
-                let call = Call {
-                    reason: if look { Reason::Check } else { Reason::Login },
-                    previous_failure: self.login_failure.clone(),
-                };
-                let known = look.then(|| self.revision.clone());
-                let cancel = self.cancel.subscribe();
-                self.spawn(Outcome::LoginFailed(Trouble::defect()), async move {
-                    identity.log_in(call, known, cancel).await
-                });
-            }
-            Action::Renew { generation } => {
-                let patience = self.patience();
-                let fallback = Outcome::RenewalFailed { generation, trouble: Trouble::defect() };
-                self.spawn_with_token(generation, fallback, move |held| async move {
-                    match within(patience, identity.client.renew_self(&held.session)).await {
-                        Ok(auth) => Outcome::Renewed { generation, token: of_auth(&auth) },
-                        Err(trouble) => Outcome::RenewalFailed { generation, trouble },
-                    }
-                });
-            }
-            Action::Check { generation } => {
-                let patience = self.patience();
-                let fallback = Outcome::CheckFailed { generation, trouble: Trouble::defect() };
-                self.spawn_with_token(generation, fallback, move |held| async move {
-                    match within(patience, identity.client.lookup_self(&held.session)).await {
-                        Ok(lookup) => Outcome::Checked { generation, token: of_lookup(&lookup) },
-                        Err(trouble) => Outcome::CheckFailed { generation, trouble },
-                    }
-                });
-            }
-            Action::Deliver { sink, generation } => {
-                self.sink_attempts[sink] += 1;
-                let fallback =
-                    Outcome::DeliveryFailed { sink, generation, trouble: Trouble::defect() };
-                let call = Call {
-                    reason: Reason::Deliver,
-                    previous_failure: self.sink_failures[sink].clone(),
-                };
-                let expires_at = self
-                    .machine
-                    .expires_at()
-                    .map(|at| SystemTime::now() + at.saturating_duration_since(Instant::now()));
-                self.spawn_with_token(generation, fallback, move |held| async move {
-                    let delivery = Delivery {
-                        content: Secret::new(held.session.token().expose().clone().into_bytes()),
-                        form: Form::Token,
-                        accessor: held.accessor.clone(),
-                        expires_at,
-                        generation,
-                        attributes: held.attributes.clone(),
-                    };
-                    match identity.sinks[sink].sink.deliver(call, delivery).await {
-                        Ok(()) => Outcome::Delivered { sink, generation },
-                        Err(failure) => {
-                            Outcome::DeliveryFailed { sink, generation, trouble: failure.into() }
-                        }
-                    }
-                });
-            }
-            Action::CancelLogin => {
-                self.cancel.send_replace(true);
-            }
-            Action::Revoke { generation } => {
-                let Some(held) = self.tokens.get(&generation).cloned() else { return };
-                self.aside.spawn(async move {
-                    match identity.client.revoke_self(&held.session).await {
-                        Ok(()) => tracing::info!(identity = identity.name, "a token that was never delivered is revoked"),
-                        Err(error) => tracing::warn!(identity = identity.name, "a token that was never delivered can't be revoked and stays until it expires: {error}"),
-                    }
-                });
-            }
-            Action::Forget { generation } => {
-                if let Some(held) = self.tokens.remove(&generation) {
-                    self.past.truncate(PAST_TOKENS - 1);
-                    self.past.push_front(redactor::keep_out_of_logs(held.session.token()));
-                }
-            }
-            Action::Say(notice) => say(&identity, notice),
-            Action::Finished => {}
-        }
-    }
-
-    fn spawn(&mut self, fallback: Outcome, task: impl Future<Output = Outcome> + Send + 'static) {
-        let id = self.work.spawn(task).id();
-        self.answers.insert(id, fallback);
-    }
-
-    fn spawn_with_token<F>(
-        &mut self,
-        generation: u64,
-        fallback: Outcome,
-        task: impl FnOnce(Arc<Held>) -> F,
-    ) where
-        F: Future<Output = Outcome> + Send + 'static,
-    {
-        match self.tokens.get(&generation) {
-            Some(held) => {
-                let task = task(Arc::clone(held));
-                self.spawn(fallback, task);
-            }
-            // The machine names only tokens it hasn't forgotten.
-            None => self.spawn(fallback, std::future::pending()),
-        }
-    }
-
-    /// Logs an outcome, keeps what is needed later, and makes it an event.
-    fn finish(&mut self, outcome: Outcome) -> Event {
-        let identity = Arc::clone(&self.identity);
-        match outcome {
-            Outcome::LoggedIn { held, token, revision, check_after } => {
-                tracing::info!(
-                    identity = identity.name,
-                    method = identity.kind,
-                    ttl = token.ttl.map(seconds),
-                    renewable = token.renewable,
-                    "authentication successful, sending token to sinks"
-                );
-                tracing::debug!(
-                    identity = identity.name,
-                    accessor = held.accessor,
-                    "token accessor"
-                );
-                self.login_failure = None;
-                self.login_attempts = 0;
-                self.revision = revision;
-                self.sink_attempts.fill(0);
-                // The machine names it when it handles the event; the number is known already.
-                self.tokens.insert(self.machine.last_generation() + 1, Arc::new(*held));
-                self.aside.spawn(async move {
-                    let call = Call { reason: Reason::Login, previous_failure: None };
-                    if let Err(failure) = identity.method.authenticated(call).await {
-                        tracing::warn!(
-                            identity = identity.name,
-                            method = identity.kind,
-                            "after the login: {failure}"
-                        );
-                    }
-                });
-                Event::LoggedIn { token, check_after }
-            }
-            Outcome::LoginFailed(trouble) => {
-                let event = Event::LoginFailed(trouble.for_lifecycle());
-                let stopping = trouble.failure.code == "host.stopping";
-                if !stopping {
-                    self.report_login(&trouble);
-                }
-                self.login_failure = Some(trouble.failure);
-                event
-            }
-            Outcome::Unchanged { check_after } => Event::Unchanged { check_after },
-            Outcome::LookFailed(trouble) => {
-                tracing::debug!(
-                    identity = identity.name,
-                    method = identity.kind,
-                    "no credential to look at: {}",
-                    trouble.failure
-                );
-                Event::LookFailed(trouble.for_lifecycle())
-            }
-            Outcome::Renewed { generation, token } => {
-                tracing::info!(
-                    identity = identity.name,
-                    ttl = token.ttl.map(seconds),
-                    "renewed auth token"
-                );
-                Event::Renewed { generation, token }
-            }
-            Outcome::RenewalFailed { generation, trouble } => {
-                tracing::warn!(
-                    identity = identity.name,
-                    expires_in = self.expires_in(),
-                    "error renewing token: {}",
-                    trouble.failure
-                );
-                Event::RenewalFailed { generation, failure: trouble.for_lifecycle() }
-            }
-            Outcome::Checked { generation, token } => {
-                tracing::debug!(
-                    identity = identity.name,
-                    ttl = token.ttl.map(seconds),
-                    "the token is alive"
-                );
-                Event::Checked { generation, token }
-            }
-            Outcome::CheckFailed { generation, trouble } => {
-                tracing::debug!(
-                    identity = identity.name,
-                    expires_in = self.expires_in(),
-                    "error checking token: {}",
-                    trouble.failure
-                );
-                Event::CheckFailed { generation, failure: trouble.for_lifecycle() }
-            }
-            Outcome::Delivered { sink, generation } => {
-                tracing::info!(
-                    identity = identity.name,
-                    sink = identity.sinks[sink].name,
-                    "token written"
-                );
-                self.sink_failures[sink] = None;
-                self.sink_attempts[sink] = 0;
-                Event::Delivered { sink, generation }
-            }
-            Outcome::DeliveryFailed { sink, generation, trouble } => {
-                let event =
-                    Event::DeliveryFailed { sink, generation, failure: trouble.for_lifecycle() };
-                let attempts = self.sink_attempts[sink];
-                let same = self.sink_failures[sink]
-                    .as_ref()
-                    .is_some_and(|last| last.code == trouble.failure.code);
-                // A disk that stays full for days is no news every few seconds.
-                if !same || attempts.is_power_of_two() {
-                    tracing::error!(
-                        identity = identity.name,
-                        sink = identity.sinks[sink].name,
-                        attempt = attempts,
-                        "error delivering token, it is tried again: {}",
-                        trouble.failure
-                    );
-                }
-                self.sink_failures[sink] = Some(trouble.failure);
-                let _ = self.reports.send(Report::DeliveryFailed);
-                event
-            }
-        }
-    }
-
-    fn report_login(&mut self, trouble: &Trouble) {
-        let (identity, method) = (self.identity.name.as_str(), self.identity.kind.as_str());
-        let (attempt, failure) = (self.login_attempts, &trouble.failure);
-        match trouble.class() {
-            Class::Configuration => tracing::error!(
-                identity,
-                method,
-                attempt,
-                "error authenticating, not tried again before the configuration or the plug-in changes: {failure}"
-            ),
-            Class::Refused => tracing::error!(
-                identity,
-                method,
-                attempt,
-                "error authenticating, it is tried again: {failure}"
-            ),
-            Class::Passing => tracing::warn!(
-                identity,
-                method,
-                attempt,
-                "error authenticating, it is tried again: {failure}"
-            ),
-        }
-        let _ =
-            self.reports.send(Report::LoginFailed { identity: self.index, class: trouble.class() });
-    }
-
-    /// How long an answer about the token is awaited: no longer than leaves time to try again
-    /// before it expires.
-    fn patience(&self) -> Duration {
-        const LONGEST: Duration = Duration::from_secs(60);
-        const SHORTEST: Duration = Duration::from_millis(250);
-        let left = self.machine.expires_at().map(|at| at.saturating_duration_since(Instant::now()));
-        left.map_or(LONGEST, |left| (left / 4).clamp(SHORTEST, LONGEST))
-    }
-
-    fn expires_in(&self) -> Option<f64> {
-        self.machine.expires_at().map(|at| seconds(at.saturating_duration_since(Instant::now())))
-    }
+/// A new token and the credential behind it.
+pub(crate) struct LoggedIn {
+    pub(crate) held: Held,
+    pub(crate) token: Token,
+    pub(crate) revision: String,
+    pub(crate) check_after: Option<Duration>,
 }
 
 impl Identity {
     /// One login, or with a `known` revision one look. The end of `cancel` is obeyed at once while
     /// the plug-in works, and with a little patience while the server does.
-    async fn log_in(
+    pub(crate) async fn log_in(
         &self,
         call: Call,
         known: Option<String>,
         mut cancel: watch::Receiver<bool>,
-    ) -> Outcome {
+    ) -> LoginOutcome {
         let looking = known.is_some();
         let answer = tokio::select! {
             answer = self.method.authenticate(call) => answer,
-            () = cancelled(&mut cancel) => return Outcome::LoginFailed(Trouble::cancelled()),
+            () = cancelled(&mut cancel) => return LoginOutcome::Failed(Trouble::cancelled()),
         };
         let answer = match answer {
             Ok(answer) => answer,
-            Err(failure) if looking => return Outcome::LookFailed(failure.into()),
-            Err(failure) => return Outcome::LoginFailed(failure.into()),
+            Err(failure) if looking => return LoginOutcome::LookFailed(failure),
+            Err(failure) => return LoginOutcome::Failed(failure.into()),
         };
         if known.is_some_and(|known| answer.revision.is_empty() || answer.revision == known) {
-            return Outcome::Unchanged { check_after: answer.check_after };
+            return LoginOutcome::Unchanged { check_after: answer.check_after };
         }
         tokio::select! {
             outcome = self.send(answer) => outcome,
             () = async { cancelled(&mut cancel).await; tokio::time::sleep(STOPPING_LOGIN).await } => {
-                Outcome::LoginFailed(Trouble::cancelled())
+                LoginOutcome::Failed(Trouble::cancelled())
             }
         }
     }
 
-    async fn send(&self, answer: Answer) -> Outcome {
+    /// Renews a token; what the server now grants.
+    pub(crate) async fn renew(&self, held: &Held, patience: Duration) -> Result<Token, Trouble> {
+        within(patience, self.client.renew_self(&held.session)).await.map(|auth| of_auth(&auth))
+    }
+
+    /// Looks a token up; what is left of it.
+    pub(crate) async fn check(&self, held: &Held, patience: Duration) -> Result<Token, Trouble> {
+        within(patience, self.client.lookup_self(&held.session))
+            .await
+            .map(|lookup| of_lookup(&lookup))
+    }
+
+    async fn send(&self, answer: Answer) -> LoginOutcome {
         let Answer { credential, revision, check_after } = answer;
         let result = match credential {
             Credential::Login(login) => {
@@ -575,9 +156,9 @@ impl Identity {
         };
         match result {
             Ok((held, token)) => {
-                Outcome::LoggedIn { held: Box::new(held), token, revision, check_after }
+                LoginOutcome::LoggedIn(Box::new(LoggedIn { held, token, revision, check_after }))
             }
-            Err(error) => Outcome::LoginFailed(error.into()),
+            Err(error) => LoginOutcome::Failed(error.into()),
         }
     }
 }
@@ -605,39 +186,6 @@ impl Held {
     }
 }
 
-fn of_auth(auth: &Auth) -> Token {
-    Token { ttl: auth.ttl(), renewable: auth.renewable, use_limited: auth.num_uses != 0 }
-}
-
-fn of_lookup(lookup: &Lookup) -> Token {
-    Token { ttl: lookup.ttl, renewable: lookup.renewable, use_limited: lookup.num_uses != 0 }
-}
-
-fn say(identity: &Identity, notice: Notice) {
-    let name = identity.name.as_str();
-    match notice {
-        Notice::CheckingForbidden => tracing::warn!(
-            identity = name,
-            "the token's policies forbid auth/token/lookup-self, so a revoked token is noticed only at its next renewal; allow it (the default policy does) or set token_check_interval = 0"
-        ),
-        Notice::Lifeless { .. } => tracing::error!(
-            identity = name,
-            "the server granted a token with no life left; check the role's TTLs and both clocks"
-        ),
-        Notice::RenewalEnded { .. } => tracing::info!(
-            identity = name,
-            "the token can't be renewed any further; a new login follows before it expires"
-        ),
-        Notice::Died { .. } => tracing::warn!(
-            identity = name,
-            "the token is no longer valid on the server (revoked, or lost by it); logging in again"
-        ),
-        Notice::Expired { .. } => {
-            tracing::error!(identity = name, "the token has expired before a new one could be had")
-        }
-    }
-}
-
 /// The answer of the server, if it comes in time.
 async fn within<T>(
     patience: Duration,
@@ -649,11 +197,12 @@ async fn within<T>(
     }
 }
 
-async fn until(timeout: Option<Instant>) {
-    match timeout {
-        Some(at) => tokio::time::sleep_until(at.into()).await,
-        None => std::future::pending().await,
-    }
+fn of_auth(auth: &Auth) -> Token {
+    Token { ttl: auth.ttl(), renewable: auth.renewable, use_limited: auth.num_uses != 0 }
+}
+
+fn of_lookup(lookup: &Lookup) -> Token {
+    Token { ttl: lookup.ttl, renewable: lookup.renewable, use_limited: lookup.num_uses != 0 }
 }
 
 async fn cancelled(cancel: &mut watch::Receiver<bool>) {
@@ -662,7 +211,6 @@ async fn cancelled(cancel: &mut watch::Receiver<bool>) {
     }
 }
 
-/// For the log: whole milliseconds are enough.
-fn seconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1000.0).round() / 1000.0
-}
+/// How long a login request that is on its way is awaited when the agent stops, so that its token
+/// can be revoked.
+const STOPPING_LOGIN: Duration = Duration::from_secs(2);

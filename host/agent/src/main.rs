@@ -4,6 +4,7 @@
 
 mod agent;
 mod cli;
+mod driver;
 mod identity;
 mod logging;
 mod plugins;

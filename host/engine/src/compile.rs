@@ -23,7 +23,7 @@ use crate::text;
 pub(crate) const LARGEST_COMPONENT: u64 = 64 << 20;
 
 /// A compilation that takes longer is given up.
-const LONGEST_COMPILATION: Duration = Duration::from_secs(120);
+const LONGEST_COMPILATION: Duration = Duration::from_mins(2);
 
 /// Compiles a component for the baseline processor of `target` (a triple), or for this machine.
 ///

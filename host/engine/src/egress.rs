@@ -331,7 +331,9 @@ fn explain(error: &reqwest::Error, url: &Url) -> Failure {
             };
         }
         let wrapped = inner.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if inner.is::<rustls::Error>() || wrapped.is_some_and(|error| error.is::<rustls::Error>()) {
+        if inner.is::<rustls::Error>()
+            || wrapped.is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
+        {
             return unavailable("http.tls", format!("TLS with {origin} failed: {}", chain(error)));
         }
         cause = inner.source();
@@ -472,7 +474,7 @@ mod tests {
             let mut request = [0; 4096];
             let _ = stream.read(&mut request).await.unwrap();
             stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
-            while stream.write_all(&[b'x'; 65536]).await.is_ok() {}
+            while stream.write_all(&[b'x'; 4096]).await.is_ok() {}
         });
         assert_eq!(
             code(

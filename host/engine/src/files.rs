@@ -138,16 +138,14 @@ impl Files<'_> {
         let owners = Owners::look_up(options)?;
         refuse_irregular(&target)?;
         let mut warnings = Warnings::new();
-        if options.in_place {
-            if target.exists() {
-                File::options()
-                    .write(true)
-                    .custom_flags(flags(OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC))
-                    .open(&target)
-                    .map_err(|error| failed("write", path, &error))?;
-                return Ok(warnings);
-            }
-            // The directory may take no other file; only that it is there can be known.
+        if options.in_place && target.exists() {
+            // Its directory may take no other file.
+            File::options()
+                .write(true)
+                .custom_flags(flags(OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC))
+                .open(&target)
+                .map_err(|error| failed("write", path, &error))?;
+            return Ok(warnings);
         }
         let temporary = Temporary::beside(&target, path)?;
         self.still_there(Capability::Write, path, &temporary.file, &temporary.path)?;

@@ -418,7 +418,7 @@ fn normal(path: &Path) -> PathBuf {
     normal
 }
 
-/// "scheme://host[:port][/path-prefix]"; the host may start with "*.".
+/// `scheme://host[:port][/path-prefix]`; the host may start with `*.`.
 struct Origin {
     scheme: String,
     host: HostPattern,

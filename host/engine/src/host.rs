@@ -26,6 +26,7 @@ use crate::usage::Usage;
 /// What a host function answers: a typed failure goes to the guest, the outer error is a trap.
 type Answer<T> = Result<std::result::Result<T, types::Failure>>;
 
+#[allow(clippy::unnecessary_wraps, reason = "every host function may trap; these don't")]
 fn answer<T>(result: std::result::Result<T, Failure>) -> Answer<T> {
     Ok(result.map_err(Into::into))
 }

@@ -4,8 +4,7 @@
 //! WebAssembly is behind them. The way there:
 //!
 //! 1. A [`Engine`] is made once. It holds the wasmtime engine and the linkers.
-//! 2. [`Engine::load`] turns a built-in or a file of the plug-in directory into a [`Plugin`]:
-//!    compiled, linked, and instantiated once to prove that it works.
+//! 2. [`Engine::load_built_in`] and [`Engine::load_file`] make a [`Plugin`]: compiled, linked, and instantiated once to prove that it works.
 //! 3. [`Engine::auth_method`] and [`Engine::sink`] bind a plug-in to one *use*: an identity's
 //!    method, or one sink. `prepare` is called, its needs are checked against what the operator
 //!    allows, and the resulting [`Grant`] is in force for every call of this use.
@@ -47,7 +46,7 @@ pub use inspect::{CONTRACT, Inspection, inspect};
 pub use limits::{LARGEST_MEMORY, Limits};
 pub use plugin::{Info, Kind, Origin, Plugin};
 pub use precompiled::Precompiled;
-pub use registry::{Found, digest, find, scan};
+pub use registry::{Found, Scanned, digest, find, scan};
 pub use runtime::Engine;
 pub use traits::{
     Answer, AuthMethod, Call, Certificate, Credential, Delivery, Form, Login, Reason, Sink,

@@ -24,6 +24,9 @@ pub struct Found {
     pub digest: String,
 }
 
+/// A file of the plug-in directory, read or not.
+pub type Scanned = (PathBuf, Result<Found, LoadError>);
+
 /// SHA-256 in lower-case hexadecimal (FIPS 180-4).
 pub fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
@@ -56,7 +59,7 @@ pub fn find(directory: &Path, name: &str) -> Result<Option<Found>, LoadError> {
 ///
 /// # Errors
 /// When the directory can't be read or belongs to somebody else.
-pub fn scan(directory: &Path) -> Result<Vec<(PathBuf, Result<Found, LoadError>)>, LoadError> {
+pub fn scan(directory: &Path) -> Result<Vec<Scanned>, LoadError> {
     check_directory(directory)?;
     let unreadable = |error| LoadError::Unreadable { path: directory.to_owned(), error };
     let mut files: Vec<PathBuf> = fs::read_dir(directory)

@@ -71,7 +71,7 @@ impl Inner {
         let mut linker = Linker::new(&self.wasmtime);
         match kind {
             Kind::AuthMethod => {
-                AuthMethodPlugin::add_to_linker::<_, HasState>(&mut linker, |state| state)?
+                AuthMethodPlugin::add_to_linker::<_, HasState>(&mut linker, |state| state)?;
             }
             Kind::Sink => SinkPlugin::add_to_linker::<_, HasState>(&mut linker, |state| state)?,
         }

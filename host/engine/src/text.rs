@@ -1,5 +1,7 @@
 //! Makes text that a plug-in wrote fit for logs and errors.
 
+use std::fmt::Write as _;
+
 use usher_secret::redactor;
 
 /// The longest line taken from a plug-in, in bytes.
@@ -43,7 +45,7 @@ pub(crate) fn joined(pairs: &[(String, String)]) -> String {
         joined.push_str(name);
         joined.push('=');
         if value.is_empty() || value.contains([' ', '"', '=']) {
-            joined.push_str(&format!("{value:?}"));
+            let _ = write!(joined, "{value:?}");
         } else {
             joined.push_str(value);
         }

@@ -215,7 +215,11 @@ impl Sender {
             let response = self.once(operation, http, &url, &headers, body.as_ref()).await?;
             let status = response.status();
             if matches!(status.as_u16(), 301 | 302 | 307 | 308) {
-                let next = redirect(operation, &url, &response, redirected)?;
+                let settings = self.connections.settings();
+                // A socket, or a name that isn't the address's, leads nowhere else.
+                let bound =
+                    settings.address.starts_with("unix:") || settings.tls.server_name.is_some();
+                let next = redirect(operation, &url, &response, redirected, bound)?;
                 (url, redirected) = (next, true);
                 continue;
             }
@@ -374,12 +378,14 @@ fn header(value: &str) -> Option<HeaderValue> {
     Some(header)
 }
 
-/// Where a redirect leads, if it is followed.
+/// Where a redirect leads, if it is followed: within the origin, and to another one, as a standby
+/// names the active node, unless that gives up TLS or the client is `bound` to its address.
 fn redirect(
     operation: Operation<'_>,
     url: &Url,
     response: &Response,
     redirected: bool,
+    bound: bool,
 ) -> Result<Url, Error> {
     let status = response.status().as_u16();
     let failed = |class, why: String, remedy: &str| {
@@ -398,8 +404,9 @@ fn redirect(
             "check vault.address, and what stands between the agent and the server",
         );
     }
-    if next.origin() != url.origin() {
-        let (why, remedy) = if url.scheme() == "https" && next.scheme() == "http" {
+    let insecure = url.scheme() == "https" && next.scheme() != "https";
+    if next.origin() != url.origin() && (bound || insecure || !next.scheme().starts_with("http")) {
+        let (why, remedy) = if insecure {
             ("without TLS", "check what stands between the agent and the server")
         } else {
             ("elsewhere", "if that is your server, write it in vault.address")
@@ -485,3 +492,31 @@ const OWN_HEADERS: &[&str] = &[
 
 /// Of an answer, in bytes.
 const LARGEST: usize = 1024 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn follow(from: &str, to: &str, bound: bool) -> Result<Url, Error> {
+        let mut response = http::Response::new(Vec::new());
+        *response.status_mut() = http::StatusCode::TEMPORARY_REDIRECT;
+        response.headers_mut().insert(LOCATION, to.parse().unwrap());
+        let from = from.parse().unwrap();
+        redirect(Operation::Renew, &from, &Response::from(response), false, bound)
+    }
+
+    #[test]
+    fn a_redirect_never_gives_up_tls_or_leaves_http() {
+        assert!(follow("https://a.example/v1/x", "https://b.example/v1/x", false).is_ok());
+        assert!(follow("http://a.example/v1/x", "http://b.example/v1/x", false).is_ok());
+        for (from, to, bound) in [
+            ("https://a.example/v1/x", "http://a.example/v1/x", false),
+            ("https://a.example/v1/x", "http://b.example/v1/x", false),
+            ("http://a.example/v1/x", "ftp://b.example/v1/x", false),
+            ("https://a.example/v1/x", "https://b.example/v1/x", true),
+        ] {
+            let refused = follow(from, to, bound).unwrap_err();
+            assert_eq!((refused.class, refused.reason), (Class::Refused, Reason::Redirect), "{to}");
+        }
+    }
+}

@@ -64,7 +64,7 @@ pub(crate) struct AgentArguments {
     /// End once every sink has its token.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = go_bool)]
     exit_after_auth: Option<bool>,
-    /// With exit_after_auth: give up after this time, such as 30s.
+    /// With `exit_after_auth`: give up after this time, such as 30s.
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     timeout: Option<Duration>,
     /// Take unknown keys and other warnings of the configuration for errors.

@@ -1,5 +1,6 @@
 //! `usher plugin`: what plug-ins there are, what they are, and what they need.
 
+use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -140,7 +141,7 @@ async fn list(arguments: ListArguments) -> CommandResult {
     }
     let mut text = table(&rows);
     for (path, error) in broken {
-        text.push_str(&format!("{}: can't be used: {error}\n", path.display()));
+        let _ = writeln!(text, "{}: can't be used: {error}", path.display());
     }
     Ok(text)
 }
@@ -186,10 +187,10 @@ async fn show(arguments: InspectArguments) -> CommandResult {
         ("world", format!("usher:plugin/{}-plugin@{}", plugin.kind.name(), usher_engine::CONTRACT)),
         ("imports", plugin.imports.join("\n            ")),
     ] {
-        text.push_str(&format!("{name:<11} {value}\n"));
+        let _ = writeln!(text, "{name:<11} {value}");
     }
     for (name, value) in &plugin.info.attributes {
-        text.push_str(&format!("{name:<11} {value}\n"));
+        let _ = writeln!(text, "{name:<11} {value}");
     }
     match needs {
         Some(needs) if needs.is_empty() => text.push_str("needs       nothing\n"),
@@ -198,14 +199,15 @@ async fn show(arguments: InspectArguments) -> CommandResult {
                 .iter()
                 .map(|(capability, target)| format!("{capability} {target:?}"))
                 .collect();
-            text.push_str(&format!("needs       {}\n", list.join("\n            ")));
+            let _ = writeln!(text, "needs       {}", list.join("\n            "));
         }
         None => text.push_str("needs       depends on its configuration; give --config\n"),
     }
-    text.push_str(&format!(
-        "config      {}\n",
+    let _ = writeln!(
+        text,
+        "config      {}",
         pretty(&schema).trim_end().replace('\n', "\n            ")
-    ));
+    );
     Ok(text)
 }
 
@@ -323,11 +325,11 @@ fn table(rows: &[[String; 6]]) -> String {
     let widths: [usize; 6] = std::array::from_fn(|column| {
         rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
     });
-    rows.iter()
-        .map(|row| {
-            let cells: Vec<String> =
-                row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-            format!("{}\n", cells.join("  ").trim_end())
-        })
-        .collect()
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> =
+            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let _ = writeln!(text, "{}", cells.join("  ").trim_end());
+    }
+    text
 }
