@@ -99,6 +99,33 @@ fn an_unknown_key_is_a_located_warning_with_a_suggestion_and_an_error_with_stric
 }
 
 #[test]
+fn a_plugin_block_without_effect_is_named() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let mut configuration = site.configuration();
+    configuration.top = "plugin \"apprle\" {\n}\nplugin \"file\" {\n}".into();
+    let ended = Launch::agent(&configuration.text()).argument("--exit-after-auth").run(LIMIT);
+    assert_eq!(ended.status, 0, "{ended:?}");
+    assert!(ended.log.contains("\"apprle\"") && ended.log.contains("\"file\""), "{ended:?}");
+    assert!(ended.log.contains("usher.hcl:1:") && ended.log.contains("usher.hcl:3:"), "{ended:?}");
+}
+
+#[test]
+fn the_last_of_a_repeated_flag_wins_and_unsupported_flags_are_refused_by_name() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let ended = Launch::agent(&site.configuration().text())
+        .argument("-exit-after-auth=false")
+        .argument("-exit-after-auth")
+        .argument("-log-level=info")
+        .argument("-non-interactive")
+        .run(LIMIT);
+    assert_eq!(ended.status, 0, "{ended:?}");
+    let ended =
+        Launch::agent(&site.configuration().text()).argument("-log-rotate-bytes=1000").run(LIMIT);
+    assert_eq!(ended.status, 2, "{ended:?}");
+    assert!(ended.log.contains("--log-rotate-bytes isn't supported yet"), "{ended:?}");
+}
+
+#[test]
 fn an_unknown_key_in_a_block_of_our_own_is_an_error() {
     let log = refused_after(|configuration, _| {
         configuration.top = "plugin \"acme\" {\n  alow {\n  }\n}".into();

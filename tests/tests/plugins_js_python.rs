@@ -58,6 +58,39 @@ fn a_file_that_is_no_component_is_refused() {
     assert!(!ended.log.contains("panicked"), "{ended:?}");
 }
 
+#[test]
+fn sigterm_while_a_plugin_is_compiled_is_a_clean_shutdown() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let directory = PluginDirectory::new();
+    directory.add("files-login", &plugins::javascript("files_login"));
+    let mut agent = Agent::start(&configuration(&site, &directory).text());
+    agent.wait_for_log("compiling the plug-in");
+    agent.terminate();
+    let ended = agent.ended(Duration::from_secs(5));
+    assert_eq!(ended.status, 0, "{ended:?}");
+    assert_eq!(site.login_attempts(), 0);
+}
+
+#[test]
+fn a_plugin_takes_a_built_in_name_only_if_told_to() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let directory = PluginDirectory::new();
+    directory.add("approle", &plugins::javascript("files_login"));
+    let mut plain = site.configuration();
+    plain.top = format!("plugin_directory = \"{}\"", directory.path().display());
+    let ended = Launch::agent(&plain.text()).argument("--exit-after-auth").run(LIMIT);
+    assert_eq!(ended.status, 0, "{ended:?}");
+    assert!(!ended.log.contains("hello from JavaScript"), "{ended:?}");
+
+    let mut told = configuration(&site, &directory);
+    told.method = "approle".into();
+    told.top =
+        told.top.replace("plugin \"files-login\" {", "plugin \"approle\" {\n  override = true");
+    let ended = Launch::agent(&told.text()).argument("--exit-after-auth").run(LIMIT);
+    assert_eq!(ended.status, 0, "{ended:?}");
+    assert!(ended.log.contains("hello from JavaScript"), "{ended:?}");
+}
+
 #[track_caller]
 fn logs_in(component: &[u8], greeting: &str) {
     let site = Site::new(json!({ "token_ttl": "1h" }));

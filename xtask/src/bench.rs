@@ -21,7 +21,13 @@ pub(crate) enum Limits {
 /// Measures, prints the table, and applies the limits if asked.
 pub(crate) fn run(limits: Limits) -> Result<()> {
     let tools = setup::run()?;
-    process::run(process::cargo().args(["build", "--release"]))?;
+    process::run(process::cargo().args([
+        "build",
+        "--release",
+        "--workspace",
+        "--bins",
+        "--examples",
+    ]))?;
     let usher = process::target_directory().join("release/usher");
     process::catch_interrupts();
     let home = TemporaryDirectory::create()?;
@@ -127,16 +133,9 @@ fn idle(agents: &[Agent; 2], table: &mut Table) -> Result<()> {
 /// What one call of the built-in approle method costs beyond its file reads, in microseconds:
 /// measured inside the process, by an example of the engine's, which prints one number.
 fn authenticate_microseconds() -> Result<f64> {
-    let printed = process::output(process::cargo().args([
-        "run",
-        "--quiet",
-        "--release",
-        "--package",
-        "usher-builtins",
-        "--example",
-        "authenticate_microseconds",
-    ]))?;
-    printed.parse().map_err(|_| format!("the example printed {printed:?}, not a number"))
+    let example = process::target_directory().join("release/examples/authenticate_microseconds");
+    let printed = process::output(&mut Command::new(example))?;
+    printed.trim().parse().map_err(|_| format!("the example printed {printed:?}, not a number"))
 }
 
 /// One of the two programs, with its files.

@@ -13,7 +13,8 @@ use crate::{Result, setup};
 /// Builds, then gives the tour. Whatever happens, nothing is left running and no file stays.
 pub(crate) fn run() -> Result<()> {
     let tools = setup::run()?;
-    process::run(process::cargo().args(["build", "--release"]))?;
+    // The whole workspace, as the tests build it: nothing is compiled twice.
+    process::run(process::cargo().args(["build", "--release", "--workspace"]))?;
     let usher = process::target_directory().join("release/usher");
     process::catch_interrupts();
     let started = Instant::now();

@@ -34,7 +34,19 @@ const SINK_BACKOFF: Backoff = Backoff { min: Duration::from_secs(1), max: Durati
 
 /// Runs the agent and returns its exit status. `timeout` counts with `exit_after_auth`.
 pub(crate) async fn run(settings: Settings, timeout: Option<Duration>) -> u8 {
-    let identities = match bind(&settings).await {
+    let mut signals = match Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => {
+            complain(&format!("error: signals can't be handled: {error}"));
+            return FAILURE;
+        }
+    };
+    // Compiling a large plug-in takes a while; the agent can be stopped meanwhile.
+    let bound = tokio::select! {
+        bound = bind(&settings) => bound,
+        () = signals.terminate() => return SUCCESS,
+    };
+    let identities = match bound {
         Ok(identities) => identities,
         Err(problems) => {
             for problem in problems {
@@ -49,10 +61,10 @@ pub(crate) async fn run(settings: Settings, timeout: Option<Duration>) -> u8 {
             complain(&format!(
                 "error: the pid file can't be written ({error}); correct pid_file or the permissions of its directory"
             ));
-            return FAILURE;
+            return CONFIGURATION;
         }
     };
-    Agent::new(&settings, timeout).run(identities).await
+    Agent::new(&settings, timeout).run(identities, signals).await
 }
 
 /// What decides when the agent ends, and how.
@@ -62,8 +74,9 @@ struct Agent {
     exit_on_err: Vec<bool>,
     delivered: Vec<bool>,
     running: usize,
-    last_login_failure: Option<Class>,
-    a_sink_failed: bool,
+    /// Of each identity, since its last success.
+    login_failures: Vec<Option<Class>>,
+    sink_failures: Vec<bool>,
 }
 
 impl Agent {
@@ -75,12 +88,12 @@ impl Agent {
             exit_on_err: identities.iter().map(|identity| identity.method.exit_on_err).collect(),
             delivered: vec![false; identities.len()],
             running: identities.len(),
-            last_login_failure: None,
-            a_sink_failed: false,
+            login_failures: vec![None; identities.len()],
+            sink_failures: vec![false; identities.len()],
         }
     }
 
-    async fn run(mut self, identities: Vec<Identity>) -> u8 {
+    async fn run(mut self, identities: Vec<Identity>, mut signals: Signals) -> u8 {
         let (reports, mut inbox) = mpsc::unbounded_channel();
         let (stop, stopped) = watch::channel(false);
         let watcher = Watcher::default();
@@ -96,13 +109,6 @@ impl Agent {
             ));
         }
         drop(reports);
-        let mut signals = match Signals::new() {
-            Ok(signals) => signals,
-            Err(error) => {
-                complain(&format!("error: signals can't be handled: {error}"));
-                return FAILURE;
-            }
-        };
         let timeout = self.timeout;
         let deadline = async move {
             match timeout {
@@ -141,16 +147,21 @@ impl Agent {
     fn judge(&mut self, report: Report) -> Option<u8> {
         match report {
             Report::LoginFailed { identity, class } => {
-                self.last_login_failure = Some(class);
+                self.login_failures[identity] = Some(class);
                 let one_shot = self.exit_after_auth && class == Class::Configuration;
                 (self.exit_on_err[identity] || one_shot).then(|| status_of(class))
             }
-            Report::DeliveryFailed => {
-                self.a_sink_failed = true;
+            Report::LoggedIn { identity } => {
+                self.login_failures[identity] = None;
+                None
+            }
+            Report::DeliveryFailed { identity } => {
+                self.sink_failures[identity] = true;
                 None
             }
             Report::Delivered { identity } => {
                 self.delivered[identity] = true;
+                self.sink_failures[identity] = false;
                 let all = self.delivered.iter().all(|delivered| *delivered);
                 if self.exit_after_auth && all {
                     tracing::info!("sinks finished, exiting");
@@ -167,9 +178,10 @@ impl Agent {
 
     fn timed_out(&self) -> u8 {
         tracing::error!("not every sink has its token within --timeout; giving up");
-        match self.last_login_failure {
-            _ if self.a_sink_failed => SINK,
-            Some(class) => status_of(class),
+        // What must be mended first: the login.
+        match self.login_failures.iter().flatten().next() {
+            Some(class) => status_of(*class),
+            None if self.sink_failures.contains(&true) => SINK,
             None => FAILURE,
         }
     }
@@ -232,6 +244,9 @@ async fn bind(settings: &Settings) -> Result<Vec<Identity>, Vec<Diagnostic>> {
             Err(found) => problems.extend(found),
         }
     }
+    for warning in plugins.without_effect() {
+        complain(&warning.to_string());
+    }
     if problems.is_empty() { Ok(identities) } else { Err(problems) }
 }
 
@@ -248,6 +263,14 @@ fn client(settings: &Settings) -> Result<Client, String> {
         server_name: server.tls_server_name.clone(),
         skip_verify: server.tls_skip_verify,
     };
+    for variable in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
+        if std::env::var_os(variable).is_some() {
+            tracing::warn!(
+                variable,
+                "proxies aren't supported yet: the server is connected to directly"
+            );
+        }
+    }
     if let Some(timeout) = server.client_timeout {
         connection.timeout = timeout;
     }

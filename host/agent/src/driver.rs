@@ -22,8 +22,10 @@ use crate::trouble::Trouble;
 pub(crate) enum Report {
     /// A login failed.
     LoginFailed { identity: usize, class: Class },
+    /// A login succeeded.
+    LoggedIn { identity: usize },
     /// A sink refused or missed its token.
-    DeliveryFailed,
+    DeliveryFailed { identity: usize },
     /// Every sink has the newest token, and one-shot credentials are removed.
     Delivered { identity: usize },
     /// The identity is done.
@@ -359,7 +361,7 @@ impl Driver {
                     );
                 }
                 self.sink_failures[sink] = Some(trouble.failure);
-                let _ = self.reports.send(Report::DeliveryFailed);
+                let _ = self.reports.send(Report::DeliveryFailed { identity: self.index });
                 event
             }
         }
@@ -382,6 +384,7 @@ impl Driver {
                     accessor = held.accessor,
                     "token accessor"
                 );
+                let _ = self.reports.send(Report::LoggedIn { identity: self.index });
                 self.login_failure = None;
                 self.login_attempts = 0;
                 self.revision = revision;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use usher_config::{Diagnostic, Location, Settings};
-use usher_engine::{Allow, Capability, Compiler, Engine, Kind, Limits, LoadError, Plugin};
+use usher_engine::{Allow, Capability, Compiler, Engine, Kind, Limits, LoadError, Origin, Plugin};
 
 /// The hidden command by which the agent compiles in a child.
 pub(crate) const COMPILE: [&str; 2] = ["plugin", "compile"];
@@ -95,6 +95,7 @@ impl<'a> Plugins<'a> {
             let error = LoadError::Pinned { found: found.digest, pinned: pinned.clone() };
             return Err(problem(kind, &file, &error, location));
         }
+        tracing::info!(plugin = name, file, "compiling the plug-in");
         let plugin = self
             .engine
             .load_file(&found, &self.compiler)
@@ -107,6 +108,28 @@ impl<'a> Plugins<'a> {
             "plug-in loaded"
         );
         Ok(plugin)
+    }
+
+    /// A warning for each `plugin` block that no plug-in in use obeys.
+    pub(crate) fn without_effect(&self) -> Vec<Diagnostic> {
+        let in_use = |name: &str| self.loaded.values().find(|plugin| plugin.name == name);
+        let mut warnings = Vec::new();
+        for (name, block) in &self.settings.plugins {
+            let why = match in_use(name) {
+                None => format!("no method or sink in use is called {name:?}"),
+                Some(plugin) if plugin.origin == Origin::BuiltIn => format!(
+                    "{name:?} is built in and allowed what it asks; with override = true a file of this name takes its place"
+                ),
+                Some(_) => continue,
+            };
+            warnings.push(Diagnostic::new_warning(
+                "plugin.no-effect",
+                format!("this `plugin` block has no effect: {why}"),
+                "correct its name, or take it out",
+                Some(&block.location),
+            ));
+        }
+        warnings
     }
 
     /// What the operator allows a plug-in, and its limits.

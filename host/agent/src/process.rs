@@ -29,6 +29,11 @@ impl PidFile {
 
 impl Drop for PidFile {
     fn drop(&mut self) {
+        // Another agent may have taken the file over.
+        let own = std::process::id().to_string();
+        if fs::read_to_string(&self.0).is_ok_and(|written| written.trim() != own) {
+            return;
+        }
         if let Err(error) = fs::remove_file(&self.0) {
             tracing::warn!(path = %self.0.display(), %error, "the pid file can't be removed");
         }

@@ -14,9 +14,10 @@ use crate::values;
 const DEFAULT_ADDRESS: &str = "https://127.0.0.1:8200";
 
 /// Variables of the incumbents that would change something and don't yet.
-const NOT_BUILT: [&str; 6] = [
+const NOT_BUILT: [&str; 7] = [
     "CLIENT_CERT_BYTES",
     "CLIENT_KEY_BYTES",
+    "DISABLE_REDIRECTS",
     "HTTP_PROXY",
     "PROXY_ADDR",
     "RATE_LIMIT",

@@ -38,15 +38,20 @@ enum Class {
     Never,
 }
 
-/// Alibaba Cloud's metadata service.
-const ALICLOUD_METADATA: Ipv4Addr = Ipv4Addr::new(100, 100, 100, 200);
+/// Metadata services outside of the link-local range: Alibaba Cloud's, Oracle Cloud's second one,
+/// and Azure's platform address.
+const METADATA: [Ipv4Addr; 3] = [
+    Ipv4Addr::new(100, 100, 100, 200),
+    Ipv4Addr::new(192, 0, 0, 192),
+    Ipv4Addr::new(168, 63, 129, 16),
+];
 
 fn class(address: IpAddr) -> Class {
     match address {
         IpAddr::V4(address) => {
             if address.is_loopback() {
                 Class::Loopback
-            } else if address.is_link_local() || address == ALICLOUD_METADATA {
+            } else if address.is_link_local() || METADATA.contains(&address) {
                 Class::Special
             } else if address.octets()[0] == 0
                 || address.is_multicast()
@@ -85,7 +90,7 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     let at = |start: usize| {
         Ipv4Addr::new(octets[start], octets[start + 1], octets[start + 2], octets[start + 3])
     };
-    if segments[..6] == [0x64, 0xff9b, 0, 0, 0, 0] {
+    if segments[..6] == [0x64, 0xff9b, 0, 0, 0, 0] || segments[..3] == [0x64, 0xff9b, 1] {
         Some(at(12))
     } else if segments[0] == 0x2002 {
         Some(at(2))
@@ -115,6 +120,9 @@ mod tests {
             ("64:ff9b::a9fe:a9fe", false, false, false),
             ("2002:7f00:1::", false, true, false),
             ("100.100.100.200", false, false, true),
+            ("192.0.0.192", false, false, true),
+            ("168.63.129.16", false, false, true),
+            ("64:ff9b:1::a9fe:a9fe", false, false, false),
             ("100.100.100.201", true, true, true),
             ("fd00:ec2::254", false, false, true),
             ("fe80::1", false, false, true),

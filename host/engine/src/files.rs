@@ -10,6 +10,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rand::Rng;
 use rustix::fs::{Gid, Mode, OFlags, Uid};
@@ -28,6 +29,8 @@ pub(crate) struct Files<'a> {
     pub(crate) protected: &'a Protected,
     pub(crate) plugin: &'a str,
     pub(crate) usage: &'a str,
+    /// The call has ended: what it began must not take effect any more.
+    pub(crate) abandoned: &'a AtomicBool,
 }
 
 /// How a file is written.
@@ -44,40 +47,42 @@ pub(crate) type Warnings = Vec<String>;
 impl Files<'_> {
     /// The whole regular file at `path` (absolute, links followed).
     pub(crate) fn read(&self, path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-        let file = File::options()
-            .read(true)
-            .custom_flags(flags(OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC))
-            .open(path);
-        let file = match file {
-            Ok(file) => file,
-            Err(error) => {
-                // Whether a file exists is nobody's business without a grant for it.
-                let resolved = resolve_link(path).unwrap_or_else(|| path.to_owned());
-                self.check(Capability::Read, path, &resolved, &|granted| {
-                    Some(resolve_link(granted).unwrap_or_else(|| granted.to_owned()))
-                })?;
-                return Err(failed("read", path, &error));
+        /// A file that is replaced just now is opened again this often.
+        const ATTEMPTS: usize = 5;
+        for _ in 0..ATTEMPTS {
+            let before = fs::canonicalize(path).ok();
+            let file = File::options()
+                .read(true)
+                .custom_flags(flags(OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC))
+                .open(path);
+            let file = match file {
+                Ok(file) => file,
+                Err(error) => {
+                    // Whether a file exists is nobody's business without a grant for it.
+                    let resolved = resolve_link(path).unwrap_or_else(|| path.to_owned());
+                    self.check(Capability::Read, path, &resolved, &|granted| {
+                        Some(resolve_link(granted).unwrap_or_else(|| granted.to_owned()))
+                    })?;
+                    return Err(failed("read", path, &error));
+                }
+            };
+            let actual = opened_path(&file, path)?;
+            let granted = self
+                .check(Capability::Read, path, &actual, &|granted| fs::canonicalize(granted).ok());
+            match granted {
+                Ok(()) => return content(file, path),
+                // Stable: the path really leads where nothing is granted.
+                Err(refused) if before == Some(actual) && before == fs::canonicalize(path).ok() => {
+                    return Err(refused);
+                }
+                Err(_) => {}
             }
-        };
-        let actual = opened_path(&file, path)?;
-        self.check(Capability::Read, path, &actual, &|granted| fs::canonicalize(granted).ok())?;
-        let metadata = file.metadata().map_err(|error| failed("read", path, &error))?;
-        if !metadata.is_file() {
-            return Err(not_regular(path));
         }
-        let mut content = Zeroizing::new(Vec::with_capacity(
-            usize::try_from(metadata.len().min(LARGEST_FILE)).unwrap_or_default() + 1,
-        ));
-        let mut limited = file.take(LARGEST_FILE + 1);
-        limited.read_to_end(&mut content).map_err(|error| failed("read", path, &error))?;
-        if content.len() as u64 > LARGEST_FILE {
-            return Err(Failure::new(
-                FailureKind::Unavailable,
-                "limit.exceeded",
-                format!("{} is larger than 1 MiB", path.display()),
-            ));
-        }
-        Ok(content)
+        Err(Failure::new(
+            FailureKind::Unavailable,
+            "file.busy",
+            format!("{} is being replaced; it is read again", path.display()),
+        ))
     }
 
     /// Writes the whole file or nothing.
@@ -104,6 +109,7 @@ impl Files<'_> {
             if !file.metadata().map_err(|error| failed("write", path, &error))?.is_file() {
                 return Err(not_regular(path));
             }
+            self.still_wanted(path)?;
             // Permissions first: the content must never be readable by more than it should.
             apply(&file, path, options.mode, owners, &mut warnings)?;
             file.set_len(0).map_err(|error| failed("write", path, &error))?;
@@ -111,8 +117,10 @@ impl Files<'_> {
         } else {
             let temporary = Temporary::beside(&target, path)?;
             self.still_there(Capability::Write, path, &temporary.file, &temporary.path)?;
-            apply(&temporary.file, path, options.mode, owners, &mut warnings)?;
+            // Nobody else may read it before it is in place.
             fill(&temporary.file, path, content, &mut warnings)?;
+            apply(&temporary.file, path, options.mode, owners, &mut warnings)?;
+            self.still_wanted(path)?;
             temporary.rename_to(&target, path)?;
             if let Some(directory) = target.parent() {
                 // The rename has happened; a directory that can't be synced is only a warning.
@@ -147,6 +155,7 @@ impl Files<'_> {
                 .map_err(|error| failed("write", path, &error))?;
             return Ok(warnings);
         }
+        Temporary::remove_left_behind(&target);
         let temporary = Temporary::beside(&target, path)?;
         self.still_there(Capability::Write, path, &temporary.file, &temporary.path)?;
         apply(&temporary.file, path, options.mode, owners, &mut warnings)?;
@@ -232,6 +241,19 @@ impl Files<'_> {
         Ok(())
     }
 
+    /// That the call which asked for this hasn't ended: an operation that hung must not undo what
+    /// came after it.
+    fn still_wanted(&self, path: &Path) -> Result<(), Failure> {
+        if self.abandoned.load(Ordering::Acquire) {
+            return Err(Failure::new(
+                FailureKind::Unavailable,
+                "file.busy",
+                format!("the write of {} took too long and was given up", path.display()),
+            ));
+        }
+        Ok(())
+    }
+
     /// That the opened file is where it was resolved to be: no directory was swapped meanwhile.
     fn still_there(
         &self,
@@ -248,6 +270,26 @@ impl Files<'_> {
         let actual = actual.with_file_name(name);
         self.check(capability, asked, &actual, &|granted| resolve_parent(granted).ok())
     }
+}
+
+fn content(file: File, path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let metadata = file.metadata().map_err(|error| failed("read", path, &error))?;
+    if !metadata.is_file() {
+        return Err(not_regular(path));
+    }
+    let mut content = Zeroizing::new(Vec::with_capacity(
+        usize::try_from(metadata.len().min(LARGEST_FILE)).unwrap_or_default() + 1,
+    ));
+    let mut limited = file.take(LARGEST_FILE + 1);
+    limited.read_to_end(&mut content).map_err(|error| failed("read", path, &error))?;
+    if content.len() as u64 > LARGEST_FILE {
+        return Err(Failure::new(
+            FailureKind::Unavailable,
+            "limit.exceeded",
+            format!("{} is larger than 1 MiB", path.display()),
+        ));
+    }
+    Ok(content)
 }
 
 /// Where an open file really is.
@@ -423,9 +465,11 @@ struct Temporary {
 
 impl Temporary {
     fn beside(target: &Path, asked: &Path) -> Result<Self, Failure> {
-        let name = target.file_name().unwrap_or(OsStr::new("file")).to_string_lossy();
-        let path =
-            target.with_file_name(format!(".{name}.usher-{:016x}", rand::rng().random::<u64>()));
+        let path = target.with_file_name(format!(
+            "{}{:016x}",
+            prefix(target),
+            rand::rng().random::<u64>()
+        ));
         let file = File::options()
             .write(true)
             .create_new(true)
@@ -434,6 +478,26 @@ impl Temporary {
             .open(&path)
             .map_err(|error| failed("write", asked, &error))?;
         Ok(Self { file, path, renamed: false })
+    }
+
+    /// What an agent that was killed in the middle of a write left here: it may hold a token.
+    fn remove_left_behind(target: &Path) {
+        let Some(entries) = target.parent().and_then(|directory| fs::read_dir(directory).ok())
+        else {
+            return;
+        };
+        let prefix = prefix(target);
+        for entry in entries.filter_map(Result::ok) {
+            let name = entry.file_name();
+            let left =
+                name.to_str().and_then(|name| name.strip_prefix(&prefix)).is_some_and(|end| {
+                    end.len() == 16 && end.bytes().all(|byte| byte.is_ascii_hexdigit())
+                });
+            if left {
+                // Best effort: the check itself tells whether the directory can be written.
+                let _ = fs::remove_file(entry.path());
+            }
+        }
     }
 
     fn rename_to(mut self, target: &Path, asked: &Path) -> Result<(), Failure> {
@@ -449,6 +513,11 @@ impl Drop for Temporary {
             let _ = fs::remove_file(&self.path);
         }
     }
+}
+
+/// How the names of temporary files beside `target` start.
+fn prefix(target: &Path) -> String {
+    format!(".{}.usher-", target.file_name().unwrap_or(OsStr::new("file")).to_string_lossy())
 }
 
 fn flags(flags: OFlags) -> i32 {
@@ -540,6 +609,7 @@ mod tests {
         directory: tempfile::TempDir,
         grant: Grant,
         protected: Protected,
+        abandoned: AtomicBool,
     }
 
     impl World {
@@ -558,7 +628,12 @@ mod tests {
                 environment: &|_| None,
             };
             let grant = Grant::decide("acme", needs, None, &surroundings).unwrap();
-            Self { directory, grant, protected: Protected::default() }
+            Self {
+                directory,
+                grant,
+                protected: Protected::default(),
+                abandoned: AtomicBool::new(false),
+            }
         }
 
         fn path(&self, name: &str) -> PathBuf {
@@ -571,6 +646,7 @@ mod tests {
                 protected: &self.protected,
                 plugin: "acme",
                 usage: "default/sink/0",
+                abandoned: &self.abandoned,
             }
         }
 
@@ -687,6 +763,76 @@ mod tests {
         assert_eq!(fs::read_to_string(world.path("token")).unwrap(), "value");
         assert_eq!(fs::metadata(world.path("token")).unwrap().ino(), before);
         assert_eq!(mode(&world.path("token")), 0o600);
+    }
+
+    #[test]
+    fn a_write_whose_call_has_ended_takes_no_effect() {
+        let world = World::granting(&[("write", "token")]);
+        world.files().write(&world.path("token"), b"newer", &options(0o640)).unwrap();
+        world.abandoned.store(true, Ordering::Release);
+        for in_place in [false, true] {
+            let options = WriteOptions { in_place, ..options(0o640) };
+            let failure =
+                world.files().write(&world.path("token"), b"older", &options).unwrap_err();
+            assert_eq!(failure.code, "file.busy");
+        }
+        assert_eq!(fs::read_to_string(world.path("token")).unwrap(), "newer");
+        assert_eq!(world.names(), ["token"]);
+    }
+
+    #[test]
+    fn what_a_killed_agent_left_behind_is_removed() {
+        let world = World::granting(&[("write", "token")]);
+        for name in
+            [".token.usher-0123456789abcdef", ".token.usher-notes", "token.usher-0123456789abcdef"]
+        {
+            fs::write(world.path(name), "x").unwrap();
+        }
+        world.files().check_write(&world.path("token"), &options(0o640)).unwrap();
+        assert_eq!(world.names(), [".token.usher-notes", "token.usher-0123456789abcdef"]);
+    }
+
+    #[test]
+    fn a_file_that_is_replaced_all_the_time_is_read_or_busy_but_never_refused() {
+        let world =
+            World::granting(&[("read", "token"), ("read", "..data/token"), ("read", "link")]);
+        fs::write(world.path("token"), "value").unwrap();
+        for version in ["..1", "..2"] {
+            fs::create_dir(world.path(version)).unwrap();
+            fs::write(world.path(version).join("token"), "value").unwrap();
+        }
+        symlink("..1", world.path("..data")).unwrap();
+        symlink("..data/token", world.path("link")).unwrap();
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                for version in ["..1", "..2"].iter().cycle() {
+                    if done.load(Ordering::Acquire) {
+                        return;
+                    }
+                    fs::write(world.path("new"), "value").unwrap();
+                    fs::rename(world.path("new"), world.path("token")).unwrap();
+                    symlink(version, world.path("..tmp")).unwrap();
+                    fs::rename(world.path("..tmp"), world.path("..data")).unwrap();
+                }
+            });
+            let mut read = 0;
+            for _ in 0..2000 {
+                for name in ["token", "link"] {
+                    match world.files().read(&world.path(name)) {
+                        Ok(content) => {
+                            assert_eq!(content.as_slice(), b"value");
+                            read += 1;
+                        }
+                        Err(failure) => {
+                            assert_eq!(failure.kind, FailureKind::Unavailable, "{failure}");
+                        }
+                    }
+                }
+            }
+            done.store(true, Ordering::Release);
+            assert!(read > 2000, "most attempts succeed: {read}");
+        });
     }
 
     #[test]

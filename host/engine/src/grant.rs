@@ -488,6 +488,7 @@ impl Origin {
         url.scheme() == self.scheme
             && url.port_or_known_default() == Some(self.port)
             && self.host.covers(&host)
+            && (self.path.is_empty() || !has_hidden_slash(url.path()))
             && below(&self.path, url.path())
     }
 
@@ -522,6 +523,12 @@ impl HostPattern {
             (one, other) => one == other,
         }
     }
+}
+
+/// Whether a server might see more segments in a path than are written.
+fn has_hidden_slash(path: &str) -> bool {
+    let path = path.to_ascii_lowercase();
+    path.contains("%2f") || path.contains("%5c")
 }
 
 /// Whether `path` is `prefix` or lies below it, by whole segments.
@@ -735,6 +742,8 @@ mod tests {
         assert_eq!(named("https://sso.acme.example/oauth/token?x=1"), Some(Named::Name));
         assert_eq!(named("https://sso.acme.example/oauth/../admin"), None);
         assert_eq!(named("https://sso.acme.example/oauth%2f..%2fadmin"), None);
+        assert_eq!(named("https://sso.acme.example/oauth/..%2Fadmin"), None);
+        assert_eq!(named("https://sso.acme.example/oauth/..%5cadmin"), None);
         assert_eq!(named("https://user@sso.acme.example.evil.example/oauth"), None);
         assert_eq!(named("http://127.0.0.1:8080/x"), Some(Named::Address([127, 0, 0, 1].into())));
         assert_eq!(named("http://2130706433:8080/x"), Some(Named::Address([127, 0, 0, 1].into())));

@@ -4,6 +4,8 @@
 //! nothing is granted. Secrets pass through as bytes of the guest's memory and are converted to
 //! wiped types at once.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rand::RngCore;
@@ -32,7 +34,7 @@ fn answer<T>(result: std::result::Result<T, Failure>) -> Answer<T> {
 }
 
 impl State {
-    fn usage(&self) -> std::result::Result<std::sync::Arc<Usage>, Failure> {
+    fn usage(&self) -> std::result::Result<Arc<Usage>, Failure> {
         self.usage.clone().ok_or_else(|| {
             Failure::new(
                 FailureKind::Config,
@@ -48,8 +50,21 @@ impl State {
         operation: impl FnOnce(&Usage, &Files<'_>) -> std::result::Result<T, Failure> + Send + 'static,
     ) -> std::result::Result<T, Failure> {
         let usage = self.usage()?;
+        // A file system can hang, and then the operation outlives the call that asked for it. The
+        // next one waits its turn, so that an older write never undoes a newer one.
+        let Ok(turn) = Arc::clone(&usage.files).try_lock_owned() else {
+            return Err(Failure::new(
+                FailureKind::Unavailable,
+                "file.busy",
+                "an earlier file operation still hangs; check the file system behind it",
+            ));
+        };
+        let abandoned = Arc::new(AtomicBool::new(false));
+        let _abandon = Abandon(Arc::clone(&abandoned));
         tokio::task::spawn_blocking(move || {
+            let _turn = turn;
             let files = Files {
+                abandoned: &abandoned,
                 grant: &usage.grant,
                 protected: &usage.protected,
                 plugin: &usage.plugin,
@@ -72,6 +87,15 @@ impl State {
         for warning in warnings {
             tracing::warn!(plugin = self.plugin, identity, "{warning}");
         }
+    }
+}
+
+/// Tells a file operation that its call has ended.
+struct Abandon(Arc<AtomicBool>);
+
+impl Drop for Abandon {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Release);
     }
 }
 

@@ -20,7 +20,7 @@ use crate::compile::Compiler;
 use crate::error::LoadError;
 use crate::failure::{Failure, FailureKind};
 use crate::grant::{Capability, Grant};
-use crate::inspect::inspect;
+use crate::inspect::{CONTRACT, inspect};
 use crate::limits::Limits;
 use crate::precompiled::Precompiled;
 use crate::registry::Found;
@@ -79,6 +79,8 @@ pub struct Plugin {
     pub digest: String,
     /// Bytes of the component.
     pub size: u64,
+    /// Version of package `usher:plugin` that it was built against.
+    pub contract: String,
     /// Names of what it imports.
     pub imports: Vec<String>,
     engine: Engine,
@@ -117,7 +119,7 @@ impl Engine {
         digest: &str,
         size: u64,
     ) -> Result<Arc<Plugin>, LoadError> {
-        self.load(name, kind, Origin::BuiltIn, code, digest.to_owned(), size).await
+        self.load(name, kind, Origin::BuiltIn, code, CONTRACT, digest.to_owned(), size).await
     }
 
     /// Compiles and loads a component of the plug-in directory.
@@ -133,6 +135,7 @@ impl Engine {
             inspection.kind,
             Origin::File(found.path.clone()),
             &code,
+            &inspection.contract,
             found.digest.clone(),
             found.bytes.len() as u64,
         )
@@ -146,6 +149,7 @@ impl Engine {
         kind: Kind,
         origin: Origin,
         code: &Precompiled,
+        contract: &str,
         digest: String,
         size: u64,
     ) -> Result<Arc<Plugin>, LoadError> {
@@ -176,6 +180,7 @@ impl Engine {
             },
             digest,
             size,
+            contract: contract.to_owned(),
             imports,
             engine: self.clone(),
             linked,

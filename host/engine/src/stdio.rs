@@ -11,8 +11,9 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use crate::limits::MOST_LOG_LINES;
 use crate::text;
 
-/// A line longer than this is cut into several.
-const LONGEST_LINE: usize = 4096;
+/// A line longer than this is cut into several: far longer than what is logged of one, so that no
+/// secret escapes the redactor in two halves.
+const LONGEST_LINE: usize = 64 << 10;
 
 /// Standard output or error of one call.
 #[derive(Clone)]

@@ -43,6 +43,8 @@ pub(crate) struct Usage {
     pub(crate) protected: Arc<Protected>,
     pub(crate) egress: Arc<Egress>,
     pub(crate) process: Arc<Process>,
+    /// Held by a file operation, also by one that outlives its call.
+    pub(crate) files: Arc<tokio::sync::Mutex<()>>,
     state: Mutex<Zeroizing<Vec<u8>>>,
     /// Keeps what the plug-in has read out of every log, by where it came from.
     live: Mutex<HashMap<String, Vec<Live>>>,
@@ -87,6 +89,7 @@ impl Usage {
             protected,
             egress,
             process,
+            files: Arc::default(),
             state: Mutex::default(),
             live: Mutex::default(),
         }

@@ -40,20 +40,23 @@ pub fn keep_text_out_of_logs(text: &str) -> Live {
 /// `text` with every live secret replaced by [`REDACTED`].
 pub fn redact(text: &str) -> Cow<'_, str> {
     let live = LIVE.read().unwrap_or_else(PoisonError::into_inner);
+    let mut found: Vec<&str> = live
+        .values()
+        .flat_map(|entry| &entry.forms)
+        .map(|form| form.as_str())
+        .filter(|form| text.contains(form))
+        .collect();
+    // Longest first, so that a form that contains another is replaced whole.
+    found.sort_unstable_by_key(|form| std::cmp::Reverse(form.len()));
     let mut result = Cow::Borrowed(text);
-    for entry in live.values() {
-        for form in &entry.forms {
-            if result.contains(form.as_str()) {
-                result = Cow::Owned(result.replace(form.as_str(), REDACTED));
-            }
-        }
+    for form in found {
+        result = Cow::Owned(result.replace(form, REDACTED));
     }
     result
 }
 
 struct Entry {
     guards: usize,
-    /// Longest first, so that a form that contains another is replaced whole.
     forms: Vec<Zeroizing<String>>,
 }
 
@@ -131,7 +134,7 @@ fn forms(text: &str) -> Vec<Zeroizing<String>> {
     ]
     .map(Zeroizing::new)
     .into();
-    forms.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+    forms.sort_by(|a, b| a.as_str().cmp(b.as_str()));
     forms.dedup();
     forms
 }
@@ -166,6 +169,13 @@ mod tests {
     fn white_space_around_a_secret_is_not_part_of_it() {
         let _live = keep_text_out_of_logs("  white-space-around\n");
         assert_eq!(redact("<white-space-around>"), "<[redacted]>");
+    }
+
+    #[test]
+    fn a_secret_that_contains_another_is_replaced_whole() {
+        let _short = keep_text_out_of_logs("contained-secret");
+        let _long = keep_text_out_of_logs("a-contained-secret-and-its-tail");
+        assert_eq!(redact("<a-contained-secret-and-its-tail>"), "<[redacted]>");
     }
 
     #[test]

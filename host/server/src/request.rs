@@ -405,7 +405,9 @@ fn redirect(
         );
     }
     let insecure = url.scheme() == "https" && next.scheme() != "https";
-    if next.origin() != url.origin() && (bound || insecure || !next.scheme().starts_with("http")) {
+    let elsewhere = next.origin() != url.origin();
+    let other_request = !next.scheme().starts_with("http") || next.path() != url.path();
+    if elsewhere && (bound || insecure || other_request) {
         let (why, remedy) = if insecure {
             ("without TLS", "check what stands between the agent and the server")
         } else {
@@ -514,6 +516,7 @@ mod tests {
             ("https://a.example/v1/x", "http://b.example/v1/x", false),
             ("http://a.example/v1/x", "ftp://b.example/v1/x", false),
             ("https://a.example/v1/x", "https://b.example/v1/x", true),
+            ("https://a.example/v1/x", "https://b.example/v1/y", false),
         ] {
             let refused = follow(from, to, bound).unwrap_err();
             assert_eq!((refused.class, refused.reason), (Class::Refused, Reason::Redirect), "{to}");

@@ -54,6 +54,18 @@ impl AuthMethod for AppRole {
         if config.role_id_file_path.is_empty() {
             return Err(empty("role_id_file_path", "write the path of the role-id file"));
         }
+        for (key, path) in [
+            ("role_id_file_path", &config.role_id_file_path),
+            ("secret_id_file_path", &config.secret_id_file_path),
+        ] {
+            // In a need both would mean more than this one file.
+            if path.contains('*') || path.contains("${") {
+                let message =
+                    format!("`config.{key}` must name one file, without \"*\" and \"${{\"");
+                return Err(Failure::config("config.invalid", message)
+                    .detail("key", format!("config.{key}")));
+            }
+        }
         let wrapping_path = config.secret_id_response_wrapping_path.as_deref();
         if wrapping_path == Some("") {
             return Err(empty(

@@ -52,6 +52,11 @@ impl Sink for FileSink {
             let message = "`config.path` must name a file, such as /run/app/token";
             return Err(Failure::config("config.invalid", message).detail("key", "config.path"));
         }
+        // In a need both would mean more than this one file.
+        if config.path.contains('*') || config.path.contains("${") {
+            let message = "`config.path` must name one file, without \"*\" and \"${\"";
+            return Err(Failure::config("config.invalid", message).detail("key", "config.path"));
+        }
         Ok(vec![Need::write(&config.path), Need::remove(&config.path)])
     }
 

@@ -16,14 +16,17 @@ const USAGE: u8 = 2;
 /// Flags of `usher agent`. They win over the environment (`BAO_…`, then `VAULT_…`), which wins
 /// over the files.
 #[derive(Args)]
-#[command(after_help = "Each flag may be written with one dash or two.
+#[command(
+    args_override_self = true,
+    after_help = "Each flag may be written with one dash or two.
 
 Exit status:
   0  success, or a clean shutdown on SIGTERM or SIGINT
   1  failure at run time; the server was unreachable
   2  wrong usage or configuration
   3  authentication refused (with exit_on_err, or with exit_after_auth when --timeout is over)
-  4  a sink failed (with exit_after_auth, when --timeout is over)")]
+  4  a sink failed (with exit_after_auth, when --timeout is over)"
+)]
 pub(crate) struct AgentArguments {
     /// Configuration file or directory, HCL or JSON; may be given several times.
     #[arg(long, value_name = "PATH")]
@@ -70,6 +73,20 @@ pub(crate) struct AgentArguments {
     /// Take unknown keys and other warnings of the configuration for errors.
     #[arg(long)]
     strict: bool,
+    /// Log rotation; not supported yet.
+    #[arg(long, hide = true)]
+    log_rotate_bytes: Option<String>,
+    #[arg(long, hide = true)]
+    log_rotate_duration: Option<String>,
+    #[arg(long, hide = true)]
+    log_rotate_max_files: Option<String>,
+    /// Harmless flags of the incumbents, ignored with a warning.
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = go_bool)]
+    non_interactive: Option<bool>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = go_bool)]
+    disable_redirects: Option<bool>,
+    #[arg(long, hide = true)]
+    agent_address: Option<String>,
     /// Ignored, as the incumbents do.
     #[arg(hide = true)]
     rest: Vec<String>,
@@ -78,6 +95,18 @@ pub(crate) struct AgentArguments {
 /// Runs the agent to its end.
 pub(crate) fn run(arguments: AgentArguments) -> ExitCode {
     process::forbid_core_dumps();
+    for (flag, given) in [
+        ("log-rotate-bytes", &arguments.log_rotate_bytes),
+        ("log-rotate-duration", &arguments.log_rotate_duration),
+        ("log-rotate-max-files", &arguments.log_rotate_max_files),
+    ] {
+        if given.is_some() {
+            complain(&format!(
+                "error: --{flag} isn't supported yet; take it out, logs go to standard error"
+            ));
+            return ExitCode::from(USAGE);
+        }
+    }
     let overrides = Overrides {
         address: arguments.address,
         ca_cert: arguments.ca_cert,
@@ -102,6 +131,15 @@ pub(crate) fn run(arguments: AgentArguments) -> ExitCode {
         return ExitCode::from(USAGE);
     }
     logging::start(settings.log.level, settings.log.format);
+    for (flag, given) in [
+        ("non-interactive", arguments.non_interactive.is_some()),
+        ("disable-redirects", arguments.disable_redirects.is_some()),
+        ("agent-address", arguments.agent_address.is_some()),
+    ] {
+        if given {
+            tracing::warn!(flag, "this flag has no effect");
+        }
+    }
     if !arguments.rest.is_empty() {
         tracing::warn!(
             arguments = arguments.rest.join(" "),

@@ -164,7 +164,7 @@ async fn show(arguments: InspectArguments) -> CommandResult {
     let schema: serde_json::Value =
         serde_json::from_str(&plugin.info.config_schema).unwrap_or_default();
     shown["world"] = format!("usher:plugin/{}-plugin", plugin.kind.name()).into();
-    shown["contract"] = usher_engine::CONTRACT.into();
+    shown["contract"] = plugin.contract.clone().into();
     shown["imports"] = plugin.imports.clone().into();
     shown["config-schema"] = schema.clone();
     if let Some(needs) = &needs {
@@ -184,7 +184,7 @@ async fn show(arguments: InspectArguments) -> CommandResult {
         ("origin", origin(&plugin.origin)),
         ("size", size(plugin.size)),
         ("digest", format!("sha256:{}", plugin.digest)),
-        ("world", format!("usher:plugin/{}-plugin@{}", plugin.kind.name(), usher_engine::CONTRACT)),
+        ("world", format!("usher:plugin/{}-plugin@{}", plugin.kind.name(), plugin.contract)),
         ("imports", plugin.imports.join("\n            ")),
     ] {
         let _ = writeln!(text, "{name:<11} {value}");
