@@ -260,7 +260,7 @@ fn binary() -> PathBuf {
     let binary = profile.join("usher");
     assert!(
         binary.is_file(),
-        "{} isn't there; run `cargo test --workspace`, which builds it, or `cargo xtask test`",
+        "{} isn't there; run `cargo xtask test`, or `cargo build --release --workspace` first",
         binary.display()
     );
     binary

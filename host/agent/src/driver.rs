@@ -10,7 +10,7 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
 use usher_engine::{Call, Delivery, Failure, Form, Reason};
-use usher_lifecycle::{Action, Class, Event, Lifecycle, Notice, Token};
+use usher_lifecycle::{Action, Class, Event, Lifecycle, Notice, Step, Token};
 use usher_secret::Secret;
 use usher_secret::redactor::{self, Live};
 use usher_watch::Changes;
@@ -54,6 +54,7 @@ pub(crate) async fn run(
         cancel: watch::channel(false).0,
         revision: String::new(),
         login_failure: None,
+        unreported: None,
         login_attempts: 0,
         sink_failures: vec![None; sinks],
         sink_attempts: vec![0; sinks],
@@ -80,6 +81,8 @@ struct Driver {
     /// Of the credential behind the newest token.
     revision: String,
     login_failure: Option<Failure>,
+    /// A failed login that the machine must hear of before the log says when the next one is due.
+    unreported: Option<Trouble>,
     login_attempts: u64,
     sink_failures: Vec<Option<Failure>>,
     sink_attempts: Vec<u64>,
@@ -136,6 +139,9 @@ impl Driver {
             };
             if let Some(event) = event {
                 self.machine.handle(Instant::now(), event);
+            }
+            if let Some(trouble) = self.unreported.take() {
+                self.report_login(&trouble);
             }
         }
     }
@@ -405,11 +411,11 @@ impl Driver {
             }
             LoginOutcome::Failed(trouble) => {
                 let event = Event::LoginFailed(trouble.for_lifecycle());
-                let stopping = trouble.failure.code == "host.stopping";
-                if !stopping {
-                    self.report_login(&trouble);
+                self.login_failure = Some(trouble.failure.clone());
+                // Nobody needs to be told that a stopping agent logs in no more.
+                if trouble.failure.code != "host.stopping" {
+                    self.unreported = Some(trouble);
                 }
-                self.login_failure = Some(trouble.failure);
                 event
             }
             LoginOutcome::Unchanged { check_after } => Event::Unchanged { check_after },
@@ -425,9 +431,15 @@ impl Driver {
         }
     }
 
+    /// Says why a login failed and when the next one follows, once the machine knows.
     fn report_login(&mut self, trouble: &Trouble) {
         let (identity, method) = (self.identity.name.as_str(), self.identity.kind.as_str());
         let (attempt, failure) = (self.login_attempts, &trouble.failure);
+        let retry_in = self
+            .machine
+            .next_step()
+            .filter(|next| matches!(next.step, Step::LogIn | Step::Renew))
+            .map(|next| seconds(next.at.saturating_duration_since(Instant::now())));
         match trouble.class() {
             Class::Configuration => tracing::error!(
                 identity,
@@ -435,18 +447,24 @@ impl Driver {
                 attempt,
                 "error authenticating, not tried again before the configuration or the plug-in changes: {failure}"
             ),
-            Class::Refused => tracing::error!(
-                identity,
-                method,
-                attempt,
-                "error authenticating, it is tried again: {failure}"
-            ),
-            Class::Passing => tracing::warn!(
-                identity,
-                method,
-                attempt,
-                "error authenticating, it is tried again: {failure}"
-            ),
+            Class::Refused => {
+                tracing::error!(
+                    identity,
+                    method,
+                    attempt,
+                    retry_in,
+                    "error authenticating: {failure}"
+                );
+            }
+            Class::Passing => {
+                tracing::warn!(
+                    identity,
+                    method,
+                    attempt,
+                    retry_in,
+                    "error authenticating: {failure}"
+                );
+            }
         }
         let _ =
             self.reports.send(Report::LoginFailed { identity: self.index, class: trouble.class() });

@@ -274,7 +274,9 @@ impl Choice<'_> {
                     if number.is_none() {
                         report.push(Diagnostic::new_error(
                             "environment",
-                            format!("{name} is no whole number"),
+                            format!(
+                                "{name} is no whole number; write a number such as 12, or unset it"
+                            ),
                             "",
                             None,
                         ));

@@ -56,7 +56,7 @@ pub(crate) struct TlsIdentity {
 /// Why no HTTP client can be made of the settings and a TLS identity.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum BuildError {
-    #[error("{setting} \"{}\" can't be read: {source}", path.display())]
+    #[error("{setting} \"{}\" can't be read: {source}; check the path and that the agent may read it", path.display())]
     File { setting: &'static str, path: PathBuf, source: std::io::Error },
     #[error("{origin} holds no certificate in PEM form")]
     NoCertificate { origin: String },

@@ -48,9 +48,11 @@ pub fn read_trimmed(path: &str) -> Result<String, Failure> {
     })?;
     let trimmed = text.trim();
     if trimmed.is_empty() {
-        return Err(
-            Failure::unavailable("file.empty", format!("{path} is empty")).detail("file", path)
-        );
+        return Err(Failure::unavailable(
+            "file.empty",
+            format!("{path} is empty; it is read again as soon as something is written to it"),
+        )
+        .detail("file", path));
     }
     Ok(trimmed.to_owned())
 }
