@@ -122,16 +122,6 @@ impl Files<'_> {
             apply(&temporary.file, path, options.mode, owners, &mut warnings)?;
             self.still_wanted(path)?;
             temporary.rename_to(&target, path)?;
-            if let Some(directory) = target.parent() {
-                // The rename has happened; a directory that can't be synced is only a warning.
-                if let Err(error) = File::open(directory).and_then(|directory| directory.sync_all())
-                {
-                    warnings.push(format!(
-                        "{} can't be synced ({error}); the file may be lost in a power failure",
-                        directory.display()
-                    ));
-                }
-            }
         }
         Ok(warnings)
     }

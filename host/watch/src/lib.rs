@@ -18,6 +18,8 @@ use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
+/// Events are asked for only after this long.
+const START: Duration = Duration::from_millis(100);
 /// Events are collected until there has been none for this long.
 const QUIET: Duration = Duration::from_millis(50);
 /// How often files are looked at where the kernel gives no events.
@@ -53,38 +55,15 @@ impl Watcher {
     /// Watches `files`, absolute paths, from now on.
     pub fn watch(&self, files: &[PathBuf]) -> Changes {
         let (changed, changes) = mpsc::channel(1);
-        let start = {
-            let mut inner = self.lock();
-            !std::mem::replace(&mut inner.started, true)
-        };
-        if start {
-            self.start();
-        }
-        let mut inner = self.lock();
         let files: Vec<_> = files.iter().map(|path| (path.clone(), fingerprint(path))).collect();
+        let mut inner = self.lock();
         inner.listeners.push(Listener { files, changed });
-        inner.follow();
-        Changes(changes)
-    }
-
-    fn start(&self) {
-        let (hint, hints) = mpsc::channel(1);
-        let notify = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // Being read is no change.
-            let read = |kind| matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write));
-            if !event.is_ok_and(|event| read(event.kind)) {
-                // A full channel means that a look is due already.
-                let _ = hint.try_send(());
-            }
-        });
-        match notify {
-            Ok(notify) => self.lock().notify = Some(notify),
-            Err(error) => {
-                tracing::warn!(%error, "the kernel gives no file events; files are polled");
-                self.lock().polling = true;
-            }
+        if !std::mem::replace(&mut inner.started, true) {
+            tokio::spawn(run(Arc::downgrade(&self.0)));
+        } else if inner.notify.is_some() {
+            inner.follow();
         }
-        tokio::spawn(run(Arc::downgrade(&self.0), hints));
+        Changes(changes)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Inner> {
@@ -102,14 +81,24 @@ impl Changes {
     }
 }
 
-async fn run(watcher: Weak<Mutex<Inner>>, mut hints: mpsc::Receiver<()>) {
+async fn run(watcher: Weak<Mutex<Inner>>) {
+    // An agent that logs in once and ends needs no events, and they cost more than its login.
+    tokio::time::sleep(START).await;
+    let (hint, mut hints) = mpsc::channel(1);
+    match watcher.upgrade() {
+        Some(inner) => inner.lock().unwrap_or_else(PoisonError::into_inner).start(hint),
+        None => return,
+    }
     loop {
         let polling = match watcher.upgrade() {
             Some(inner) => inner.lock().unwrap_or_else(PoisonError::into_inner).polling,
             None => return,
         };
         if polling {
-            let _ = tokio::time::timeout(POLL, hints.recv()).await;
+            // Without any events the channel is closed.
+            if let Ok(None) = tokio::time::timeout(POLL, hints.recv()).await {
+                tokio::time::sleep(POLL).await;
+            }
         } else if hints.recv().await.is_none() {
             return;
         }
@@ -120,6 +109,27 @@ async fn run(watcher: Weak<Mutex<Inner>>, mut hints: mpsc::Receiver<()>) {
 }
 
 impl Inner {
+    /// Asks the kernel for events, and looks for what happened before there were any.
+    fn start(&mut self, hint: mpsc::Sender<()>) {
+        let notify = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // Being read is no change.
+            let read = |kind| matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write));
+            if !event.is_ok_and(|event| read(event.kind)) {
+                // A full channel means that a look is due already.
+                let _ = hint.try_send(());
+            }
+        });
+        match notify {
+            Ok(notify) => self.notify = Some(notify),
+            Err(error) => {
+                tracing::warn!(%error, "the kernel gives no file events; files are polled");
+                self.polling = true;
+            }
+        }
+        self.follow();
+        self.look();
+    }
+
     /// Tells each listener whose files changed, and follows links to where they lead now.
     fn look(&mut self) {
         self.listeners.retain_mut(|listener| {
