@@ -655,6 +655,14 @@ mod tests {
         }
     }
 
+    /// Ends the writer also when an assertion fails.
+    struct Done<'a>(&'a AtomicBool);
+    impl Drop for Done<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+
     fn options(mode: u32) -> WriteOptions {
         WriteOptions { mode, owner: None, group: None, in_place: false }
     }
@@ -803,13 +811,6 @@ mod tests {
         publish(0);
         symlink("..data/token", world.path("link")).unwrap();
         let done = AtomicBool::new(false);
-        /// Ends the writer also when an assertion fails.
-        struct Done<'a>(&'a AtomicBool);
-        impl Drop for Done<'_> {
-            fn drop(&mut self) {
-                self.0.store(true, Ordering::Release);
-            }
-        }
         std::thread::scope(|scope| {
             let _done = Done(&done);
             scope.spawn(|| {
