@@ -24,7 +24,7 @@ pub(crate) struct Grant {
     expires_at: Option<Instant>,
     /// At 60 to 70 % of the lease.
     renew_at: Option<Instant>,
-    /// At 80 to 90 % of the lease.
+    /// At 80 to 90 % of the lease, and before its last second.
     replace_at: Option<Instant>,
     /// Refused, or no longer prolonging anything.
     renewal_ended: bool,
@@ -137,7 +137,7 @@ impl Grant {
             // grants even less.
             self.renewal_ended = true;
             self.expires_at = Some(after(now, ttl));
-            let mark = after(now, spread(ttl, 0.8, 0.9, random).max(SHORTEST_PLAN));
+            let mark = after(now, replacement(ttl, random));
             self.replace_at = Some(self.replace_at.map_or(mark, |at| at.min(mark)));
         }
         self.check_done(now, check, random);
@@ -240,8 +240,7 @@ impl Grant {
         self.lease = ttl;
         self.expires_at = ttl.map(|ttl| after(now, ttl));
         self.renew_at = ttl.map(|ttl| after(now, spread(ttl, 0.6, 0.7, random).max(SHORTEST_PLAN)));
-        self.replace_at =
-            ttl.map(|ttl| after(now, spread(ttl, 0.8, 0.9, random).max(SHORTEST_PLAN)));
+        self.replace_at = ttl.map(|ttl| after(now, replacement(ttl, random)));
     }
 
     fn check_done(&mut self, now: Instant, check: TokenCheck, random: &mut SmallRng) {
@@ -265,4 +264,15 @@ impl Grant {
             }
         }
     }
+}
+
+/// How long after its grant a token should be replaced.
+///
+/// Servers count a token's life from the full second in which it was made, so up to a second of
+/// the TTL is already gone: that matters for TTLs of a few seconds. A renewal still comes first.
+fn replacement(ttl: Duration, random: &mut SmallRng) -> Duration {
+    let margin = TTL_PRECISION + TTL_PRECISION / 4;
+    spread(ttl, 0.8, 0.9, random)
+        .min(ttl.saturating_sub(margin).max(ttl.mul_f64(0.7)))
+        .max(SHORTEST_PLAN)
 }
