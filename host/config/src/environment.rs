@@ -113,6 +113,7 @@ pub(crate) fn settle(
             ("log_format", "there is no such log format", LOG_FORMATS),
             report,
         ),
+        file: None,
     };
     if overrides.log_file.as_ref().is_some_and(|path| !path.is_empty()) {
         let help = "leave it out; the log goes to standard error, for systemd or the container's log driver";
@@ -154,6 +155,8 @@ pub(crate) fn settle(
         log,
         plugin_directory: path(part.plugin_directory),
         plugins: part.plugins,
+        admin_socket: None,
+        metrics_address: None,
     })
 }
 
@@ -284,6 +287,11 @@ impl Choice<'_> {
                     number.map(i64::from)
                 }
             },
+            client_pem: None,
+            proxy: None,
+            rate_limit: None,
+            srv_lookup: false,
+            disable_redirects: false,
         }
     }
 

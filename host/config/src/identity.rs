@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::diagnostic::{Diagnostic, Location};
 use crate::fields::{Fields, Located, Nested, Report};
 use crate::schema;
-use crate::settings::{Identity, Method, OnExit, PluginConfig, Sink, TokenCheck};
+use crate::settings::{Identity, Method, OnExit, PluginConfig, Sink, SinkOnExit, TokenCheck};
 use crate::tree::{Number, NumberValue, Object, Value};
 use crate::values;
 
@@ -141,6 +141,7 @@ fn method(nested: &Nested<'_>, report: &mut Report) -> Option<Method> {
         min_backoff,
         max_backoff,
         exit_on_err,
+        wrap_ttl: None,
         config,
         location: nested.location.clone(),
     })
@@ -174,7 +175,14 @@ fn sink(nested: &Nested<'_>, report: &mut Report) -> Option<Sink> {
         check_mode(&config_object, report);
     }
     let config = PluginConfig::new(&config_object, config_location(&fields, nested.location));
-    Some(Sink { kind: kind?, config, location: nested.location.clone() })
+    Some(Sink {
+        kind: kind?,
+        wrap_ttl: None,
+        encryption: None,
+        on_exit: SinkOnExit::Keep,
+        config,
+        location: nested.location.clone(),
+    })
 }
 
 /// In JSON a label looks like a key: `{"method": {"approle": {…}}}`. The incumbents take it in

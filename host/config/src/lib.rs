@@ -37,8 +37,8 @@ use std::path::PathBuf;
 pub use diagnostic::{Diagnostic, Location, Severity};
 pub use environment::Overrides;
 pub use settings::{
-    Allow, Identity, Limits, Log, LogFormat, LogLevel, Method, OnExit, Plugin, PluginConfig,
-    Server, Settings, Sink, TokenCheck,
+    Allow, ClientPem, Encryption, Identity, Limits, Log, LogFile, LogFormat, LogLevel, Method,
+    OnExit, Plugin, PluginConfig, RateLimit, Server, Settings, Sink, SinkOnExit, TokenCheck,
 };
 
 /// A duration as the incumbents write it: "30" and "30s", "1h30m", "2d". None: it isn't one.

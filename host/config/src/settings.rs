@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
+use usher_secret::Secret;
 
 use crate::diagnostic::Location;
 use crate::tree::Object;
@@ -27,10 +29,15 @@ pub struct Settings {
     pub plugin_directory: Option<PathBuf>,
     /// Pins, grants and limits, by the plug-in's name.
     pub plugins: BTreeMap<String, Plugin>,
+    /// Where `usher status`, `usher reload` and `usher wait` find the agent. Default
+    /// `$RUNTIME_DIRECTORY/usher.sock`; without that variable off.
+    pub admin_socket: Option<PathBuf>,
+    /// Serves Prometheus metrics, `/livez` and `/readyz`.
+    pub metrics_address: Option<SocketAddr>,
 }
 
 /// The secrets server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Server {
     /// Without trailing slash; `http://`, `https://` or `unix://`. Default
     /// `https://127.0.0.1:8200`.
@@ -45,6 +52,9 @@ pub struct Server {
     pub client_cert: Option<String>,
     /// A PEM file.
     pub client_key: Option<String>,
+    /// PEM texts from the environment (`BAO_CLIENT_CERT_BYTES`, `BAO_CLIENT_KEY_BYTES`); go before
+    /// the files.
+    pub client_pem: Option<ClientPem>,
     /// The name that the server's certificate must have, if not that of `address`.
     pub tls_server_name: Option<String>,
     /// The server's certificate is not verified. Always comes with a warning.
@@ -55,8 +65,42 @@ pub struct Server {
     pub disable_idle_connections: bool,
     /// One request for each connection.
     pub disable_keep_alives: bool,
-    /// `vault.retry.num_retries`. For proxied and template requests; logins have their back-off.
+    /// `*_MAX_RETRIES`, else `vault.retry.num_retries`. For proxied and template requests; logins
+    /// have their back-off.
     pub num_retries: Option<i64>,
+    /// The proxy for `address`, if there is one.
+    pub proxy: Option<Secret<String>>,
+    /// `*_RATE_LIMIT`: a lower ceiling on the agent's requests than its own.
+    pub rate_limit: Option<RateLimit>,
+    /// `*_SRV_LOOKUP`: the host of `address` names an SRV record.
+    pub srv_lookup: bool,
+    /// `*_DISABLE_REDIRECTS`: follow none.
+    pub disable_redirects: bool,
+}
+
+/// The address only: the proxy's may hold a password.
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+/// A client certificate and its key as PEM texts.
+#[derive(Clone)]
+pub struct ClientPem {
+    /// The certificate and what stands between it and the root.
+    pub certificate: String,
+    /// Its key.
+    pub key: Secret<String>,
+}
+
+/// A ceiling on requests.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RateLimit {
+    /// More than zero.
+    pub per_second: f64,
+    /// How many may be made at once. At least one.
+    pub burst: u32,
 }
 
 /// One method, its token and its sinks.
@@ -114,6 +158,8 @@ pub struct Method {
     pub max_backoff: Duration,
     /// The first failed login ends the agent.
     pub exit_on_err: bool,
+    /// The server wraps the token, and the one sink gets the wrapping token. Not zero.
+    pub wrap_ttl: Option<Duration>,
     /// Handed to the plug-in.
     pub config: PluginConfig,
     /// Of the block.
@@ -125,10 +171,37 @@ pub struct Method {
 pub struct Sink {
     /// "file", or a plug-in's name.
     pub kind: String,
+    /// The sink gets the token wrapped by the server. Not zero.
+    pub wrap_ttl: Option<Duration>,
+    /// The sink gets its content encrypted.
+    pub encryption: Option<Encryption>,
+    /// What becomes of the sink's content when the agent ends.
+    pub on_exit: SinkOnExit,
     /// Handed to the plug-in.
     pub config: PluginConfig,
     /// Of the block.
     pub location: Location,
+}
+
+/// How a sink's content is encrypted: `dh_type = "curve25519"` and what goes with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Encryption {
+    /// A JSON file with the reader's public key. Waited for.
+    pub dh_path: PathBuf,
+    /// Derive the key with HKDF-SHA256, instead of using the shared secret as it is.
+    pub derive_key: bool,
+    /// Authenticated with the content; from `aad_env_var`, else `aad`. May be empty.
+    pub aad: String,
+}
+
+/// What becomes of a sink's content when the agent ends.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SinkOnExit {
+    /// It stays.
+    #[default]
+    Keep,
+    /// The sink takes it away.
+    Remove,
 }
 
 /// The `config` block of a method or sink: JSON for the plug-in, places for messages.
@@ -186,6 +259,21 @@ pub struct Log {
     pub level: LogLevel,
     /// How a line looks.
     pub format: LogFormat,
+    /// Gets the log besides standard error.
+    pub file: Option<LogFile>,
+}
+
+/// A log file and its rotation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFile {
+    /// A file; with a slash at its end a directory, in which the file is `usher.log`.
+    pub path: PathBuf,
+    /// A larger file is rotated. None: no limit.
+    pub rotate_bytes: Option<u64>,
+    /// An older file is rotated. Default 24 h.
+    pub rotate_duration: Duration,
+    /// How many rotated files are kept; 0: all, negative: none.
+    pub rotate_max_files: i64,
 }
 
 /// The incumbents' levels; their "notice" is info, "warning" is warn, "err" is error.
