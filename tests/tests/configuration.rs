@@ -110,7 +110,7 @@ fn a_plugin_block_without_effect_is_named() {
 }
 
 #[test]
-fn the_last_of_a_repeated_flag_wins_and_unsupported_flags_are_refused_by_name() {
+fn the_last_of_a_repeated_flag_wins() {
     let site = Site::new(json!({ "token_ttl": "1h" }));
     let ended = Launch::agent(&site.configuration().text())
         .argument("-exit-after-auth=false")
@@ -119,10 +119,6 @@ fn the_last_of_a_repeated_flag_wins_and_unsupported_flags_are_refused_by_name() 
         .argument("-non-interactive")
         .run(LIMIT);
     assert_eq!(ended.status, 0, "{ended:?}");
-    let ended =
-        Launch::agent(&site.configuration().text()).argument("-log-rotate-bytes=1000").run(LIMIT);
-    assert_eq!(ended.status, 2, "{ended:?}");
-    assert!(ended.log.contains("--log-rotate-bytes isn't supported yet"), "{ended:?}");
 }
 
 #[test]

@@ -3,12 +3,15 @@
 //! A variable is looked up as `BAO_X`, then as `VAULT_X`. One that is set wins even if it is
 //! empty: a present but empty `BAO_X` hides `VAULT_X`, and blanks what the files say.
 
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::diagnostic::{Diagnostic, Location};
 use crate::fields::{Located, Report};
 use crate::file::{AutoAuth, CONNECTION_USERS, LOG_FORMATS, LOG_LEVELS, Part};
-use crate::settings::{Log, LogFormat, LogLevel, Server, Settings};
+use crate::identity::check_file_sinks;
+use crate::settings::{Identity, Log, LogFile, LogFormat, LogLevel, Server, Settings};
 use crate::values;
 
 const DEFAULT_ADDRESS: &str = "https://127.0.0.1:8200";
@@ -38,8 +41,10 @@ pub struct Overrides {
     pub namespace: Option<String>,
     pub log_level: Option<String>,
     pub log_format: Option<String>,
-    /// Refused as unsupported.
     pub log_file: Option<String>,
+    pub log_rotate_bytes: Option<String>,
+    pub log_rotate_duration: Option<String>,
+    pub log_rotate_max_files: Option<String>,
     pub exit_after_auth: Option<bool>,
 }
 
@@ -47,6 +52,11 @@ pub struct Overrides {
 pub(crate) struct Environment<'a>(pub(crate) &'a dyn Fn(&str) -> Option<String>);
 
 impl Environment<'_> {
+    /// A variable without prefix.
+    pub(crate) fn plain(&self, name: &str) -> Option<String> {
+        (self.0)(name)
+    }
+
     /// Value and whole name.
     pub(crate) fn get(&self, name: &str) -> Option<(String, String)> {
         ["BAO", "VAULT"].iter().find_map(|prefix| {
@@ -113,37 +123,35 @@ pub(crate) fn settle(
             ("log_format", "there is no such log format", LOG_FORMATS),
             report,
         ),
-        file: None,
+        file: log_file(&part, overrides, report),
     };
-    if overrides.log_file.as_ref().is_some_and(|path| !path.is_empty()) {
-        let help = "leave it out; the log goes to standard error, for systemd or the container's log driver";
-        report.push(Diagnostic::new_error(
-            "unsupported",
-            "--log-file is not supported by this version",
-            help,
-            None,
-        ));
-    }
     for name in NOT_BUILT {
         if let Some((_, name)) = environment.get(name).filter(|(value, _)| !value.is_empty()) {
             report.push(Diagnostic::new_warning(
                 "unsupported",
                 format!("{name} is set, and this version doesn't use it"),
-                "",
+                "unset it for the agent",
                 None,
             ));
         }
     }
     let server = choice.server(&part, overrides, report);
-    let identities = match part.auto_auth {
-        AutoAuth::Present(mut identity) => {
-            if let Some(namespace) = namespace {
-                identity.method.namespace = values::namespace(&namespace.value);
-            }
-            vec![*identity]
-        }
-        AutoAuth::Broken | AutoAuth::Absent => return None,
+    let admin_socket = admin_socket(&part, environment);
+    let metrics_address = metrics_address(&part, report);
+    let default = match part.auto_auth {
+        AutoAuth::Present(identity) => Some(*identity),
+        AutoAuth::Broken | AutoAuth::Absent => None,
     };
+    let mut identities: Vec<Identity> = default.into_iter().chain(part.identities).collect();
+    check_file_sinks(identities.iter(), report);
+    if let Some(namespace) = namespace {
+        for identity in &mut identities {
+            identity.method.namespace = values::namespace(&namespace.value);
+        }
+    }
+    if identities.is_empty() {
+        return None;
+    }
     let path = |text: Option<Located<String>>| {
         text.map(|text| PathBuf::from(text.value)).filter(|path| !path.as_os_str().is_empty())
     };
@@ -155,8 +163,99 @@ pub(crate) fn settle(
         log,
         plugin_directory: path(part.plugin_directory),
         plugins: part.plugins,
-        admin_socket: None,
-        metrics_address: None,
+        admin_socket,
+        metrics_address,
+    })
+}
+
+/// Where the admin socket is by default, below `$RUNTIME_DIRECTORY`.
+const ADMIN_SOCKET: &str = "usher.sock";
+
+/// systemd sets the variable; with several directories it is a colon list.
+fn admin_socket(part: &Part, environment: &Environment<'_>) -> Option<PathBuf> {
+    match &part.admin_socket {
+        Some(path) => Some(PathBuf::from(&path.value)),
+        None => environment.plain("RUNTIME_DIRECTORY").and_then(|list| {
+            let first = list.split(':').next().filter(|directory| !directory.is_empty())?;
+            Some(Path::new(first).join(ADMIN_SOCKET))
+        }),
+    }
+    .filter(|path| !path.as_os_str().is_empty())
+}
+
+fn metrics_address(part: &Part, report: &mut Report) -> Option<SocketAddr> {
+    const HELP: &str = "write an IP address and a port: metrics_address = \"127.0.0.1:9102\"";
+    let text = part.metrics_address.as_ref().filter(|text| !text.value.is_empty());
+    let address = text.and_then(|text| text.value.parse().ok());
+    if let (Some(text), None) = (text, address) {
+        let message = format!("`metrics_address` is {:?}", text.value);
+        report.push(Diagnostic::new_error("metrics_address", message, HELP, Some(&text.location)));
+    }
+    if let Some(telemetry) = part.telemetry.as_ref().filter(|_| text.is_none()) {
+        report.push(Diagnostic::new_warning(
+            "telemetry",
+            "the metrics are served at `metrics_address`, which is not set",
+            HELP,
+            Some(telemetry),
+        ));
+    }
+    address
+}
+
+/// The name of the log file where `log_file` is a directory.
+const LOG_FILE: &str = "usher.log";
+const LOG_ROTATE_DURATION: Duration = Duration::from_hours(24);
+
+/// No environment variable speaks of it.
+fn log_file(part: &Part, overrides: &Overrides, report: &mut Report) -> Option<LogFile> {
+    fn number<T>(
+        name: &str,
+        given: Option<&String>,
+        parse: impl Fn(&str) -> Option<T>,
+        help: &str,
+        report: &mut Report,
+    ) -> Option<T> {
+        let value = parse(given?);
+        if value.is_none() {
+            let message = format!("--{name} can't be read");
+            report.push(Diagnostic::new_error("log_rotate", message, help, None));
+        }
+        value
+    }
+    const WHOLE: &str = "write a whole number";
+    let integer = |text: &str| text.trim().parse::<i64>().ok();
+    let bytes =
+        number("log-rotate-bytes", overrides.log_rotate_bytes.as_ref(), integer, WHOLE, report)
+            .or(part.log_rotate_bytes);
+    let files = number(
+        "log-rotate-max-files",
+        overrides.log_rotate_max_files.as_ref(),
+        integer,
+        WHOLE,
+        report,
+    )
+    .or(part.log_rotate_max_files);
+    let duration = number(
+        "log-rotate-duration",
+        overrides.log_rotate_duration.as_ref(),
+        values::duration,
+        "write a duration: 24h",
+        report,
+    )
+    .or(part.log_rotate_duration);
+    let in_file = part.log_file.as_ref().map(|path| &path.value);
+    let path = overrides.log_file.as_ref().or(in_file).filter(|path| !path.is_empty())?;
+    let mut file = PathBuf::from(path);
+    if path.ends_with('/') {
+        file.push(LOG_FILE);
+    }
+    Some(LogFile {
+        path: file,
+        rotate_bytes: bytes.and_then(|bytes| u64::try_from(bytes).ok()).filter(|bytes| *bytes > 0),
+        rotate_duration: duration
+            .filter(|duration| !duration.is_zero())
+            .unwrap_or(LOG_ROTATE_DURATION),
+        rotate_max_files: files.unwrap_or(0),
     })
 }
 

@@ -28,7 +28,7 @@ pub(crate) struct Nested<'a> {
 
 /// The known keys of a block. Keys match in any case, as with the incumbents.
 pub(crate) struct Fields<'a> {
-    block: &'static Block,
+    pub(crate) block: &'static Block,
     items: BTreeMap<&'static str, Vec<&'a Item>>,
 }
 
@@ -40,22 +40,28 @@ impl<'a> Fields<'a> {
             let (name, place) = (&item.key.text, Some(&item.key.location));
             match block.key(name).map(|key| (key.name, key.state)) {
                 Some((key, State::Built)) => items.entry(key).or_default().push(item),
-                Some((key, State::NotBuilt(help))) => report.push(Diagnostic::new_error(
-                    "unsupported",
-                    format!("`{key}` in {} is not supported by this version", block.name),
-                    help,
-                    place,
-                )),
-                Some((key, State::NoEffect(reason))) => report.push(Diagnostic::new_warning(
-                    "no-effect",
-                    format!("`{key}` has no effect"),
-                    reason,
-                    place,
-                )),
+                Some((key, State::NotBuilt(help))) => {
+                    report.push(Diagnostic::new_error(
+                        "unsupported",
+                        format!("`{key}` in {} is not supported by this version", block.name),
+                        help,
+                        place,
+                    ));
+                    items.entry(key).or_default().push(item);
+                }
+                Some((key, State::NoEffect(reason))) => {
+                    report.push(Diagnostic::new_warning(
+                        "no-effect",
+                        format!("`{key}` has no effect"),
+                        reason,
+                        place,
+                    ));
+                    items.entry(key).or_default().push(item);
+                }
                 None => {
                     let message = format!("{} has no key `{name}`", block.name);
                     let help = block.suggestion(name);
-                    report.push(if block.ours {
+                    report.push(if block.closed {
                         Diagnostic::new_error("unknown-key", message, help, place)
                     } else {
                         Diagnostic::new_warning(
@@ -243,6 +249,55 @@ impl<'a> Fields<'a> {
             }
         }
         Some(strings)
+    }
+
+    /// All blocks of a key that takes names: `key "NAME" { … }`, in JSON also
+    /// `{"key": {"NAME": {…}, …}}`. One without a name is an error.
+    pub(crate) fn named_blocks(
+        &self,
+        key: &str,
+        block: &'static Block,
+        report: &mut Report,
+    ) -> Vec<(String, Nested<'a>)> {
+        let mut named = Vec::new();
+        for nested in self.blocks(key, report) {
+            match nested.labels {
+                [name] if !name.text.is_empty() => named.push((name.text.clone(), nested)),
+                [] if !nested.object.items.is_empty()
+                    && nested.object.items.iter().all(|item| {
+                        let holds_blocks = match &item.node.value {
+                            Value::Object(_) => true,
+                            Value::List(nodes) => {
+                                nodes.iter().all(|node| matches!(node.value, Value::Object(_)))
+                            }
+                            _ => false,
+                        };
+                        holds_blocks && block.key(&item.key.text).is_none()
+                    }) =>
+                {
+                    for item in &nested.object.items {
+                        let nodes = match &item.node.value {
+                            Value::List(nodes) => nodes.as_slice(),
+                            _ => std::slice::from_ref(&item.node),
+                        };
+                        for node in nodes {
+                            if let Value::Object(object) = &node.value {
+                                let location = &item.key.location;
+                                let nested = Nested { labels: &[], object, location };
+                                named.push((item.key.text.clone(), nested));
+                            }
+                        }
+                    }
+                }
+                _ => report.push(Diagnostic::new_error(
+                    format!("{key}.name"),
+                    format!("a `{key}` block has one name"),
+                    format!("write {key} \"NAME\" {{ … }}"),
+                    Some(nested.location),
+                )),
+            }
+        }
+        named
     }
 
     /// All blocks of a key: `key { … }`, `key = { … }` and each object of `key = [{ … }]`.

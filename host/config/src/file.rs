@@ -1,16 +1,18 @@
 //! Reads one file into the settings it makes, and merges those of several files.
 //!
 //! A later file replaces whole blocks (`vault`, `auto_auth`) and single values (`pid_file`,
-//! `log_*`, `plugin_directory`, if not empty) of an earlier one; switches (`exit_after_auth`,
-//! `disable_*`) stay on once they are; `plugin` blocks add up.
+//! `log_*`, `plugin_directory` and the like, if not empty) of an earlier one; switches
+//! (`exit_after_auth`, `disable_*`) stay on once they are; `identity` and `plugin` blocks add up.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::diagnostic::{Diagnostic, Location, Source};
+use crate::environment::Environment;
 use crate::fields::{Fields, Located, Report};
 use crate::settings::{Identity, LogFormat, LogLevel, Plugin};
-use crate::{hcl, identity, json, plugins, schema};
+use crate::{hcl, identity, json, judge, plugins, schema};
 
 /// Keys whose blocks would take a token without a sink.
 const OTHER_TAKERS: [&str; 4] = ["template", "env_template", "api_proxy", "cache"];
@@ -27,6 +29,16 @@ pub(crate) struct Part {
     pub(crate) exit_after_auth: bool,
     pub(crate) log_level: Option<Located<String>>,
     pub(crate) log_format: Option<Located<String>>,
+    pub(crate) log_file: Option<Located<String>>,
+    pub(crate) log_rotate_bytes: Option<i64>,
+    pub(crate) log_rotate_duration: Option<Duration>,
+    pub(crate) log_rotate_max_files: Option<i64>,
+    pub(crate) admin_socket: Option<Located<String>>,
+    pub(crate) metrics_address: Option<Located<String>>,
+    pub(crate) telemetry: Option<Location>,
+    pub(crate) identities: Vec<Identity>,
+    /// An identity was left out for its problems, which are in the report.
+    pub(crate) identity_broken: bool,
     pub(crate) disable_idle_connections: bool,
     pub(crate) disable_keep_alives: bool,
     pub(crate) plugin_directory: Option<Located<String>>,
@@ -60,7 +72,11 @@ pub(crate) enum AutoAuth {
 
 impl Part {
     /// None: the file is no HCL 1 and no JSON, and the report says so.
-    pub(crate) fn read(source: &Arc<Source>, report: &mut Report) -> Option<Self> {
+    pub(crate) fn read(
+        source: &Arc<Source>,
+        environment: &Environment<'_>,
+        report: &mut Report,
+    ) -> Option<Self> {
         let read = if source.is_json() {
             json::read(source).map(|(object, warnings)| {
                 report.extend(warnings);
@@ -90,11 +106,17 @@ impl Part {
         let auto_auth = match fields.block("auto_auth", report) {
             None if fields.has("auto_auth") => AutoAuth::Broken,
             None => AutoAuth::Absent,
-            Some(block) => match identity::auto_auth(&block, needs_sink, report) {
+            Some(block) => match identity::auto_auth(&block, needs_sink, environment, report) {
                 None => AutoAuth::Broken,
                 Some(identity) => AutoAuth::Present(Box::new(identity)),
             },
         };
+        let (identities, identity_broken) = identity::identities(&fields, environment, report);
+        let telemetry = fields.block("telemetry", report);
+        if let Some(telemetry) = &telemetry {
+            judge::judge(telemetry, &schema::TELEMETRY, report);
+        }
+        fields.judge_unused(report);
         let mut part = Self {
             vault: vault(&fields, report),
             auto_auth,
@@ -102,12 +124,26 @@ impl Part {
             exit_after_auth: fields.strict_boolean("exit_after_auth", report).unwrap_or(false),
             log_level: fields.string("log_level", report),
             log_format: fields.string("log_format", report),
+            log_file: fields.string("log_file", report),
+            log_rotate_bytes: fields.integer("log_rotate_bytes", report),
+            log_rotate_duration: fields
+                .duration("log_rotate_duration", report)
+                .map(|duration| duration.value),
+            log_rotate_max_files: fields.integer("log_rotate_max_files", report),
+            admin_socket: fields.string("admin_socket", report),
+            metrics_address: fields.string("metrics_address", report),
+            telemetry: telemetry.map(|block| block.location.clone()),
+            identities: Vec::new(),
+            identity_broken,
             disable_idle_connections: connections(&fields, "disable_idle_connections", report),
             disable_keep_alives: connections(&fields, "disable_keep_alives", report),
             plugin_directory: fields.string("plugin_directory", report),
             plugins: BTreeMap::new(),
         };
         part.check_log(report);
+        for identity in identities {
+            part.add_identity(identity, report);
+        }
         for (name, plugin) in plugins::plugins(&fields, report) {
             part.add_plugin(name, plugin, report);
         }
@@ -134,6 +170,22 @@ impl Part {
                 Some(&format.location),
             ));
         }
+    }
+
+    fn add_identity(&mut self, identity: Identity, report: &mut Report) {
+        if let Some(first) = self.identities.iter().find(|other| other.name == identity.name) {
+            report.push(Diagnostic::new_error(
+                "duplicate-block",
+                format!(
+                    "a second identity \"{}\"; the first is at {}",
+                    identity.name, first.location
+                ),
+                "give each identity a name of its own",
+                Some(&identity.location),
+            ));
+            return;
+        }
+        self.identities.push(identity);
     }
 
     fn add_plugin(&mut self, name: String, plugin: Plugin, report: &mut Report) {
@@ -170,11 +222,23 @@ impl Part {
             (&mut self.pid_file, later.pid_file),
             (&mut self.log_level, later.log_level),
             (&mut self.log_format, later.log_format),
+            (&mut self.log_file, later.log_file),
+            (&mut self.metrics_address, later.metrics_address),
             (&mut self.plugin_directory, later.plugin_directory),
         ] {
             if let Some(newer) = newer.filter(|newer| !newer.value.is_empty()) {
                 *value = Some(newer);
             }
+        }
+        // "" is off.
+        self.admin_socket = later.admin_socket.or(self.admin_socket.take());
+        self.log_rotate_bytes = later.log_rotate_bytes.or(self.log_rotate_bytes);
+        self.log_rotate_duration = later.log_rotate_duration.or(self.log_rotate_duration);
+        self.log_rotate_max_files = later.log_rotate_max_files.or(self.log_rotate_max_files);
+        self.telemetry = later.telemetry.or(self.telemetry.take());
+        self.identity_broken |= later.identity_broken;
+        for identity in later.identities {
+            self.add_identity(identity, report);
         }
         self.exit_after_auth |= later.exit_after_auth;
         self.disable_idle_connections |= later.disable_idle_connections;

@@ -1,16 +1,20 @@
-//! Reads `auto_auth`: the method in each of its forms, the sinks, and what must hold among them.
+//! Reads `auto_auth` and `identity`: the method in each of its forms, the sinks, and what must hold among them.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use crate::diagnostic::{Diagnostic, Location};
+use crate::encryption;
+use crate::environment::Environment;
 use crate::fields::{Fields, Located, Nested, Report};
 use crate::schema;
 use crate::settings::{Identity, Method, OnExit, PluginConfig, Sink, SinkOnExit, TokenCheck};
 use crate::tree::{Number, NumberValue, Object, Value};
 use crate::values;
 
+/// The identity of `auto_auth`.
+pub(crate) const DEFAULT_NAME: &str = "default";
 const DEFAULT_MIN_BACKOFF: Duration = Duration::from_secs(1);
 const DEFAULT_MAX_BACKOFF: Duration = Duration::from_mins(5);
 /// All permission bits.
@@ -18,81 +22,267 @@ const MODE_BITS: i64 = 0o777;
 /// Decimal numbers that are modes to a human only if they are read as octal.
 const OCTAL_IN_MIND: [i64; 4] = [400, 440, 444, 500];
 
+/// What differs between `auto_auth` and `identity`: their names, and what unknown keys do.
+struct Form {
+    block: &'static schema::Block,
+    method: &'static schema::Block,
+    sinks: &'static schema::Block,
+    sink: &'static schema::Block,
+}
+
+static AUTO_AUTH: Form = Form {
+    block: &schema::AUTO_AUTH,
+    method: &schema::METHOD,
+    sinks: &schema::SINKS,
+    sink: &schema::SINK,
+};
+
+static IDENTITY: Form = Form {
+    block: &schema::IDENTITY,
+    method: &schema::IDENTITY_METHOD,
+    sinks: &schema::IDENTITY_SINKS,
+    sink: &schema::IDENTITY_SINK,
+};
+
 /// The identity of an `auto_auth` block. `needs_sink`: nothing else of the file takes the token.
 pub(crate) fn auto_auth(
     block: &Nested<'_>,
     needs_sink: bool,
+    environment: &Environment<'_>,
     report: &mut Report,
 ) -> Option<Identity> {
-    let fields = Fields::of(block.object, &schema::AUTO_AUTH, report);
-    let methods = fields.blocks("method", report);
-    if let [first, second, ..] = methods.as_slice() {
-        report.push(Diagnostic::new_error(
-            "auto_auth.method",
-            format!("a second method; the first is at {}", first.location),
-            "one `auto_auth` block has one method",
-            Some(second.location),
-        ));
-    }
-    if methods.is_empty() {
-        report.push(Diagnostic::new_error(
-            "auto_auth.method",
-            "`auto_auth` has no method",
-            "write method \"approle\" { config { … } } in it",
-            Some(block.location),
-        ));
-    }
-    let method = methods.first().and_then(|nested| method(nested, report));
-    let mut nested_sinks = fields.blocks("sink", report);
-    for list in fields.blocks("sinks", report) {
-        // {"sinks": [{"type": "file"}]} holds the sink itself.
-        if list.object.items.iter().any(|item| item.key.text.eq_ignore_ascii_case("type")) {
-            nested_sinks.push(list);
-        } else {
-            let fields = Fields::of(list.object, &schema::SINKS, report);
-            nested_sinks.extend(fields.blocks("sink", report));
-        }
-    }
-    if nested_sinks.is_empty() && needs_sink {
-        report.push(Diagnostic::new_error(
-            "auto_auth.sink",
-            "`auto_auth` has no sink, so nobody would get the token",
-            "write sink \"file\" { config { path = \"…\" } } in it",
-            Some(block.location),
-        ));
-    }
-    let sinks: Vec<Sink> = nested_sinks.iter().filter_map(|nested| sink(nested, report)).collect();
-    check_file_sinks(&sinks, report);
-    let token_check_interval = token_check(&fields, report);
-    let on_exit = on_exit(&fields, report);
-    let enable_reauth_on_new_credentials =
-        fields.strict_boolean("enable_reauth_on_new_credentials", report);
-    Some(Identity {
-        name: "default".to_owned(),
-        method: method?,
-        sinks,
-        token_check_interval,
-        on_exit,
-        enable_reauth_on_new_credentials,
-        location: block.location.clone(),
-    })
+    Reader { form: &AUTO_AUTH, environment }.identity(DEFAULT_NAME, block, needs_sink, report)
 }
 
-fn on_exit(fields: &Fields<'_>, report: &mut Report) -> OnExit {
-    match fields.string("on_exit", report) {
-        None => OnExit::Keep,
-        Some(text) if text.value == "keep" => OnExit::Keep,
-        Some(text) if text.value == "revoke" => OnExit::Revoke,
-        Some(text) => {
-            report.push(Diagnostic::new_error(
-                "on_exit",
-                format!("`on_exit` is {:?}", text.value),
-                "write \"keep\" or \"revoke\"",
-                Some(&text.location),
-            ));
-            OnExit::Keep
-        }
+/// The `identity` blocks of a file; those with problems are left out, and the second says whether
+/// there are such.
+pub(crate) fn identities(
+    file: &Fields<'_>,
+    environment: &Environment<'_>,
+    report: &mut Report,
+) -> (Vec<Identity>, bool) {
+    let reader = Reader { form: &IDENTITY, environment };
+    let before = report.iter().filter(|problem| problem.is_error()).count();
+    let mut identities = Vec::new();
+    for (name, block) in file.named_blocks("identity", &schema::IDENTITY, report) {
+        check_name(&name, block.location, report);
+        identities.extend(reader.identity(&name, &block, true, report));
     }
+    let broken = report.iter().filter(|problem| problem.is_error()).count() > before;
+    (identities, broken)
+}
+
+/// A name stands in metrics, logs and the status.
+fn check_name(name: &str, location: &Location, report: &mut Report) {
+    if name == DEFAULT_NAME {
+        report.push(Diagnostic::new_error(
+            "identity.name",
+            format!("\"{DEFAULT_NAME}\" is the identity of `auto_auth`"),
+            "give this identity another name",
+            Some(location),
+        ));
+    } else if name.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        report.push(Diagnostic::new_error(
+            "identity.name",
+            "the name of an identity holds no blanks",
+            "write identity \"NAME\" { … }",
+            Some(location),
+        ));
+    }
+}
+
+struct Reader<'a> {
+    form: &'static Form,
+    environment: &'a Environment<'a>,
+}
+
+impl Reader<'_> {
+    fn identity(
+        &self,
+        name: &str,
+        block: &Nested<'_>,
+        needs_sink: bool,
+        report: &mut Report,
+    ) -> Option<Identity> {
+        let kind = self.form.block.name;
+        let fields = Fields::of(block.object, self.form.block, report);
+        let methods = fields.blocks("method", report);
+        if let [first, second, ..] = methods.as_slice() {
+            report.push(Diagnostic::new_error(
+                format!("{kind}.method"),
+                format!("a second method; the first is at {}", first.location),
+                format!("one `{kind}` block has one method"),
+                Some(second.location),
+            ));
+        }
+        if methods.is_empty() {
+            report.push(Diagnostic::new_error(
+                format!("{kind}.method"),
+                format!("`{kind}` has no method"),
+                "write method \"approle\" { config { … } } in it",
+                Some(block.location),
+            ));
+        }
+        let method = methods.first().and_then(|nested| self.method(nested, report));
+        let nested_sinks = self.nested_sinks(&fields, report);
+        if nested_sinks.is_empty() && needs_sink {
+            report.push(Diagnostic::new_error(
+                format!("{kind}.sink"),
+                format!("`{kind}` has no sink, so nobody would get the token"),
+                "write sink \"file\" { config { path = \"…\" } } in it",
+                Some(block.location),
+            ));
+        }
+        let sinks: Vec<Sink> =
+            nested_sinks.iter().filter_map(|nested| self.sink(nested, report)).collect();
+        if let Some(method) = &method
+            && sinks.len() == nested_sinks.len()
+        {
+            check_wrapping(method, &sinks, methods.first(), report);
+        }
+        let token_check_interval = token_check(&fields, report);
+        let on_exit = match choice(&fields, "on_exit", &["keep", "revoke"], report) {
+            Some(1) => OnExit::Revoke,
+            _ => OnExit::Keep,
+        };
+        let enable_reauth_on_new_credentials =
+            fields.strict_boolean("enable_reauth_on_new_credentials", report);
+        Some(Identity {
+            name: name.to_owned(),
+            method: method?,
+            sinks,
+            token_check_interval,
+            on_exit,
+            enable_reauth_on_new_credentials,
+            location: block.location.clone(),
+        })
+    }
+
+    fn nested_sinks<'b>(&self, fields: &Fields<'b>, report: &mut Report) -> Vec<Nested<'b>> {
+        let mut sinks = fields.blocks("sink", report);
+        for list in fields.blocks("sinks", report) {
+            // {"sinks": [{"type": "file"}]} holds the sink itself.
+            if list.object.items.iter().any(|item| item.key.text.eq_ignore_ascii_case("type")) {
+                sinks.push(list);
+            } else {
+                let fields = Fields::of(list.object, self.form.sinks, report);
+                sinks.extend(fields.blocks("sink", report));
+            }
+        }
+        sinks
+    }
+
+    fn method(&self, nested: &Nested<'_>, report: &mut Report) -> Option<Method> {
+        let nested = &unlabelled(nested, "method", self.form.method, report);
+        let fields = Fields::of(nested.object, self.form.method, report);
+        let kind = kind(&fields, nested, "method", "approle", report);
+        let mount_path = fields.string("mount_path", report).filter(|path| !path.value.is_empty());
+        let mount_path = match (mount_path, &kind) {
+            (Some(path), _) => {
+                let trimmed = path.value.trim_matches('/').to_owned();
+                if trimmed.is_empty() {
+                    report.push(Diagnostic::new_error(
+                        "method.mount_path",
+                        "`mount_path` names no path",
+                        "write mount_path = \"auth/approle\", or leave it out",
+                        Some(&path.location),
+                    ));
+                }
+                trimmed
+            }
+            (None, kind) => format!("auth/{}", kind.as_deref().unwrap_or_default()),
+        };
+        let namespace = fields
+            .string("namespace", report)
+            .map_or_else(String::new, |text| values::namespace(&text.value));
+        let (min_backoff, max_backoff) = backoff(&fields, report);
+        let exit_on_err = fields.strict_boolean("exit_on_err", report).unwrap_or(false);
+        let config = plugin_config(&fields, nested.location, report);
+        Some(Method {
+            kind: kind?,
+            mount_path,
+            namespace,
+            min_backoff,
+            max_backoff,
+            exit_on_err,
+            wrap_ttl: wrap_ttl(&fields, report),
+            config,
+            location: nested.location.clone(),
+        })
+    }
+
+    fn sink(&self, nested: &Nested<'_>, report: &mut Report) -> Option<Sink> {
+        let nested = &unlabelled(nested, "sink", self.form.sink, report);
+        let fields = Fields::of(nested.object, self.form.sink, report);
+        let kind = kind(&fields, nested, "sink", "file", report);
+        let config_object = merged_config(&fields, report);
+        if kind.as_deref() == Some("file") {
+            check_mode(&config_object, report);
+        }
+        let on_exit = match choice(&fields, "on_exit", &["keep", "remove"], report) {
+            Some(1) => SinkOnExit::Remove,
+            _ => SinkOnExit::Keep,
+        };
+        let config = PluginConfig::new(&config_object, config_location(&fields, nested.location));
+        Some(Sink {
+            wrap_ttl: wrap_ttl(&fields, report),
+            encryption: encryption::read(&fields, nested.location, self.environment, report),
+            on_exit,
+            kind: kind?,
+            config,
+            location: nested.location.clone(),
+        })
+    }
+}
+
+/// A wrapped token can't be wrapped again, and only one reader can unwrap it.
+fn check_wrapping(
+    method: &Method,
+    sinks: &[Sink],
+    nested: Option<&Nested<'_>>,
+    report: &mut Report,
+) {
+    if method.wrap_ttl.is_none() {
+        return;
+    }
+    let place = nested.and_then(|nested| {
+        let items = &nested.object.items;
+        items.iter().rfind(|item| item.key.text.eq_ignore_ascii_case("wrap_ttl"))
+    });
+    let place = place.map_or(&method.location, |item| &item.key.location);
+    let (message, help) = match sinks {
+        [sink] if sink.wrap_ttl.is_none() => return,
+        [sink] => (
+            format!(
+                "`wrap_ttl` of the method and `wrap_ttl` of its sink at {} exclude each other",
+                sink.location
+            ),
+            "keep one: in the method the server wraps the login, in the sink the agent goes on renewing the token",
+        ),
+        // Said already.
+        [] => return,
+        _ => (
+            format!("`wrap_ttl` of the method allows one sink, and there are {}", sinks.len()),
+            "keep one sink, or set wrap_ttl in each sink instead",
+        ),
+    };
+    report.push(Diagnostic::new_error("method.wrap_ttl", message, help, Some(place)));
+}
+
+/// The index of the value among `choices`; anything else is an error.
+fn choice(fields: &Fields<'_>, key: &str, choices: &[&str], report: &mut Report) -> Option<usize> {
+    let text = fields.string(key, report)?;
+    let found = choices.iter().position(|choice| *choice == text.value);
+    if found.is_none() {
+        let choices: Vec<String> = choices.iter().map(|choice| format!("\"{choice}\"")).collect();
+        report.push(Diagnostic::new_error(
+            key,
+            format!("`{key}` is {:?}", text.value),
+            format!("write {}", choices.join(" or ")),
+            Some(&text.location),
+        ));
+    }
+    found
 }
 
 fn token_check(fields: &Fields<'_>, report: &mut Report) -> TokenCheck {
@@ -108,43 +298,9 @@ fn token_check(fields: &Fields<'_>, report: &mut Report) -> TokenCheck {
     }
 }
 
-fn method(nested: &Nested<'_>, report: &mut Report) -> Option<Method> {
-    let nested = &unlabelled(nested, "method", &schema::METHOD, report);
-    let fields = Fields::of(nested.object, &schema::METHOD, report);
-    let kind = kind(&fields, nested, "method", "approle", report);
-    let mount_path = fields.string("mount_path", report).filter(|path| !path.value.is_empty());
-    let mount_path = match (mount_path, &kind) {
-        (Some(path), _) => {
-            let trimmed = path.value.trim_matches('/').to_owned();
-            if trimmed.is_empty() {
-                report.push(Diagnostic::new_error(
-                    "method.mount_path",
-                    "`mount_path` names no path",
-                    "write mount_path = \"auth/approle\", or leave it out",
-                    Some(&path.location),
-                ));
-            }
-            trimmed
-        }
-        (None, kind) => format!("auth/{}", kind.as_deref().unwrap_or_default()),
-    };
-    let namespace = fields
-        .string("namespace", report)
-        .map_or_else(String::new, |text| values::namespace(&text.value));
-    let (min_backoff, max_backoff) = backoff(&fields, report);
-    let exit_on_err = fields.strict_boolean("exit_on_err", report).unwrap_or(false);
-    let config = plugin_config(&fields, nested.location, report);
-    Some(Method {
-        kind: kind?,
-        mount_path,
-        namespace,
-        min_backoff,
-        max_backoff,
-        exit_on_err,
-        wrap_ttl: None,
-        config,
-        location: nested.location.clone(),
-    })
+/// Zero counts as not set.
+fn wrap_ttl(fields: &Fields<'_>, report: &mut Report) -> Option<Duration> {
+    fields.duration("wrap_ttl", report).map(|ttl| ttl.value).filter(|ttl| !ttl.is_zero())
 }
 
 /// What isn't positive counts as not set.
@@ -164,25 +320,6 @@ fn backoff(fields: &Fields<'_>, report: &mut Report) -> (Duration, Duration) {
         ));
     }
     (shortest, longest)
-}
-
-fn sink(nested: &Nested<'_>, report: &mut Report) -> Option<Sink> {
-    let nested = &unlabelled(nested, "sink", &schema::SINK, report);
-    let fields = Fields::of(nested.object, &schema::SINK, report);
-    let kind = kind(&fields, nested, "sink", "file", report);
-    let config_object = merged_config(&fields, report);
-    if kind.as_deref() == Some("file") {
-        check_mode(&config_object, report);
-    }
-    let config = PluginConfig::new(&config_object, config_location(&fields, nested.location));
-    Some(Sink {
-        kind: kind?,
-        wrap_ttl: None,
-        encryption: None,
-        on_exit: SinkOnExit::Keep,
-        config,
-        location: nested.location.clone(),
-    })
 }
 
 /// In JSON a label looks like a key: `{"method": {"approle": {…}}}`. The incumbents take it in
@@ -315,9 +452,13 @@ fn check_mode(config: &Object, report: &mut Report) {
 }
 
 /// Two sinks that write one file would overwrite each other for ever.
-fn check_file_sinks(sinks: &[Sink], report: &mut Report) {
+pub(crate) fn check_file_sinks<'a>(
+    identities: impl Iterator<Item = &'a Identity>,
+    report: &mut Report,
+) {
     let mut seen: BTreeMap<PathBuf, &Sink> = BTreeMap::new();
-    for sink in sinks.iter().filter(|sink| sink.kind == "file") {
+    let sinks = identities.flat_map(|identity| &identity.sinks);
+    for sink in sinks.filter(|sink| sink.kind == "file") {
         let Some(path) = sink.config.as_map().get("path").and_then(|path| path.as_str()) else {
             continue;
         };

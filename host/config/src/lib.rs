@@ -15,12 +15,15 @@
 #![forbid(unsafe_code)]
 
 mod diagnostic;
+mod diff;
+mod encryption;
 mod environment;
 mod fields;
 mod file;
 mod hcl;
 mod identity;
 mod json;
+mod judge;
 mod plugins;
 mod relay;
 mod schema;
@@ -35,7 +38,9 @@ mod values;
 use std::path::PathBuf;
 
 pub use diagnostic::{Diagnostic, Location, Severity};
+pub use diff::{Diff, diff};
 pub use environment::Overrides;
+pub use schema::json_schema;
 pub use settings::{
     Allow, ClientPem, Encryption, Identity, Limits, Log, LogFile, LogFormat, LogLevel, Method,
     OnExit, Plugin, PluginConfig, RateLimit, Server, Settings, Sink, SinkOnExit, TokenCheck,
@@ -90,17 +95,20 @@ pub fn load(
     }
     let mut whole = Part::default();
     for source in sources::read(paths, &mut report) {
-        if let Some(part) = Part::read(&source, &mut report) {
+        if let Some(part) = Part::read(&source, &environment, &mut report) {
             whole.merge(part, &mut report);
         }
     }
     // A file that can't be read may be the one that holds it.
     let all_read =
         !report.iter().any(|problem| matches!(problem.code.as_str(), "syntax" | "config.read"));
-    if all_read && matches!(whole.auto_auth, AutoAuth::Absent) {
+    let nothing = matches!(whole.auto_auth, AutoAuth::Absent)
+        && whole.identities.is_empty()
+        && !whole.identity_broken;
+    if all_read && nothing {
         report.push(Diagnostic::new_error(
             "auto_auth",
-            "the configuration has no `auto_auth` block, so there is nothing to do",
+            "the configuration has no `auto_auth` and no `identity` block, so there is nothing to do",
             "write auto_auth { method \"approle\" { … } sink \"file\" { … } }",
             None,
         ));

@@ -4,7 +4,6 @@ use crate::diagnostic::Diagnostic;
 use crate::fields::{Fields, Nested, Report};
 use crate::schema;
 use crate::settings::{Allow, Limits, Plugin};
-use crate::tree::Value;
 
 /// What a plug-in may be allowed to do with the secrets server.
 const SERVER_GRANTS: [&str; 3] = ["unwrap", "token", "trust"];
@@ -14,34 +13,8 @@ const LARGEST_MEMORY: u64 = 256 << 20;
 
 /// Every plug-in of a file, in order; a name may repeat.
 pub(crate) fn plugins(file: &Fields<'_>, report: &mut Report) -> Vec<(String, Plugin)> {
-    let mut plugins = Vec::new();
-    for block in file.blocks("plugin", report) {
-        match block.labels {
-            [name] => plugins.push((name.text.clone(), plugin(&block, report))),
-            // {"plugin": {"NAME": {…}, …}}
-            [] if !block.object.items.is_empty()
-                && block.object.items.iter().all(|item| {
-                    matches!(item.node.value, Value::Object(_))
-                        && schema::PLUGIN.key(&item.key.text).is_none()
-                }) =>
-            {
-                for item in &block.object.items {
-                    if let Value::Object(object) = &item.node.value {
-                        let named =
-                            Nested { labels: &[], object, location: &item.key.location };
-                        plugins.push((item.key.text.clone(), plugin(&named, report)));
-                    }
-                }
-            }
-            _ => report.push(Diagnostic::new_error(
-                "plugin.name",
-                "a `plugin` block has one name",
-                "write plugin \"NAME\" { … }, with the name of the plug-in's file without its ending",
-                Some(block.location),
-            )),
-        }
-    }
-    plugins
+    let blocks = file.named_blocks("plugin", &schema::PLUGIN, report);
+    blocks.into_iter().map(|(name, block)| (name, plugin(&block, report))).collect()
 }
 
 fn plugin(block: &Nested<'_>, report: &mut Report) -> Plugin {

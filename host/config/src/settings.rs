@@ -213,6 +213,11 @@ pub struct PluginConfig {
 }
 
 impl PluginConfig {
+    /// Whether the plug-in would get the same.
+    pub fn same_settings(&self, other: &Self) -> bool {
+        self.map == other.map
+    }
+
     pub(crate) fn new(object: &Object, location: Location) -> Self {
         let mut places = BTreeMap::new();
         let map = object.to_json(&mut Vec::new(), &mut |path, place| {
@@ -266,7 +271,7 @@ pub struct Log {
 /// A log file and its rotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogFile {
-    /// A file; with a slash at its end a directory, in which the file is `usher.log`.
+    /// Of `log_file = "DIRECTORY/"` it is `DIRECTORY/usher.log`.
     pub path: PathBuf,
     /// A larger file is rotated. None: no limit.
     pub rotate_bytes: Option<u64>,

@@ -61,8 +61,8 @@ pub(crate) struct AgentArguments {
     /// standard or json.
     #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
-    /// Log to a file too; not supported yet.
-    #[arg(long, value_name = "FILE", hide = true)]
+    /// Log to a file too; with a slash at its end a directory.
+    #[arg(long, value_name = "FILE")]
     log_file: Option<String>,
     /// End once every sink has its token.
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = go_bool)]
@@ -73,12 +73,14 @@ pub(crate) struct AgentArguments {
     /// Take unknown keys and other warnings of the configuration for errors.
     #[arg(long)]
     strict: bool,
-    /// Log rotation; not supported yet.
-    #[arg(long, hide = true)]
+    /// Rotate a log file larger than this.
+    #[arg(long, value_name = "BYTES")]
     log_rotate_bytes: Option<String>,
-    #[arg(long, hide = true)]
+    /// Rotate a log file older than this; 24h by default.
+    #[arg(long, value_name = "DURATION")]
     log_rotate_duration: Option<String>,
-    #[arg(long, hide = true)]
+    /// Keep so many rotated log files; 0: all, -1: none.
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
     log_rotate_max_files: Option<String>,
     /// Harmless flags of the incumbents, ignored with a warning.
     #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = go_bool)]
@@ -95,18 +97,6 @@ pub(crate) struct AgentArguments {
 /// Runs the agent to its end.
 pub(crate) fn run(arguments: AgentArguments) -> ExitCode {
     process::forbid_core_dumps();
-    for (flag, given) in [
-        ("log-rotate-bytes", &arguments.log_rotate_bytes),
-        ("log-rotate-duration", &arguments.log_rotate_duration),
-        ("log-rotate-max-files", &arguments.log_rotate_max_files),
-    ] {
-        if given.is_some() {
-            complain(&format!(
-                "error: --{flag} isn't supported yet; take it out, logs go to standard error"
-            ));
-            return ExitCode::from(USAGE);
-        }
-    }
     let overrides = Overrides {
         address: arguments.address,
         ca_cert: arguments.ca_cert,
@@ -119,6 +109,9 @@ pub(crate) fn run(arguments: AgentArguments) -> ExitCode {
         log_level: arguments.log_level,
         log_format: arguments.log_format,
         log_file: arguments.log_file,
+        log_rotate_bytes: arguments.log_rotate_bytes,
+        log_rotate_duration: arguments.log_rotate_duration,
+        log_rotate_max_files: arguments.log_rotate_max_files,
         exit_after_auth: arguments.exit_after_auth,
     };
     let loaded = load(&arguments.config, &overrides, &|name| std::env::var(name).ok());

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::{LogFormat, LogLevel, TokenCheck};
+use crate::{Encryption, LogFile, LogFormat, LogLevel, OnExit, SinkOnExit, TokenCheck};
 
 #[test]
 fn the_defaults_are_the_incumbents() {
@@ -50,10 +50,26 @@ fn every_built_setting_arrives() {
             type = "approle"  mount_path = "/auth/app/"  namespace = "/team"
             min_backoff = 2  max_backoff = "1m"  exit_on_err = true
           }
-          sink "FILE" { config { path = "/a" } }
+          on_exit = "revoke"
+          sink "FILE" {
+            wrap_ttl = "5m"  dh_type = "curve25519"  dh_path = "/pub.json"  derive_key = true
+            aad = "shadowed"  aad_env_var = "AAD"  on_exit = "remove"
+            config { path = "/a" }
+          }
           sinks { sink "file" { config { path = "/b" } } sink { type = "file" config { path = "/c" } } }
         }
+        identity "web" {
+          method "approle" { wrap_ttl = 60 config { role_id_file_path = "/web" } }
+          sink "file" { config { path = "/w" } }
+        }
         pid_file = "/run/usher.pid"
+        log_file = "/var/log/usher/"
+        log_rotate_bytes = "1000"
+        log_rotate_duration = "12h"
+        log_rotate_max_files = 3
+        admin_socket = "/run/u.sock"
+        metrics_address = "127.0.0.1:9102"
+        telemetry { prometheus_retention_time = "30s"  disable_hostname = true }
         exit_after_auth = true
         log_level = "WARNING"
         log_format = "json"
@@ -67,6 +83,7 @@ fn every_built_setting_arrives() {
         }
         "#,
     )
+    .env("AAD", "context")
     .flags(|flags| flags.namespace = Some("ns".into()))
     .settings();
     let server = &settings.server;
@@ -95,6 +112,25 @@ fn every_built_setting_arrives() {
             ("file", r#"{"path":"/c"}"#.to_owned())
         ]
     );
+    assert_eq!(identity.on_exit, OnExit::Revoke);
+    let sink = &identity.sinks[0];
+    assert_eq!(sink.wrap_ttl, Some(Duration::from_mins(5)));
+    let encryption =
+        Encryption { dh_path: "/pub.json".into(), derive_key: true, aad: "context".to_owned() };
+    assert_eq!(sink.encryption, Some(encryption));
+    assert_eq!(sink.on_exit, SinkOnExit::Remove);
+    let web = &settings.identities[1];
+    assert_eq!((web.name.as_str(), web.method.namespace.as_str()), ("web", "ns/"));
+    assert_eq!(web.method.wrap_ttl, Some(Duration::from_mins(1)));
+    assert_eq!(settings.admin_socket, Some("/run/u.sock".into()));
+    assert_eq!(settings.metrics_address, Some("127.0.0.1:9102".parse().unwrap()));
+    let file = LogFile {
+        path: "/var/log/usher/usher.log".into(),
+        rotate_bytes: Some(1000),
+        rotate_duration: Duration::from_hours(12),
+        rotate_max_files: 3,
+    };
+    assert_eq!(settings.log.file, Some(file));
     assert_eq!(settings.pid_file, Some("/run/usher.pid".into()));
     assert!(settings.exit_after_auth);
     assert_eq!((settings.log.level, settings.log.format), (LogLevel::Warn, LogFormat::Json));
@@ -180,6 +216,14 @@ fn every_form_in_json_means_the_same() {
         assert_eq!(identity.method.mount_path, "auth/approle", "{text}");
         assert_eq!(identity.sinks[0].config.json(), r#"{"path":"/s"}"#, "{text}");
         assert_eq!(brief(&case.load().diagnostics), problems, "{text}");
+    }
+    for identities in [
+        r#"{"a": {"method": {"type": "x"}, "sink": {"type": "y"}}, "b": {"method": {"type": "x"}, "sink": {"type": "y"}}}"#,
+        r#"[{"a": {"method": {"type": "x"}, "sink": {"type": "y"}}}, {"b": [{"method": {"type": "x"}, "sink": {"type": "y"}}]}]"#,
+    ] {
+        let settings = Case::new(&format!(r#"{{"identity": {identities}}}"#)).settings();
+        let names: Vec<_> = settings.identities.iter().map(|i| i.name.as_str()).collect();
+        assert_eq!(names, ["a", "b"], "{identities}");
     }
     let plugins = r#"{"plugin": {"a": {"limits": {"memory": "1MiB"}}, "b": {}}, "auto_auth": {"method": {"type": "a"}, "sink": {"type": "b"}}}"#;
     let settings = Case::new(plugins).settings();

@@ -1,5 +1,6 @@
 //! From files, flags and environment to settings and problems, through the public interface.
 
+mod changes;
 mod forms;
 mod layouts;
 mod precedence;

@@ -89,6 +89,40 @@ fn the_rest_of_the_environment_counts_too() {
 }
 
 #[test]
+fn the_admin_socket_is_in_the_run_time_directory_unless_said_otherwise() {
+    let socket = |text: &str, directory: &str| {
+        Case::new(&with_top(text)).env("RUNTIME_DIRECTORY", directory).settings().admin_socket
+    };
+    assert_eq!(Case::new(GOOD).settings().admin_socket, None);
+    assert_eq!(socket("", "/run/usher"), Some("/run/usher/usher.sock".into()));
+    assert_eq!(socket("", "/run/a:/run/b"), Some("/run/a/usher.sock".into()));
+    assert_eq!(socket("", ""), None);
+    assert_eq!(socket("admin_socket = \"\"", "/run/usher"), None);
+    assert_eq!(socket("admin_socket = \"/s\"", "/run/usher"), Some("/s".into()));
+}
+
+#[test]
+fn flags_of_the_log_file_go_before_the_file() {
+    let text = with_top("log_file = \"/a\" log_rotate_bytes = 5 log_rotate_max_files = -1");
+    let log = |set: fn(&mut Overrides)| Case::new(&text).flags(set).settings().log.file;
+    let file = log(|_| {}).unwrap();
+    assert_eq!((file.path, file.rotate_bytes), ("/a".into(), Some(5)));
+    assert_eq!((file.rotate_max_files, file.rotate_duration), (-1, Duration::from_hours(24)));
+    let file = log(|flags| {
+        flags.log_file = Some("/b".into());
+        flags.log_rotate_bytes = Some("0".into());
+        flags.log_rotate_duration = Some("1h".into());
+        flags.log_rotate_max_files = Some("2".into());
+    })
+    .unwrap();
+    assert_eq!((file.path, file.rotate_bytes), ("/b".into(), None));
+    assert_eq!((file.rotate_max_files, file.rotate_duration), (2, Duration::from_hours(1)));
+    assert_eq!(log(|flags| flags.log_file = Some(String::new())), None);
+    let wrong = Case::new(&text).flags(|flags| flags.log_rotate_bytes = Some("10mb".into()));
+    assert_eq!(brief(&wrong.refused()), ["!log_rotate"]);
+}
+
+#[test]
 fn a_directory_is_read_by_name_and_only_what_belongs() {
     let case = Case::files(&[
         ("20.hcl", "pid_file = \"late\""),

@@ -17,7 +17,7 @@ auto_auth {
     wrap_ttl = "5m"
     exit_on_err = "true"
   }
-  sink "file" { wrap_ttl = 300 config { path = ["/s"] mode = 640 } }
+  sink "file" { wrap_ttl = "x" config { path = ["/s"] mode = 640 } }
 }
 exit_after_auth = 1
 plugin "x" { alow { } }
@@ -30,9 +30,8 @@ template { }
         "unknown-key@2:3",
         "!type@3:21",
         "!duration@7:19",
-        "!unsupported@8:5",
         "!type@9:19",
-        "!unsupported@11:17",
+        "!duration@11:28",
         "!sink.file.mode@11:62",
         "!type@13:19",
         "!unknown-key@14:14",
@@ -40,7 +39,7 @@ template { }
     ] {
         assert!(brief.iter().any(|found| found == expected), "{expected} in {brief:?}");
     }
-    assert_eq!(brief.len(), 10, "{}", shown(&problems));
+    assert_eq!(brief.len(), 9, "{}", shown(&problems));
     let typing_error = problems.iter().find(|p| p.code == "unknown-key").unwrap();
     assert_eq!(typing_error.help, "did you mean `address`?");
 }
@@ -75,6 +74,10 @@ fn what_cannot_work_is_refused_with_one_message() {
         (with_top("plugin \"a\" { limits { memory = \"1GiB\" } }"), "!plugin.limits.memory@7:14"),
         (with_top("log_level = \"loud\""), "!log_level@7:13"),
         (with_top("log_format = \"xml\""), "!log_format@7:14"),
+        (with_top("metrics_address = \"localhost\""), "!metrics_address@7:19"),
+        (with_top("log_rotate_bytes = \"10mb\""), "!type@7:20"),
+        (with_top("log_rotate_max_files = 1.5"), "!type@7:24"),
+        (with_top("log_rotate_duration = \"1.5d\""), "!duration@7:23"),
         (with_top("disable_keep_alives = [\"foo\"]"), "!disable_keep_alives@7:24"),
         (with_top("disable_idle_connections = \"auto-auth\""), "!type@7:28"),
         (with_top("vault { address = \"127.0.0.1:8200\" }"), "!vault.address@7:19"),
@@ -96,42 +99,76 @@ fn what_cannot_work_is_refused_with_one_message() {
 
 #[test]
 fn what_is_not_built_yet_is_refused_by_name() {
-    for key in [
-        "api_proxy",
-        "listener",
-        "cache",
-        "template",
-        "template_config",
-        "env_template",
-        "exec",
-        "telemetry",
-        "identity",
-        "plugin_lock",
-        "admin_socket",
-        "metrics_address",
-        "log_file",
-        "log_rotate_bytes",
-        "log_rotate_duration",
-        "log_rotate_max_files",
-    ] {
-        let problems = Case::new(&with_top(&format!("{key} \"x\" {{ }}"))).refused();
-        assert_eq!(brief(&problems), ["!unsupported@7:1"], "{}", shown(&problems));
-        assert!(problems[0].message.contains(&format!("`{key}`")) && !problems[0].help.is_empty());
+    for key in
+        ["api_proxy", "listener", "cache", "template", "template_config", "env_template", "exec"]
+    {
+        let text = with_top(&format!("{key} \"tcp\" {{ }}"));
+        let problems = Case::new(&text).load().diagnostics;
+        let problem = problems.iter().find(|problem| problem.code == "unsupported").unwrap();
+        assert_eq!(problem.location.as_ref().map(crate::Location::line), Some(7));
+        assert!(problem.message.contains(&format!("`{key}`")) && !problem.help.is_empty());
     }
-    for key in ["wrap_ttl", "dh_type", "dh_path", "derive_key", "aad", "aad_env_var", "on_exit"] {
-        for sink in [format!("{key} = 1"), format!("}} sinks {{ sink \"file\" {{ {key} = 1 }}")] {
-            let problems = Case::new(&with_sink(&sink)).refused();
-            assert_eq!(problems.len(), 1, "{}", shown(&problems));
-            assert_eq!(problems[0].code, "unsupported");
-            assert!(problems[0].message.contains(&format!("`{key}`")));
+    let lock = Case::new(&with_top("plugin_lock = \"/l\"")).refused();
+    assert_eq!(brief(&lock), ["!unsupported@7:1"]);
+}
+
+#[test]
+fn what_makes_no_sense_together_is_refused_in_every_form() {
+    for (sink, code) in [
+        ("dh_type = \"curve25519\"", "!sink.dh_type"),
+        ("dh_path = \"/k\"", "!sink.dh_type"),
+        ("dh_type = \"rsa\" dh_path = \"/k\"", "!sink.dh_type"),
+        ("aad = \"x\"", "!sink.dh_type"),
+        ("derive_key = true", "!sink.dh_type"),
+        ("derive_key = \"true\"", "!type"),
+        ("aad_env_var = \"AAD\"", "!sink.dh_type"),
+        ("on_exit = \"revoke\"", "!on_exit"),
+        ("wrap_ttl = \"5 minutes\"", "!duration"),
+    ] {
+        for sink in [sink.to_owned(), format!("}} sinks {{ sink \"file\" {{ {sink} }}")] {
+            let problems = Case::new(&with_sink(&sink)).env("AAD", "x").refused();
+            let found = brief(&problems);
+            assert_eq!(found.len(), 1, "{sink}: {}", shown(&problems));
+            assert!(found[0].starts_with(&format!("{code}@5:")), "{sink}: {found:?}");
         }
     }
-    let problems = Case::new(&with_method("wrap_ttl = \"5m\"")).refused();
-    assert_eq!(brief(&problems), ["!unsupported@3:5"]);
     let text = GOOD.replace("  method", "  on_exit = \"remove\"\n  method");
     assert_eq!(brief(&Case::new(&text).refused()), ["!on_exit@2:13"]);
-    let flag = Case::new(GOOD).flags(|flags| flags.log_file = Some("/x".into()));
-    assert_eq!(brief(&flag.refused()), ["!unsupported"]);
+    let wrapped = with_method("wrap_ttl = \"5m\"");
+    Case::new(&wrapped).settings();
+    let twice = wrapped.replace("mode = 0640 } }", "} wrap_ttl = 60 }");
+    assert_eq!(brief(&Case::new(&twice).refused()), ["!method.wrap_ttl@3:5"]);
+    let two = wrapped.replace("  sink", "  sink \"x\" { }\n  sink");
+    assert_eq!(brief(&Case::new(&two).refused()), ["!method.wrap_ttl@3:5"]);
+}
+
+#[test]
+fn identities_have_names_and_no_unknown_keys_and_share_no_path() {
+    let identity = |name: &str, more: &str| {
+        format!(
+            r#"identity {name} {{ method "approle" {{ }} sink "file" {{ config {{ path = "/other" }} }} {more} }}"#
+        )
+    };
+    for (text, problem) in [
+        (identity("\"default\"", ""), "!identity.name@7:1"),
+        (identity("", ""), "!identity.name@7:1"),
+        (identity("\"a\" \"b\"", ""), "!identity.name@7:1"),
+        (identity("\"a b\"", ""), "!identity.name@7:1"),
+        (identity("\"a\"", "zzz = 1"), "!unknown-key@7:80"),
+        (identity("\"a\"", "sink \"x\" { pth = 1 }"), "!unknown-key@7:91"),
+        (identity("\"a\"", "method \"x\" { }"), "!identity.method@7:80"),
+        ("identity \"a\" { method \"x\" { } }".to_owned(), "!identity.sink@7:1"),
+        (identity("\"a\"", "") + "\n" + &identity("\"a\"", ""), "!duplicate-block@8:1"),
+        (identity("\"a\"", "").replace("/other", "//s"), "!sink.file.path@7:67"),
+    ] {
+        let problems = Case::new(&with_top(&text)).refused();
+        assert_eq!(
+            brief(&problems).first().map(String::as_str),
+            Some(problem),
+            "{text}\n{}",
+            shown(&problems)
+        );
+    }
 }
 
 #[test]
@@ -140,6 +177,11 @@ fn what_the_incumbents_ignore_is_named_and_loads() {
         (with_top("zzz = 1"), "unknown-key@7:1"),
         (with_top("cluster_name = \"x\""), "no-effect@7:1"),
         (with_top("disable_mlock = true"), "no-effect@7:1"),
+        (with_top("telemetry { }"), "telemetry@7:1"),
+        (
+            with_top("metrics_address = \"[::1]:9\" telemetry { statsd_address = \"x\" }"),
+            "no-effect@7:41",
+        ),
         (with_method("role_id_file_path = \"/r\""), "unknown-key@3:5"),
         (with_sink("path = \"/s\""), "unknown-key@5:42"),
         (GOOD.replace("auto_auth {", "auto_auth \"x\" {"), "label@1:11"),

@@ -1,0 +1,226 @@
+//! What a new configuration changes: which identities go on untouched by a reload, and what only a
+//! restart can change.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use usher_secret::Secret;
+
+use crate::settings::{ClientPem, Identity, Method, Plugin, Server, Settings, Sink};
+
+/// What differs between two configurations. Identities are matched by their names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Diff {
+    /// Identities that are only in the new one.
+    pub added: Vec<String>,
+    /// Identities that are only in the old one.
+    pub removed: Vec<String>,
+    /// Identities with another setting, or whose method or sinks have another `plugin` block.
+    pub changed: Vec<String>,
+    /// Identities that nothing concerns.
+    pub unchanged: Vec<String>,
+    /// Another address, other files or another way to the server.
+    pub server_changed: bool,
+    /// Another level.
+    pub log_level_changed: bool,
+    /// Keys that say something else and that a running agent can't change.
+    pub needs_restart: Vec<&'static str>,
+}
+
+impl Diff {
+    /// Nothing differs.
+    pub fn is_empty(&self) -> bool {
+        *self == Self { unchanged: self.unchanged.clone(), ..Self::default() }
+    }
+}
+
+/// What `new` changes.
+pub fn diff(old: &Settings, new: &Settings) -> Diff {
+    let named = |settings: &Settings| -> BTreeMap<String, Identity> {
+        let identities = settings.identities.iter();
+        identities.map(|identity| (identity.name.clone(), identity.clone())).collect()
+    };
+    let (before, after) = (named(old), named(new));
+    let plugins = changed_plugins(&old.plugins, &new.plugins);
+    let mut diff = Diff {
+        server_changed: !old.server.same_settings(&new.server),
+        log_level_changed: old.log.level != new.log.level,
+        ..Diff::default()
+    };
+    for (name, identity) in &after {
+        let list = match before.get(name) {
+            None => &mut diff.added,
+            Some(earlier)
+                if earlier.same_settings(identity)
+                    && !identity.plugins().any(|plugin| plugins.contains(plugin)) =>
+            {
+                &mut diff.unchanged
+            }
+            Some(_) => &mut diff.changed,
+        };
+        list.push(name.clone());
+    }
+    diff.removed = before.into_keys().filter(|name| !after.contains_key(name)).collect();
+    for (key, differs) in [
+        ("admin_socket", old.admin_socket != new.admin_socket),
+        ("exit_after_auth", old.exit_after_auth != new.exit_after_auth),
+        ("log_file", old.log.file != new.log.file),
+        ("log_format", old.log.format != new.log.format),
+        ("metrics_address", old.metrics_address != new.metrics_address),
+        ("pid_file", old.pid_file != new.pid_file),
+        ("plugin_directory", old.plugin_directory != new.plugin_directory),
+    ] {
+        if differs {
+            diff.needs_restart.push(key);
+        }
+    }
+    diff
+}
+
+fn changed_plugins<'a>(
+    old: &'a BTreeMap<String, Plugin>,
+    new: &'a BTreeMap<String, Plugin>,
+) -> BTreeSet<&'a str> {
+    old.keys()
+        .chain(new.keys())
+        .filter(|name| match (old.get(*name), new.get(*name)) {
+            (Some(old), Some(new)) => !old.same_settings(new),
+            _ => true,
+        })
+        .map(String::as_str)
+        .collect()
+}
+
+impl Identity {
+    /// Whether only the place in the file differs, if anything.
+    pub fn same_settings(&self, other: &Self) -> bool {
+        let Self {
+            name,
+            method,
+            sinks,
+            token_check_interval,
+            on_exit,
+            enable_reauth_on_new_credentials,
+            location: _,
+        } = self;
+        *name == other.name
+            && method.same_settings(&other.method)
+            && sinks.len() == other.sinks.len()
+            && sinks.iter().zip(&other.sinks).all(|(sink, other)| sink.same_settings(other))
+            && *token_check_interval == other.token_check_interval
+            && *on_exit == other.on_exit
+            && *enable_reauth_on_new_credentials == other.enable_reauth_on_new_credentials
+    }
+
+    /// Names of the plug-ins in use.
+    fn plugins(&self) -> impl Iterator<Item = &str> {
+        let sinks = self.sinks.iter().map(|sink| sink.kind.as_str());
+        std::iter::once(self.method.kind.as_str()).chain(sinks)
+    }
+}
+
+impl Method {
+    /// Whether only the place in the file differs, if anything.
+    pub fn same_settings(&self, other: &Self) -> bool {
+        let Self {
+            kind,
+            mount_path,
+            namespace,
+            min_backoff,
+            max_backoff,
+            exit_on_err,
+            wrap_ttl,
+            config,
+            location: _,
+        } = self;
+        *kind == other.kind
+            && *mount_path == other.mount_path
+            && *namespace == other.namespace
+            && *min_backoff == other.min_backoff
+            && *max_backoff == other.max_backoff
+            && *exit_on_err == other.exit_on_err
+            && *wrap_ttl == other.wrap_ttl
+            && config.same_settings(&other.config)
+    }
+}
+
+impl Sink {
+    /// Whether only the place in the file differs, if anything.
+    pub fn same_settings(&self, other: &Self) -> bool {
+        let Self { kind, wrap_ttl, encryption, on_exit, config, location: _ } = self;
+        *kind == other.kind
+            && *wrap_ttl == other.wrap_ttl
+            && *encryption == other.encryption
+            && *on_exit == other.on_exit
+            && config.same_settings(&other.config)
+    }
+}
+
+impl Plugin {
+    /// Whether only the place in the file differs, if anything.
+    pub fn same_settings(&self, other: &Self) -> bool {
+        let Self { sha256, overrides, allow, limits, location: _ } = self;
+        *sha256 == other.sha256
+            && *overrides == other.overrides
+            && *allow == other.allow
+            && *limits == other.limits
+    }
+}
+
+impl Server {
+    /// Whether the same server is reached in the same way. What the named files hold doesn't
+    /// count.
+    pub fn same_settings(&self, other: &Self) -> bool {
+        let Self {
+            address,
+            ca_cert,
+            ca_cert_bytes,
+            ca_path,
+            client_cert,
+            client_key,
+            client_pem,
+            tls_server_name,
+            tls_skip_verify,
+            client_timeout,
+            disable_idle_connections,
+            disable_keep_alives,
+            num_retries,
+            proxy,
+            rate_limit,
+            srv_lookup,
+            disable_redirects,
+        } = self;
+        let same_pem = match (client_pem, &other.client_pem) {
+            (None, None) => true,
+            (Some(ClientPem { certificate, key }), Some(other)) => {
+                *certificate == other.certificate && same_secret(key, &other.key)
+            }
+            _ => false,
+        };
+        let same_proxy = match (proxy, &other.proxy) {
+            (None, None) => true,
+            (Some(proxy), Some(other)) => same_secret(proxy, other),
+            _ => false,
+        };
+        *address == other.address
+            && *ca_cert == other.ca_cert
+            && *ca_cert_bytes == other.ca_cert_bytes
+            && *ca_path == other.ca_path
+            && *client_cert == other.client_cert
+            && *client_key == other.client_key
+            && same_pem
+            && *tls_server_name == other.tls_server_name
+            && *tls_skip_verify == other.tls_skip_verify
+            && *client_timeout == other.client_timeout
+            && *disable_idle_connections == other.disable_idle_connections
+            && *disable_keep_alives == other.disable_keep_alives
+            && *num_retries == other.num_retries
+            && same_proxy
+            && *rate_limit == other.rate_limit
+            && *srv_lookup == other.srv_lookup
+            && *disable_redirects == other.disable_redirects
+    }
+}
+
+fn same_secret(one: &Secret<String>, other: &Secret<String>) -> bool {
+    one.expose() == other.expose()
+}

@@ -1,0 +1,75 @@
+//! What a reload changes.
+
+use super::*;
+use crate::{Diff, diff};
+
+const TWO: &str = r#"
+identity "a" { method "acme" { } sink "file" { config { path = "/a" } } }
+identity "b" { method "approle" { } sink "file" { config { path = "/b" } } }
+plugin "acme" { limits { memory = "1MiB" } }
+"#;
+
+fn changes(old: &str, new: &str) -> Diff {
+    diff(&Case::new(old).settings(), &Case::new(new).settings())
+}
+
+fn unchanged(names: &[&str]) -> Diff {
+    Diff { unchanged: names.iter().map(|&name| name.to_owned()).collect(), ..Diff::default() }
+}
+
+#[test]
+fn only_places_that_move_change_nothing() {
+    let moved = format!("# a comment\n\n{}", TWO.replace(" sink", "\n  sink"));
+    let found = changes(TWO, &moved);
+    assert_eq!(found, unchanged(&["a", "b"]));
+    assert!(found.is_empty());
+}
+
+#[test]
+fn identities_are_matched_by_their_names() {
+    let new = TWO.replace("\"b\"", "\"c\"");
+    let added = Diff { added: vec!["c".into()], removed: vec!["b".into()], ..unchanged(&["a"]) };
+    assert_eq!(changes(TWO, &new), added);
+    let other_path = TWO.replace("\"/b\"", "\"/c\"");
+    for new in [
+        other_path,
+        TWO.replace("\"/b\" }", "\"/b\" } wrap_ttl = 60"),
+        TWO.replace("\"/b\" }", "\"/b\" } on_exit = \"remove\""),
+        TWO.replace("\"approle\" {", "\"approle\" { mount_path = \"auth/x\""),
+        TWO.replace("\"approle\" {", "\"approle\" { wrap_ttl = 60"),
+        TWO.replace("\"b\" {", "\"b\" { on_exit = \"revoke\""),
+        TWO.replace("\"b\" {", "\"b\" { enable_reauth_on_new_credentials = false"),
+    ] {
+        let changed = Diff { changed: vec!["b".into()], ..unchanged(&["a"]) };
+        assert_eq!(changes(TWO, &new), changed, "{new}");
+    }
+}
+
+#[test]
+fn another_plugin_block_changes_the_identities_that_use_the_plugin() {
+    let changed = Diff { changed: vec!["a".into()], ..unchanged(&["b"]) };
+    assert_eq!(changes(TWO, &TWO.replace("1MiB", "2MiB")), changed);
+    let without = TWO.lines().filter(|line| !line.starts_with("plugin")).collect::<Vec<_>>();
+    assert_eq!(changes(TWO, &without.join("\n")), changed);
+}
+
+#[test]
+fn what_concerns_all_is_said_apart() {
+    let new = format!("{TWO}vault {{ address = \"http://x\" }}");
+    assert_eq!(changes(TWO, &new), Diff { server_changed: true, ..unchanged(&["a", "b"]) });
+    let new = format!("{TWO}log_level = \"debug\"");
+    assert_eq!(changes(TWO, &new), Diff { log_level_changed: true, ..unchanged(&["a", "b"]) });
+    for (key, value) in [
+        ("admin_socket", "\"/s\""),
+        ("exit_after_auth", "true"),
+        ("log_file", "\"/l\""),
+        ("log_format", "\"json\""),
+        ("metrics_address", "\"127.0.0.1:1\""),
+        ("pid_file", "\"/p\""),
+        ("plugin_directory", "\"/d\""),
+    ] {
+        let found = changes(TWO, &format!("{TWO}{key} = {value}"));
+        assert_eq!(found, Diff { needs_restart: vec![key], ..unchanged(&["a", "b"]) });
+        assert!(!found.is_empty());
+    }
+}
