@@ -19,6 +19,26 @@ fn a_method_in_python_logs_in() {
 }
 
 #[test]
+fn interfaces_that_are_not_built_say_so_to_whoever_calls_them() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let directory = PluginDirectory::new();
+    directory.add("unbuilt-interfaces", &plugins::javascript("unbuilt_interfaces"));
+    let mut configuration = site.configuration();
+    configuration.top = format!(
+        "plugin_directory = \"{}\"\nplugin \"unbuilt-interfaces\" {{\n  allow {{\n  }}\n}}",
+        directory.path().display()
+    );
+    configuration.method = "unbuilt-interfaces".into();
+    configuration.method_config = String::new();
+    let agent = Agent::start(&configuration.text());
+    eventually_true("the answers", LIMIT, || agent.log().contains("exchange: "));
+    for call in ["digest", "hmac", "sign", "generate", "exchange"] {
+        let answer = format!("{call}: config host.unsupported");
+        assert!(agent.log().contains(&answer), "{call}");
+    }
+}
+
+#[test]
 fn a_plugin_without_its_grants_stops_the_agent_with_the_block_to_paste() {
     let site = Site::new(json!({ "token_ttl": "1h" }));
     let directory = PluginDirectory::new();

@@ -66,6 +66,7 @@ impl Lifecycle {
                 {
                     let backoff = &self.settings.sink_backoff;
                     delivery.failed(now, generation, failure, backoff, &mut self.random);
+                    self.doubt(now, generation, failure);
                     self.forget_old();
                 }
             }
@@ -214,6 +215,17 @@ impl Lifecycle {
             }
         }
         self.forget_old();
+    }
+
+    /// The server may have refused to wrap this token for its delivery.
+    fn doubt(&mut self, now: Instant, generation: u64, failure: Failure) {
+        if failure.invalid_token {
+            self.died(now, generation);
+        } else if failure.permission_denied
+            && let Some(grant) = find(&mut self.current, &mut self.old, generation)
+        {
+            grant.doubt(now);
+        }
     }
 
     /// A newer token took the place of this one.

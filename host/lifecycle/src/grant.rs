@@ -32,6 +32,8 @@ pub(crate) struct Grant {
     renewed: bool,
     looked_up: bool,
     lookup_forbidden: bool,
+    /// Its wrapping was refused, and it was looked up for that.
+    doubted: bool,
     check_at: Instant,
     check_retry: Retry,
     /// For renewals after a newer token came.
@@ -60,6 +62,7 @@ impl Grant {
             renewed: false,
             looked_up: false,
             lookup_forbidden: false,
+            doubted: false,
             check_at: now,
             check_retry: Retry::default(),
             retry: Retry::default(),
@@ -191,6 +194,14 @@ impl Grant {
     pub(crate) fn check_now(&mut self, now: Instant) {
         if self.looked_up && !self.check_retry.has_failed() {
             self.check_at = self.check_at.min(now);
+        }
+    }
+
+    /// Asks for a look-up now, once: the server refused to wrap the token. That alone proves
+    /// nothing, since its policies may forbid it.
+    pub(crate) fn doubt(&mut self, now: Instant) {
+        if !std::mem::replace(&mut self.doubted, true) {
+            self.check_now(now);
         }
     }
 

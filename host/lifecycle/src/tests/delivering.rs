@@ -220,3 +220,24 @@ fn shutting_down_waits_for_deliveries_and_revokes_nothing_that_may_have_arrived(
     let failed = Event::DeliveryFailed { sink: 1, generation: 1, failure: passing() };
     assert_eq!(driver.after(failed), [Action::Finished]);
 }
+
+#[test]
+fn a_token_that_the_server_calls_invalid_when_it_is_wrapped_is_replaced_at_once() {
+    let mut driver = Driver::with(settings_for(1), renewable(secs(3600)));
+    assert_eq!(driver.actions(), [deliver(0, 1)]);
+    let failure = invalid_token();
+    let actions = driver.after(Event::DeliveryFailed { sink: 0, generation: 1, failure });
+    assert!(actions.contains(&Action::LogIn), "{actions:?}");
+}
+
+#[test]
+fn a_token_that_may_not_be_wrapped_is_only_looked_up() {
+    let settings = Settings { token_check: TokenCheck::Auto, ..settings_for(1) };
+    let mut driver = Driver::with(settings, renewable(secs(3600)));
+    assert_eq!(driver.actions(), [deliver(0, 1), Action::Check { generation: 1 }]);
+    let alive = renewable(secs(3600));
+    assert_eq!(driver.after(Event::Checked { generation: 1, token: alive }), []);
+    let failure = Failure { permission_denied: true, ..Failure::new(Class::Refused) };
+    let actions = driver.after(Event::DeliveryFailed { sink: 0, generation: 1, failure });
+    assert_eq!(actions, [Action::Check { generation: 1 }]);
+}

@@ -36,6 +36,8 @@ struct Known {
     /// Renewals after a newer token came.
     renewals: Pace,
     checks: Pace,
+    /// Its wrapping was refused.
+    doubted: bool,
 }
 
 /// How soon the next attempt may come.
@@ -214,9 +216,16 @@ impl Model {
                 self.has[*sink] = Some(*generation);
                 self.deliveries[*sink].reset();
             }
-            Event::DeliveryFailed { sink, failure, .. } => {
+            Event::DeliveryFailed { sink, generation, failure } => {
                 let backoff = self.settings.sink_backoff;
                 self.deliveries[*sink].fail(now, backoff, failure.retry_after);
+                if let Some(known) = self.tokens.get_mut(generation) {
+                    known.dead |= failure.invalid_token;
+                    if failure.permission_denied && !std::mem::replace(&mut known.doubted, true) {
+                        // It may ask for a check at once.
+                        known.checks.reset();
+                    }
+                }
             }
             Event::CredentialsChanged => self.attempts.changed = true,
             Event::ConfigurationChanged => {
