@@ -204,6 +204,13 @@ impl Agent {
         self.process.signal(Signal::TERM);
     }
 
+    /// Replaces the configuration that the agent was started with, and sends SIGHUP.
+    pub fn reload(&mut self, configuration: &str) {
+        std::fs::write(self.home.path().join("usher.hcl"), configuration)
+            .expect("the configuration");
+        self.process.signal(Signal::HUP);
+    }
+
     /// Sends SIGINT.
     pub fn interrupt(&mut self) {
         self.process.signal(Signal::INT);

@@ -41,6 +41,8 @@ pub struct Configuration {
     pub method_config: String,
     /// Each sink's type and the settings in its `config`.
     pub sinks: Vec<(String, String)>,
+    /// Settings of every sink, beside `config`.
+    pub sink_settings: String,
 }
 
 impl Site {
@@ -106,6 +108,7 @@ impl Site {
                 self.file("secret-id").display()
             ),
             sinks: vec![file_sink(&self.file("token"))],
+            sink_settings: String::new(),
         }
     }
 
@@ -126,6 +129,12 @@ impl Site {
         eventually("another token in the file", PATIENCE, || {
             self.token().filter(|token| token != previous)
         })
+    }
+
+    /// What a wrapping sink has delivered to the token file.
+    #[track_caller]
+    pub fn wrap_info(&self) -> Value {
+        serde_json::from_str(&self.wait_for_token()).expect("JSON")
     }
 
     /// How many logins arrived at the proxy, answered or not.
@@ -154,16 +163,30 @@ impl Configuration {
     /// As HCL.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        let Self { top, address, vault, auto_auth, method, method_settings, method_config, sinks } =
-            self;
+        let Self { top, address, vault, .. } = self;
         write!(
             text,
-            "{top}\nvault {{\n  address = \"{address}\"\n{vault}\n}}\nauto_auth {{\n{auto_auth}\n\
+            "{top}\nvault {{\n  address = \"{address}\"\n{vault}\n}}\n{}",
+            self.identity("auto_auth")
+        )
+        .expect("text can be written");
+        text
+    }
+
+    /// Method and sinks in a block that begins like this: `auto_auth`, `identity "web"`.
+    pub fn identity(&self, head: &str) -> String {
+        let mut text = String::new();
+        let Self {
+            auto_auth, method, method_settings, method_config, sinks, sink_settings, ..
+        } = self;
+        write!(
+            text,
+            "{head} {{\n{auto_auth}\n\
              method \"{method}\" {{\n{method_settings}\nconfig = {{\n{method_config}\n}}\n}}\n"
         )
         .expect("text can be written");
         for (sink, config) in sinks {
-            write!(text, "sink \"{sink}\" {{\nconfig = {{\n{config}\n}}\n}}\n")
+            write!(text, "sink \"{sink}\" {{\n{sink_settings}\nconfig = {{\n{config}\n}}\n}}\n")
                 .expect("text can be written");
         }
         text + "}\n"

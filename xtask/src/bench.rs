@@ -1,5 +1,8 @@
 //! `cargo xtask bench`: the agent beside `bao agent`, same server, same configuration, same run.
 
+mod delivery;
+mod identities;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -47,6 +50,8 @@ pub(crate) fn run(limits: Limits) -> Result<()> {
     let mut table = Table::default();
     one_shot(&agents, &mut table)?;
     idle(&agents, &mut table)?;
+    identities::measure(&usher, &bao, &server_home, home.path(), &mut table)?;
+    delivery::measure(&usher, &bao, home.path(), &mut table)?;
     table.add(Row {
         what: "stripped binary (MB)",
         bao: Some(megabytes(&tools.bao())?),

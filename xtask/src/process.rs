@@ -150,7 +150,12 @@ pub(crate) struct TemporaryDirectory(PathBuf);
 impl TemporaryDirectory {
     /// Makes one in the system's directory for such.
     pub(crate) fn create() -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("usher-{}", random_hex()?));
+        Self::create_in(&std::env::temp_dir())
+    }
+
+    /// Makes one in `directory`.
+    pub(crate) fn create_in(directory: &Path) -> Result<Self> {
+        let path = directory.join(format!("usher-{}", random_hex()?));
         std::os::unix::fs::DirBuilderExt::mode(&mut std::fs::DirBuilder::new(), 0o700)
             .create(&path)
             .map_err(|error| format!("cannot create {}: {error}", path.display()))?;

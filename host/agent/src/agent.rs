@@ -1,24 +1,23 @@
-//! The agent: binds what the configuration names, runs every identity, and knows when to end.
+//! The agent: runs every identity, reloads the configuration, and knows when to end.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
-use tokio::task::JoinSet;
-use usher_config::{Diagnostic, OnExit, Settings, TokenCheck};
-use usher_engine::{Call, Engine, FailureKind, Kind, LoadError, Protected, Reason, Use};
-use usher_lifecycle::{Backoff, Class};
-use usher_server::{Client, Governor, Scope, Tls};
+use tokio::task::{Id, JoinSet};
+use usher_config::{Diagnostic, Loaded, Settings};
+use usher_engine::Engine;
+use usher_lifecycle::Class;
+use usher_server::Client;
 use usher_watch::Watcher;
 
+use crate::bind;
 use crate::cli::complain;
-use crate::driver::{self, Report};
-use crate::identity::{Identity, NamedSink};
-use crate::plugins::{Plugins, problem};
+use crate::driver::{self, Ending, Order, Report};
+use crate::identity::Identity;
 use crate::process::PidFile;
-use crate::unwrapper::ServerUnwrapper;
 
 const SUCCESS: u8 = 0;
 const FAILURE: u8 = 1;
@@ -29,11 +28,13 @@ const SINK: u8 = 4;
 /// A clean shutdown takes at most this long.
 const LONGEST_SHUTDOWN: Duration = Duration::from_secs(10);
 
-/// Between attempts to deliver: as often as the incumbents, whose sinks wait 1 to 3 s.
-const SINK_BACKOFF: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_secs(3) };
-
-/// Runs the agent and returns its exit status. `timeout` counts with `exit_after_auth`.
-pub(crate) async fn run(settings: Settings, timeout: Option<Duration>) -> u8 {
+/// Runs the agent and returns its exit status. `timeout` counts with `exit_after_auth`; `load`
+/// reads the configuration again.
+pub(crate) async fn run(
+    settings: Settings,
+    timeout: Option<Duration>,
+    load: impl Fn() -> Loaded,
+) -> u8 {
     let mut signals = match Signals::new() {
         Ok(signals) => signals,
         Err(error) => {
@@ -43,11 +44,11 @@ pub(crate) async fn run(settings: Settings, timeout: Option<Duration>) -> u8 {
     };
     // Compiling a large plug-in takes a while; the agent can be stopped meanwhile.
     let bound = tokio::select! {
-        bound = bind(&settings) => bound,
+        bound = Bound::new(&settings) => bound,
         () = signals.terminate() => return SUCCESS,
     };
-    let identities = match bound {
-        Ok(identities) => identities,
+    let bound = match bound {
+        Ok(bound) => bound,
         Err(problems) => {
             for problem in problems {
                 complain(&problem.to_string());
@@ -64,79 +65,153 @@ pub(crate) async fn run(settings: Settings, timeout: Option<Duration>) -> u8 {
             return CONFIGURATION;
         }
     };
-    Agent::new(&settings, timeout).run(identities, signals).await
+    Agent::new(settings, bound, load).run(signals, timeout).await
 }
 
-/// What decides when the agent ends, and how.
-struct Agent {
-    exit_after_auth: bool,
-    timeout: Option<Duration>,
-    exit_on_err: Vec<bool>,
-    delivered: Vec<bool>,
-    running: usize,
-    /// Of each identity, since its last success.
-    login_failures: Vec<Option<Class>>,
-    sink_failures: Vec<bool>,
+/// The configuration with everything that it names.
+struct Bound {
+    engine: Engine,
+    client: Client,
+    identities: Vec<Identity>,
 }
 
-impl Agent {
-    fn new(settings: &Settings, timeout: Option<Duration>) -> Self {
-        let identities = &settings.identities;
-        Self {
-            exit_after_auth: settings.exit_after_auth,
-            timeout: timeout.filter(|_| settings.exit_after_auth),
-            exit_on_err: identities.iter().map(|identity| identity.method.exit_on_err).collect(),
-            delivered: vec![false; identities.len()],
-            running: identities.len(),
-            login_failures: vec![None; identities.len()],
-            sink_failures: vec![false; identities.len()],
+impl Bound {
+    async fn new(settings: &Settings) -> Result<Self, Vec<Diagnostic>> {
+        let client = bind::client(settings).map_err(|problem| vec![problem])?;
+        let engine = bind::engine(settings).map_err(|problem| vec![problem])?;
+        let identities = bind::identities(settings, |_| true, &engine, &client).await?;
+        Ok(Self { engine, client, identities })
+    }
+}
+
+/// Everything that runs, and what decides when it ends.
+struct Agent<L> {
+    settings: Settings,
+    load: L,
+    engine: Engine,
+    client: Client,
+    watcher: Watcher,
+    identities: BTreeMap<u64, Running>,
+    tasks: JoinSet<()>,
+    /// Numbers are never used twice.
+    last_number: u64,
+    reports: mpsc::UnboundedSender<Report>,
+    inbox: mpsc::UnboundedReceiver<Report>,
+    reloads: u64,
+}
+
+/// An identity at work.
+struct Running {
+    name: String,
+    task: Id,
+    orders: watch::Sender<Order>,
+    exit_on_err: bool,
+    delivered: bool,
+    /// Since its last success.
+    login_failure: Option<Class>,
+    sink_failed: bool,
+}
+
+/// A configuration that can take the place of the one in force.
+struct Prepared {
+    settings: Settings,
+    /// Made anew if the server's settings changed.
+    client: Client,
+    identities: Vec<Identity>,
+    diff: usher_config::Diff,
+}
+
+impl<L: Fn() -> Loaded> Agent<L> {
+    fn new(settings: Settings, bound: Bound, load: L) -> Self {
+        let (reports, inbox) = mpsc::unbounded_channel();
+        let mut agent = Self {
+            settings,
+            load,
+            engine: bound.engine,
+            client: bound.client,
+            watcher: Watcher::default(),
+            identities: BTreeMap::new(),
+            tasks: JoinSet::new(),
+            last_number: 0,
+            reports,
+            inbox,
+            reloads: 0,
+        };
+        for identity in bound.identities {
+            agent.start(identity);
         }
+        agent
     }
 
-    async fn run(mut self, identities: Vec<Identity>, mut signals: Signals) -> u8 {
-        let (reports, mut inbox) = mpsc::unbounded_channel();
-        let (stop, stopped) = watch::channel(false);
-        let watcher = Watcher::default();
-        let mut tasks = JoinSet::new();
-        for (index, identity) in identities.into_iter().enumerate() {
-            let changes = watcher.watch(&identity.method.watched());
-            tasks.spawn(driver::run(
-                index,
-                Arc::new(identity),
-                changes,
-                reports.clone(),
-                stopped.clone(),
-            ));
-        }
-        drop(reports);
-        let timeout = self.timeout;
-        let deadline = async move {
+    fn start(&mut self, identity: Identity) {
+        self.last_number += 1;
+        let number = self.last_number;
+        let name = identity.name.clone();
+        let configured = self.settings.identities.iter().find(|known| known.name == name);
+        let exit_on_err = configured.is_some_and(|known| known.method.exit_on_err);
+        let changes = self.watcher.watch(&identity.method.watched());
+        let (orders, received) = watch::channel(Order::Run { reloads: self.reloads });
+        let task = self
+            .tasks
+            .spawn(driver::run(number, Arc::new(identity), changes, self.reports.clone(), received))
+            .id();
+        let running = Running {
+            name,
+            task,
+            orders,
+            exit_on_err,
+            delivered: false,
+            login_failure: None,
+            sink_failed: false,
+        };
+        self.identities.insert(number, running);
+    }
+
+    async fn run(mut self, mut signals: Signals, timeout: Option<Duration>) -> u8 {
+        let deadline = async {
             match timeout {
                 Some(timeout) => tokio::time::sleep(timeout).await,
                 None => std::future::pending().await,
             }
         };
         tokio::pin!(deadline);
-        let status = loop {
+        let (status, ending) = loop {
             tokio::select! {
-                report = inbox.recv() => match report {
-                    Some(report) => if let Some(status) = self.judge(report) { break status },
-                    // Every identity has ended without being asked to.
-                    None => break FAILURE,
+                Some(report) = self.inbox.recv() => if let Some(status) = self.judge(report) {
+                    let handed_over = status == SUCCESS;
+                    break (status, if handed_over { Ending::HandOver } else { Ending::Final });
                 },
-                Some(ended) = tasks.join_next() => if ended.is_err() {
-                    // The panic is logged; the other identities go on.
-                    self.running -= 1;
+                Some(ended) = self.tasks.join_next_with_id() => {
+                    // Nobody asked it to end, so it panicked. That is logged; the others go on.
+                    let task = ended.map_or_else(|error| error.id(), |(task, ())| task);
+                    self.identities.retain(|_, identity| identity.task != task);
+                    if self.identities.is_empty() {
+                        break (FAILURE, Ending::Final);
+                    }
                 },
-                () = signals.terminate() => {
-                    tracing::info!("shutting down");
-                    break SUCCESS;
+                wish = signals.next() => match wish {
+                    Wish::End => {
+                        tracing::info!("shutting down");
+                        break (SUCCESS, Ending::Final);
+                    }
+                    Wish::Reload => {
+                        // Compiling a plug-in takes a while; the agent can be stopped meanwhile.
+                        let prepared = tokio::select! {
+                            prepared = self.prepare() => prepared,
+                            () = signals.terminate() => break (SUCCESS, Ending::Final),
+                        };
+                        self.reload(prepared).await;
+                    }
+                },
+                () = &mut deadline, if self.settings.exit_after_auth => {
+                    break (self.timed_out(), Ending::Final);
                 }
-                () = &mut deadline => break self.timed_out(),
             }
         };
-        let _ = stop.send(true);
-        let end = async { while tasks.join_next().await.is_some() {} };
+        for identity in self.identities.values() {
+            identity.orders.send_replace(Order::End(ending));
+        }
+        let end = async { while self.tasks.join_next().await.is_some() {} };
         if tokio::time::timeout(LONGEST_SHUTDOWN, end).await.is_err() {
             tracing::warn!("the shutdown takes too long; ending all the same");
         }
@@ -145,45 +220,122 @@ impl Agent {
 
     /// The exit status, if a report ends the agent.
     fn judge(&mut self, report: Report) -> Option<u8> {
+        let exit_after_auth = self.settings.exit_after_auth;
+        // One that was replaced meanwhile has nothing to say.
+        let identity = self.identities.get_mut(&report.identity())?;
         match report {
-            Report::LoginFailed { identity, class } => {
-                self.login_failures[identity] = Some(class);
-                let one_shot = self.exit_after_auth && class == Class::Configuration;
-                (self.exit_on_err[identity] || one_shot).then(|| status_of(class))
+            Report::LoginFailed { class, .. } => {
+                identity.login_failure = Some(class);
+                let one_shot = exit_after_auth && class == Class::Configuration;
+                return (identity.exit_on_err || one_shot).then(|| status_of(class));
             }
-            Report::LoggedIn { identity } => {
-                self.login_failures[identity] = None;
-                None
-            }
-            Report::DeliveryFailed { identity } => {
-                self.sink_failures[identity] = true;
-                None
-            }
-            Report::Delivered { identity } => {
-                self.delivered[identity] = true;
-                self.sink_failures[identity] = false;
-                let all = self.delivered.iter().all(|delivered| *delivered);
-                if self.exit_after_auth && all {
-                    tracing::info!("sinks finished, exiting");
-                    return Some(SUCCESS);
-                }
-                None
-            }
-            Report::Ended => {
-                self.running -= 1;
-                (self.running == 0).then_some(FAILURE)
+            Report::LoggedIn { .. } => identity.login_failure = None,
+            Report::DeliveryFailed { .. } => identity.sink_failed = true,
+            Report::Delivered { .. } => {
+                identity.delivered = true;
+                identity.sink_failed = false;
             }
         }
+        let done = exit_after_auth && self.identities.values().all(|identity| identity.delivered);
+        done.then(|| {
+            tracing::info!("sinks finished, exiting");
+            SUCCESS
+        })
     }
 
     fn timed_out(&self) -> u8 {
         tracing::error!("not every sink has its token within --timeout; giving up");
         // What must be mended first: the login.
-        match self.login_failures.iter().flatten().next() {
-            Some(class) => status_of(*class),
-            None if self.sink_failures.contains(&true) => SINK,
+        let mut identities = self.identities.values();
+        match identities.clone().find_map(|identity| identity.login_failure) {
+            Some(class) => status_of(class),
+            None if identities.any(|identity| identity.sink_failed) => SINK,
             None => FAILURE,
         }
+    }
+
+    /// Reads the configuration again and binds what is new in it. Changes nothing.
+    async fn prepare(&self) -> Result<Prepared, Vec<Diagnostic>> {
+        tracing::info!("reloading the configuration");
+        let loaded = (self.load)();
+        let Some(settings) = loaded.settings else { return Err(loaded.diagnostics) };
+        for warning in loaded.diagnostics {
+            complain(&warning.to_string());
+        }
+        let mut diff = usher_config::diff(&self.settings, &settings);
+        let client = if diff.server_changed {
+            // Another server knows none of the tokens.
+            diff.changed.append(&mut diff.unchanged);
+            bind::client(&settings).map_err(|problem| vec![problem])?
+        } else {
+            self.client.clone()
+        };
+        let wanted = |name: &str| diff.added.iter().chain(&diff.changed).any(|new| new == name);
+        let identities = bind::identities(&settings, wanted, &self.engine, &client).await?;
+        Ok(Prepared { settings, client, identities, diff })
+    }
+
+    /// Puts a new configuration in force, or says why the old one stays.
+    async fn reload(&mut self, prepared: Result<Prepared, Vec<Diagnostic>>) {
+        let Prepared { settings, client, identities, diff } = match prepared {
+            Ok(prepared) => prepared,
+            Err(problems) => {
+                for problem in problems {
+                    complain(&problem.to_string());
+                }
+                tracing::error!(
+                    "the configuration in force stays as it is; correct the new one and reload again"
+                );
+                return;
+            }
+        };
+        for key in &diff.needs_restart {
+            tracing::warn!(key, "a change of this setting takes a restart of the agent");
+        }
+        let mut ending: Vec<Id> = Vec::new();
+        self.identities.retain(|_, identity| {
+            let order = if diff.removed.contains(&identity.name) {
+                Order::End(Ending::Final)
+            } else if diff.changed.contains(&identity.name) {
+                Order::End(Ending::HandOver)
+            } else {
+                return true;
+            };
+            identity.orders.send_replace(order);
+            ending.push(identity.task);
+            false
+        });
+        // The sinks are free for their next owner only when the last one has let go of them.
+        let ended = async {
+            while !ending.is_empty()
+                && let Some(ended) = self.tasks.join_next_with_id().await
+            {
+                let task = ended.map_or_else(|error| error.id(), |(task, ())| task);
+                ending.retain(|other| *other != task);
+            }
+        };
+        if tokio::time::timeout(LONGEST_SHUTDOWN, ended).await.is_err() {
+            tracing::warn!("an identity takes long to end; its successor starts all the same");
+        }
+        // A key that takes a restart counts as it was.
+        let exit_after_auth = self.settings.exit_after_auth;
+        self.settings = Settings { exit_after_auth, ..settings };
+        self.client = client;
+        self.reloads += 1;
+        // What only another configuration or a new plug-in could mend is tried again.
+        for identity in self.identities.values() {
+            identity.orders.send_replace(Order::Run { reloads: self.reloads });
+        }
+        for identity in identities {
+            self.start(identity);
+        }
+        tracing::info!(
+            added = diff.added.join(" "),
+            changed = diff.changed.join(" "),
+            removed = diff.removed.join(" "),
+            unchanged = diff.unchanged.len(),
+            "the new configuration is in force"
+        );
     }
 }
 
@@ -201,6 +353,12 @@ struct Signals {
     hang_up: tokio::signal::unix::Signal,
 }
 
+/// What a signal asks for.
+enum Wish {
+    End,
+    Reload,
+}
+
 impl Signals {
     fn new() -> std::io::Result<Self> {
         Ok(Self {
@@ -210,214 +368,19 @@ impl Signals {
         })
     }
 
-    /// Waits for SIGTERM or SIGINT.
+    async fn next(&mut self) -> Wish {
+        tokio::select! {
+            _ = self.terminate.recv() => Wish::End,
+            _ = self.interrupt.recv() => Wish::End,
+            _ = self.hang_up.recv() => Wish::Reload,
+        }
+    }
+
+    /// Waits for SIGTERM or SIGINT. A SIGHUP meanwhile is kept for later.
     async fn terminate(&mut self) {
-        loop {
-            tokio::select! {
-                _ = self.terminate.recv() => return,
-                _ = self.interrupt.recv() => return,
-                _ = self.hang_up.recv() => {
-                    tracing::warn!("SIGHUP: reloading the configuration isn't supported yet; restart the agent to apply changes");
-                }
-            }
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
     }
-}
-
-/// Loads every plug-in that is named, binds it to its use, and checks every sink; all problems at
-/// once, before any login.
-async fn bind(settings: &Settings) -> Result<Vec<Identity>, Vec<Diagnostic>> {
-    let general = |code: &str, text: String| vec![Diagnostic::new_error(code, text, "", None)];
-    let client = client(settings).map_err(|text| general("vault", text))?;
-    let own = settings
-        .plugin_directory
-        .iter()
-        .map(|path| path.canonicalize().unwrap_or_else(|_| path.clone()));
-    let engine = Engine::new(Protected::new(own.collect()))
-        .map_err(|error| general("engine", error.to_string()))?;
-    let mut plugins = Plugins::new(&engine, settings);
-    let mut problems = Vec::new();
-    let mut identities = Vec::new();
-    for identity in &settings.identities {
-        match bind_identity(settings, identity, &engine, &client, &mut plugins).await {
-            Ok(identity) => identities.push(identity),
-            Err(found) => problems.extend(found),
-        }
-    }
-    for warning in plugins.without_effect() {
-        complain(&warning.to_string());
-    }
-    if problems.is_empty() { Ok(identities) } else { Err(problems) }
-}
-
-fn client(settings: &Settings) -> Result<Client, String> {
-    let server = &settings.server;
-    let path = |path: &Option<String>| path.as_ref().map(PathBuf::from);
-    let mut connection = usher_server::Settings::new(server.address.clone());
-    connection.tls = Tls {
-        ca_cert: path(&server.ca_cert),
-        ca_path: path(&server.ca_path),
-        ca_pem: server.ca_cert_bytes.clone(),
-        client_cert: path(&server.client_cert),
-        client_key: path(&server.client_key),
-        server_name: server.tls_server_name.clone(),
-        skip_verify: server.tls_skip_verify,
-    };
-    for variable in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
-        if std::env::var_os(variable).is_some() {
-            tracing::warn!(
-                variable,
-                "proxies aren't supported yet: the server is connected to directly"
-            );
-        }
-    }
-    if let Some(timeout) = server.client_timeout {
-        connection.timeout = timeout;
-    }
-    let client = Client::new(connection, Governor::new()).map_err(|error| error.to_string())?;
-    client.check_files().map_err(|error| error.to_string())?;
-    Ok(client)
-}
-
-async fn bind_identity(
-    settings: &Settings,
-    identity: &usher_config::Identity,
-    engine: &Engine,
-    client: &Client,
-    plugins: &mut Plugins<'_>,
-) -> Result<Identity, Vec<Diagnostic>> {
-    let mut problems = Vec::new();
-    let method = &identity.method;
-    let scope = Scope::new(&method.namespace);
-    let usage =
-        |name: String, kind: &str, config: &usher_config::PluginConfig, plugins: &Plugins<'_>| {
-            let (allow, limits) = plugins.permissions(kind);
-            Use {
-                name,
-                identity: identity.name.clone(),
-                server_address: settings.server.address.clone(),
-                namespace: scope.namespace().to_owned(),
-                mount_path: String::new(),
-                config: config.json(),
-                allow,
-                limits,
-                unwrapper: None,
-            }
-        };
-
-    let mut sinks = Vec::new();
-    for (index, sink) in identity.sinks.iter().enumerate() {
-        let name = if identity.sinks.len() > 1 {
-            format!("{} {}", sink.kind, index + 1)
-        } else {
-            sink.kind.clone()
-        };
-        let plugin = match plugins.find(Kind::Sink, &sink.kind, &sink.location).await {
-            Ok(plugin) => plugin,
-            Err(problem) => {
-                problems.push(problem);
-                continue;
-            }
-        };
-        let usage =
-            usage(format!("{}/sink/{index}", identity.name), &sink.kind, &sink.config, plugins);
-        match engine.sink(&plugin, usage).await {
-            Ok(bound) => sinks.push(NamedSink { name, sink: bound }),
-            Err(error) => {
-                problems.push(refused(
-                    Kind::Sink,
-                    &sink.kind,
-                    &error,
-                    &sink.config,
-                    &sink.location,
-                ));
-            }
-        }
-    }
-
-    let mut bound_method = None;
-    match plugins.find(Kind::AuthMethod, &method.kind, &method.location).await {
-        Err(problem) => problems.push(problem),
-        Ok(plugin) => {
-            let mut usage =
-                usage(format!("{}/method", identity.name), &method.kind, &method.config, plugins);
-            usage.mount_path.clone_from(&method.mount_path);
-            usage.unwrapper = Some(Arc::new(ServerUnwrapper(client.clone())));
-            match engine.auth_method(&plugin, usage).await {
-                Ok(bound) => bound_method = Some(bound),
-                Err(error) => problems.push(refused(
-                    Kind::AuthMethod,
-                    &method.kind,
-                    &error,
-                    &method.config,
-                    &method.location,
-                )),
-            }
-        }
-    }
-
-    for (sink, configured) in sinks.iter().zip(&identity.sinks) {
-        let call = Call { reason: Reason::Deliver, previous_failure: None };
-        match sink.sink.check(call).await {
-            Ok(()) => {}
-            Err(failure) if failure.kind == FailureKind::Config => {
-                problems.push(Diagnostic::new_error(
-                    "sink",
-                    format!("the sink {:?} can't work: {failure}", configured.kind),
-                    "",
-                    Some(&configured.location),
-                ));
-            }
-            Err(failure) => tracing::warn!(
-                identity = identity.name,
-                sink = sink.name,
-                "the sink doesn't work yet: {failure}"
-            ),
-        }
-    }
-
-    let Some(bound_method) = bound_method.filter(|_| problems.is_empty()) else {
-        return Err(problems);
-    };
-    let sink_count = sinks.len();
-    Ok(Identity {
-        name: identity.name.clone(),
-        kind: method.kind.clone(),
-        method: bound_method,
-        sinks,
-        client: client.clone(),
-        scope,
-        mount_path: method.mount_path.clone(),
-        revoke_on_exit: identity.on_exit == OnExit::Revoke,
-        settings: usher_lifecycle::Settings {
-            backoff: Backoff { min: method.min_backoff, max: method.max_backoff },
-            sink_backoff: SINK_BACKOFF,
-            token_check: match identity.token_check_interval {
-                TokenCheck::Auto => usher_lifecycle::TokenCheck::Auto,
-                TokenCheck::Every(interval) => usher_lifecycle::TokenCheck::Every(interval),
-                TokenCheck::Off => usher_lifecycle::TokenCheck::Off,
-            },
-            sinks: sink_count,
-            reauthenticate_on_new_credentials: identity
-                .enable_reauth_on_new_credentials
-                .unwrap_or(method.kind == "approle"),
-        },
-    })
-}
-
-/// A refused configuration, located at the setting that the plug-in names.
-fn refused(
-    kind: Kind,
-    name: &str,
-    error: &LoadError,
-    config: &usher_config::PluginConfig,
-    location: &usher_config::Location,
-) -> Diagnostic {
-    if let LoadError::Prepare(failure) = error
-        && let Some((_, setting)) = failure.details.iter().find(|(name, _)| name == "key")
-    {
-        let path: Vec<&str> = setting.split('.').filter(|part| *part != "config").collect();
-        return problem(kind, name, error, config.locate(&path));
-    }
-    problem(kind, name, error, location)
 }

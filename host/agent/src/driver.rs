@@ -9,41 +9,69 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
-use usher_engine::{Call, Delivery, Failure, Form, Reason};
+use usher_config::SinkOnExit;
+use usher_engine::{Call, Failure, Reason};
 use usher_lifecycle::{Action, Class, Event, Lifecycle, Notice, Step, Token};
-use usher_secret::Secret;
-use usher_secret::redactor::{self, Live};
+use usher_secret::redactor::Live;
 use usher_watch::Changes;
 
-use crate::identity::{Held, Identity, LoggedIn, LoginOutcome};
+use crate::identity::{Held, Identity, LoggedIn, LoginOutcome, NamedSink};
 use crate::trouble::Trouble;
 
 /// What an identity tells the agent.
 pub(crate) enum Report {
     /// A login failed.
-    LoginFailed { identity: usize, class: Class },
+    LoginFailed { identity: u64, class: Class },
     /// A login succeeded.
-    LoggedIn { identity: usize },
+    LoggedIn { identity: u64 },
     /// A sink refused or missed its token.
-    DeliveryFailed { identity: usize },
+    DeliveryFailed { identity: u64 },
     /// Every sink has the newest token, and one-shot credentials are removed.
-    Delivered { identity: usize },
-    /// The identity is done.
-    Ended,
+    Delivered { identity: u64 },
 }
 
-/// Runs an identity until `stop` turns true and everything is in order.
+impl Report {
+    /// Who reports.
+    pub(crate) fn identity(&self) -> u64 {
+        match self {
+            Self::LoginFailed { identity, .. }
+            | Self::LoggedIn { identity }
+            | Self::DeliveryFailed { identity }
+            | Self::Delivered { identity } => *identity,
+        }
+    }
+}
+
+/// What the agent tells an identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Go on. `reloads` grows with each configuration that came into force.
+    Run { reloads: u64 },
+    /// End in good order.
+    End(Ending),
+}
+
+/// What becomes of a token when its identity ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// It is in use elsewhere: after `exit_after_auth`, and until a successor has another one.
+    HandOver,
+    /// What `on_exit` says.
+    Final,
+}
+
+/// Runs an identity until it is told to end and everything is in order.
 pub(crate) async fn run(
-    index: usize,
+    number: u64,
     identity: Arc<Identity>,
     changes: Changes,
     reports: mpsc::UnboundedSender<Report>,
-    stop: watch::Receiver<bool>,
+    orders: watch::Receiver<Order>,
 ) {
     let sinks = identity.sinks.len();
     let machine = Lifecycle::new(Instant::now(), identity.settings.clone(), rand::random());
     let driver = Driver {
-        index,
+        number,
         identity,
         machine,
         tokens: HashMap::new(),
@@ -61,11 +89,11 @@ pub(crate) async fn run(
         reports,
         told_delivered: 0,
     };
-    driver.run(changes, stop).await;
+    driver.run(changes, orders).await;
 }
 
 struct Driver {
-    index: usize,
+    number: u64,
     identity: Arc<Identity>,
     machine: Lifecycle,
     tokens: HashMap<u64, Arc<Held>>,
@@ -103,12 +131,12 @@ enum Outcome {
 }
 
 impl Driver {
-    async fn run(mut self, mut changes: Changes, mut stop: watch::Receiver<bool>) {
-        let mut stopping = false;
+    async fn run(mut self, mut changes: Changes, mut orders: watch::Receiver<Order>) {
+        let mut ending = None;
         loop {
             while let Some(action) = self.machine.poll_action() {
                 if action == Action::Finished {
-                    self.end().await;
+                    self.end(ending.unwrap_or(Ending::Final)).await;
                     return;
                 }
                 self.start(action);
@@ -127,14 +155,25 @@ impl Driver {
                     outcome.map(|outcome| self.finish(outcome))
                 }
                 Some(_) = self.aside.join_next(), if !self.aside.is_empty() => None,
-                () = changes.changed(), if !stopping => Some(Event::CredentialsChanged),
+                () = changes.changed(), if ending.is_none() => Some(Event::CredentialsChanged),
                 () = until(timeout) => {
                     self.machine.handle_timeout(Instant::now());
                     None
                 }
-                _ = stop.wait_for(|stop| *stop), if !stopping => {
-                    stopping = true;
-                    Some(Event::ShutDown)
+                order = orders.changed(), if ending.is_none() => {
+                    let order = order.map(|()| *orders.borrow_and_update());
+                    match order {
+                        Ok(Order::Run { .. }) => Some(Event::ConfigurationChanged),
+                        Ok(Order::End(how)) => {
+                            ending = Some(how);
+                            Some(Event::ShutDown)
+                        }
+                        // The agent is gone.
+                        Err(_) => {
+                            ending = Some(Ending::Final);
+                            Some(Event::ShutDown)
+                        }
+                    }
                 }
             };
             if let Some(event) = event {
@@ -146,23 +185,47 @@ impl Driver {
         }
     }
 
-    async fn end(mut self) {
-        if self.identity.revoke_on_exit {
-            for held in self.tokens.values() {
-                match self.identity.client.revoke_self(&held.session).await {
-                    Ok(()) => tracing::info!(
-                        identity = self.identity.name,
-                        "the token is revoked, as on_exit asks"
-                    ),
-                    Err(error) => tracing::warn!(
-                        identity = self.identity.name,
-                        "the token can't be revoked and stays until it expires: {error}"
-                    ),
-                }
+    async fn end(mut self, ending: Ending) {
+        if ending == Ending::Final {
+            self.withdraw().await;
+            if self.identity.revoke_on_exit {
+                self.revoke().await;
             }
         }
         while self.aside.join_next().await.is_some() {}
-        let _ = self.reports.send(Report::Ended);
+    }
+
+    /// Takes the token out of the sinks that want that.
+    async fn withdraw(&self) {
+        let identity = self.identity.name.as_str();
+        let sinks = self.identity.sinks.iter();
+        for NamedSink { name, sink, .. } in sinks.filter(|sink| sink.on_exit == SinkOnExit::Remove)
+        {
+            let call = Call { reason: Reason::Deliver, previous_failure: None };
+            match sink.withdraw(call).await {
+                Ok(()) => {
+                    tracing::info!(identity, sink = name, "token removed, as on_exit asks");
+                }
+                Err(failure) => tracing::warn!(
+                    identity,
+                    sink = name,
+                    "the token stays in the sink, it can't be removed: {failure}"
+                ),
+            }
+        }
+    }
+
+    async fn revoke(&self) {
+        let identity = self.identity.name.as_str();
+        for held in self.tokens.values() {
+            match self.identity.revoke(held).await {
+                Ok(()) => tracing::info!(identity, "the token is revoked, as on_exit asks"),
+                Err(Trouble { failure, .. }) => tracing::warn!(
+                    identity,
+                    "the token can't be revoked and stays until it expires: {failure}"
+                ),
+            }
+        }
     }
 
     /// Tells the agent once for each token that every sink has it.
@@ -170,7 +233,7 @@ impl Driver {
         let newest = self.machine.last_generation();
         if newest > self.told_delivered && self.machine.all_delivered() && self.aside.is_empty() {
             self.told_delivered = newest;
-            let _ = self.reports.send(Report::Delivered { identity: self.index });
+            let _ = self.reports.send(Report::Delivered { identity: self.number });
         }
     }
 
@@ -238,19 +301,9 @@ impl Driver {
                     .expires_at()
                     .map(|at| SystemTime::now() + at.saturating_duration_since(Instant::now()));
                 self.spawn_with_token(generation, fallback, move |held| async move {
-                    let delivery = Delivery {
-                        content: Secret::new(held.session.token().expose().clone().into_bytes()),
-                        form: Form::Token,
-                        accessor: held.accessor.clone(),
-                        expires_at,
-                        generation,
-                        attributes: held.attributes.clone(),
-                    };
-                    match identity.sinks[sink].sink.deliver(call, delivery).await {
+                    match identity.deliver(sink, call, &held, generation, expires_at).await {
                         Ok(()) => Outcome::Delivered { sink, generation },
-                        Err(failure) => {
-                            Outcome::DeliveryFailed { sink, generation, trouble: failure.into() }
-                        }
+                        Err(trouble) => Outcome::DeliveryFailed { sink, generation, trouble },
                     }
                 });
             }
@@ -260,16 +313,18 @@ impl Driver {
             Action::Revoke { generation } => {
                 let Some(held) = self.tokens.get(&generation).cloned() else { return };
                 self.aside.spawn(async move {
-                    match identity.client.revoke_self(&held.session).await {
+                    match identity.revoke(&held).await {
                         Ok(()) => tracing::info!(identity = identity.name, "a token that was never delivered is revoked"),
-                        Err(error) => tracing::warn!(identity = identity.name, "a token that was never delivered can't be revoked and stays until it expires: {error}"),
+                        Err(error) => tracing::warn!(identity = identity.name, "a token that was never delivered can't be revoked and stays until it expires: {}", error.failure),
                     }
                 });
             }
             Action::Forget { generation } => {
                 if let Some(held) = self.tokens.remove(&generation) {
-                    self.past.truncate(PAST_TOKENS - 1);
-                    self.past.push_front(redactor::keep_out_of_logs(held.session.token()));
+                    if self.past.len() == PAST_TOKENS {
+                        self.past.pop_front();
+                    }
+                    self.past.extend(held.into_past());
                 }
             }
             Action::Say(notice) => say(&identity, notice),
@@ -367,7 +422,7 @@ impl Driver {
                     );
                 }
                 self.sink_failures[sink] = Some(trouble.failure);
-                let _ = self.reports.send(Report::DeliveryFailed { identity: self.index });
+                let _ = self.reports.send(Report::DeliveryFailed { identity: self.number });
                 event
             }
         }
@@ -390,7 +445,7 @@ impl Driver {
                     accessor = held.accessor,
                     "token accessor"
                 );
-                let _ = self.reports.send(Report::LoggedIn { identity: self.index });
+                let _ = self.reports.send(Report::LoggedIn { identity: self.number });
                 self.login_failure = None;
                 self.login_attempts = 0;
                 self.revision = revision;
@@ -466,8 +521,9 @@ impl Driver {
                 );
             }
         }
-        let _ =
-            self.reports.send(Report::LoginFailed { identity: self.index, class: trouble.class() });
+        let _ = self
+            .reports
+            .send(Report::LoginFailed { identity: self.number, class: trouble.class() });
     }
 
     /// How long an answer about the token is awaited: no longer than leaves time to try again

@@ -1,14 +1,17 @@
 //! One identity: its method, its sinks, and what is asked of the server in its name.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
-use usher_engine::{Answer, AuthMethod, Call, Credential, Failure, Sink};
+use usher_config::SinkOnExit;
+use usher_engine::{Answer, AuthMethod, Call, Credential, Delivery, Failure, Sink};
 use usher_lifecycle::{Settings, Token};
+use usher_secret::Secret;
 use usher_secret::redactor::{self, Live};
-use usher_server::{Auth, Certificate, Client, Login, Lookup, Scope, Session};
+use usher_server::{Auth, Certificate, Client, Login, Lookup, Scope, Session, WrapInfo};
 
+use crate::payload::{Payload, Wrapped};
 use crate::trouble::Trouble;
 
 /// One method and its sinks, bound and checked.
@@ -21,6 +24,8 @@ pub(crate) struct Identity {
     pub(crate) scope: Scope,
     /// "auth/approle"
     pub(crate) mount_path: String,
+    /// The server wraps what a login grants; the token itself is never seen.
+    pub(crate) wrap_ttl: Option<Duration>,
     pub(crate) settings: Settings,
     /// Revoke the delivered token when the agent ends.
     pub(crate) revoke_on_exit: bool,
@@ -31,14 +36,23 @@ pub(crate) struct NamedSink {
     /// "file" or, with several, "file 2".
     pub(crate) name: String,
     pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) payload: Payload,
+    pub(crate) on_exit: SinkOnExit,
 }
 
-/// A token and what the server said of it.
+/// What a login brought and what the server said of it.
 pub(crate) struct Held {
-    pub(crate) session: Session,
+    pub(crate) content: Content,
     pub(crate) accessor: String,
     pub(crate) attributes: Vec<(String, String)>,
-    _live: Live,
+    _live: Option<Live>,
+}
+
+/// A token, in the agent's hands or not.
+pub(crate) enum Content {
+    Token(Session),
+    /// Only the reader can unwrap it: it is delivered, and that is all.
+    Wrapped(Wrapped),
 }
 
 /// How a login or a look ended.
@@ -96,69 +110,119 @@ impl Identity {
 
     /// Renews a token; what the server now grants.
     pub(crate) async fn renew(&self, held: &Held, patience: Duration) -> Result<Token, Trouble> {
-        within(patience, self.client.renew_self(&held.session)).await.map(|auth| of_auth(&auth))
+        let session = held.session()?;
+        within(patience, self.client.renew_self(session)).await.map(|auth| of_auth(&auth))
     }
 
     /// Looks a token up; what is left of it.
     pub(crate) async fn check(&self, held: &Held, patience: Duration) -> Result<Token, Trouble> {
-        within(patience, self.client.lookup_self(&held.session))
-            .await
-            .map(|lookup| of_lookup(&lookup))
+        let session = held.session()?;
+        within(patience, self.client.lookup_self(session)).await.map(|lookup| of_lookup(&lookup))
+    }
+
+    /// Revokes a token. Nobody but its reader can revoke one that is wrapped.
+    pub(crate) async fn revoke(&self, held: &Held) -> Result<(), Trouble> {
+        match &held.content {
+            Content::Token(session) => Ok(self.client.revoke_self(session).await?),
+            Content::Wrapped(_) => Ok(()),
+        }
+    }
+
+    /// Hands a token to a sink in the form that the sink wants. `expires_at` is the token's own.
+    pub(crate) async fn deliver(
+        &self,
+        sink: usize,
+        call: Call,
+        held: &Held,
+        generation: u64,
+        expires_at: Option<SystemTime>,
+    ) -> Result<(), Trouble> {
+        let NamedSink { sink, payload, .. } = &self.sinks[sink];
+        let made = payload.make(&self.client, held, generation).await?;
+        let delivery = Delivery {
+            content: made.content,
+            form: made.form,
+            accessor: held.accessor.clone(),
+            expires_at: made.expires_at.or(expires_at),
+            generation,
+            attributes: held.attributes.clone(),
+        };
+        sink.deliver(call, delivery).await?;
+        payload.forget().await;
+        Ok(())
     }
 
     async fn send(&self, answer: Answer) -> LoginOutcome {
         let Answer { credential, revision, check_after } = answer;
-        let result = match credential {
-            Credential::Login(login) => {
-                let login = Login {
-                    path: format!("{}/{}", self.mount_path, login.path),
-                    body: login.body,
-                    headers: login.headers,
-                    certificate: login.certificate.map(|certificate| Certificate {
-                        chain_pem: certificate.chain_pem,
-                        key_pem: certificate.key_pem,
-                    }),
-                    ca_pem: login.ca_pem,
-                };
-                self.client.login(&self.scope, &login).await.map(|(session, auth)| {
-                    let token = of_auth(&auth);
-                    (
-                        Held::new(
-                            session,
-                            auth.accessor,
-                            &token,
-                            &auth.token_type,
-                            &auth.policies,
-                            &auth.entity_id,
-                        ),
-                        token,
-                    )
-                })
+        let result = match (credential, self.wrap_ttl) {
+            (Credential::Login(login), None) => self.log_in_with(login).await,
+            (Credential::Login(login), Some(wrap_ttl)) => {
+                let login = self.below_the_mount(login);
+                let wrapped = self.client.login_wrapped(&self.scope, &login, wrap_ttl).await;
+                wrapped.map(|info| Held::wrapped(&info))
             }
-            Credential::Token(token) => {
-                let session = self.client.session(&self.scope, token);
-                let _live = redactor::keep_out_of_logs(session.token());
-                self.client.lookup_self(&session).await.map(|lookup| {
-                    let token = of_lookup(&lookup);
-                    (
-                        Held::new(
-                            session,
-                            lookup.accessor,
-                            &token,
-                            &lookup.token_type,
-                            &lookup.policies,
-                            &lookup.entity_id,
-                        ),
-                        token,
-                    )
-                })
-            }
+            (Credential::Token(token), wrap_ttl) => self.take_over(token, wrap_ttl).await,
         };
         match result {
             Ok((held, token)) => {
                 LoginOutcome::LoggedIn(Box::new(LoggedIn { held, token, revision, check_after }))
             }
             Err(error) => LoginOutcome::Failed(error.into()),
+        }
+    }
+
+    async fn log_in_with(
+        &self,
+        login: usher_engine::Login,
+    ) -> Result<(Held, Token), usher_server::Error> {
+        let login = self.below_the_mount(login);
+        let (session, auth) = self.client.login(&self.scope, &login).await?;
+        let token = of_auth(&auth);
+        let held = Held::new(
+            session,
+            auth.accessor,
+            &token,
+            &auth.token_type,
+            &auth.policies,
+            &auth.entity_id,
+        );
+        Ok((held, token))
+    }
+
+    /// Uses a token that the platform handed over.
+    async fn take_over(
+        &self,
+        token: Secret<String>,
+        wrap_ttl: Option<Duration>,
+    ) -> Result<(Held, Token), usher_server::Error> {
+        let session = self.client.session(&self.scope, token);
+        let _live = redactor::keep_out_of_logs(session.token());
+        if let Some(wrap_ttl) = wrap_ttl {
+            return Ok(Held::wrapped(&self.client.wrap(&session, wrap_ttl).await?));
+        }
+        let lookup = self.client.lookup_self(&session).await?;
+        let token = of_lookup(&lookup);
+        let held = Held::new(
+            session,
+            lookup.accessor,
+            &token,
+            &lookup.token_type,
+            &lookup.policies,
+            &lookup.entity_id,
+        );
+        Ok((held, token))
+    }
+
+    fn below_the_mount(&self, login: usher_engine::Login) -> Login {
+        Login {
+            path: format!("{}/{}", self.mount_path, login.path),
+            body: login.body,
+            headers: login.headers,
+            certificate: login.certificate.map(|certificate| Certificate {
+                chain_pem: certificate.chain_pem,
+                key_pem: certificate.key_pem,
+            }),
+            ca_pem: login.ca_pem,
         }
     }
 }
@@ -181,8 +245,40 @@ impl Held {
         if let Some(ttl) = token.ttl {
             attributes.push(("ttl-s".to_owned(), ttl.as_secs().to_string()));
         }
-        let live = redactor::keep_out_of_logs(session.token());
-        Self { session, accessor, attributes, _live: live }
+        let live = Some(redactor::keep_out_of_logs(session.token()));
+        Self { content: Content::Token(session), accessor, attributes, _live: live }
+    }
+
+    /// A wrapped token lives as long as it lives: it is neither renewed nor checked, and replaced
+    /// only when the credential changes.
+    fn wrapped(info: &WrapInfo) -> (Self, Token) {
+        let attributes = vec![
+            ("wrap-ttl-s".to_owned(), info.ttl.as_secs().to_string()),
+            ("creation-path".to_owned(), info.creation_path.clone()),
+        ];
+        let held = Self {
+            content: Content::Wrapped(Wrapped::new(info, 0)),
+            accessor: info.wrapped_accessor.clone(),
+            attributes,
+            _live: None,
+        };
+        (held, Token { ttl: None, renewable: false, use_limited: true })
+    }
+
+    /// The token, unless it is wrapped.
+    fn session(&self) -> Result<&Session, Trouble> {
+        match &self.content {
+            Content::Token(session) => Ok(session),
+            Content::Wrapped(_) => Err(Trouble::defect()),
+        }
+    }
+
+    /// Gives the token up, but keeps it out of the log a while longer.
+    pub(crate) fn into_past(self: Arc<Self>) -> Option<Live> {
+        match &self.content {
+            Content::Token(session) => Some(redactor::keep_out_of_logs(session.token())),
+            Content::Wrapped(_) => None,
+        }
     }
 }
 

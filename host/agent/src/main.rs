@@ -3,10 +3,12 @@
 #![forbid(unsafe_code)]
 
 mod agent;
+mod bind;
 mod cli;
 mod driver;
 mod identity;
 mod logging;
+mod payload;
 mod plugins;
 mod process;
 mod trouble;

@@ -382,7 +382,7 @@ fn apply(
                     FailureKind::Config,
                     "file.permission",
                     format!(
-                        "the owner of {} can't be changed ({error}); run the agent as root, give it CAP_CHOWN, or take owner and group out of the configuration",
+                        "the owner of {} can't be changed ({error}); run the agent as root, give it CAP_CHOWN, or let it keep its owner and group (a file sink: without uid and gid)",
                         path.display()
                     ),
                 ));

@@ -62,7 +62,7 @@ impl Sink for FileSink {
 
     fn check(config: &Config) -> Result<(), Failure> {
         files::check_write(&config.path, &config.options()).map_err(|failure| {
-            let failure = config.advise(failure);
+            let failure = config.advise(failure).detail("key", "config.path");
             // No directory, no permission, a read-only file system: start-up is the time to say
             // so. What may pass by itself, such as a full disk, is left to `deliver`.
             match failure.code.as_str() {

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Args;
-use usher_config::{Overrides, load};
+use usher_config::{Diagnostic, Overrides, load};
 
 use crate::cli::complain;
 use crate::{agent, logging, process};
@@ -114,15 +114,24 @@ pub(crate) fn run(arguments: AgentArguments) -> ExitCode {
         log_rotate_max_files: arguments.log_rotate_max_files,
         exit_after_auth: arguments.exit_after_auth,
     };
-    let loaded = load(&arguments.config, &overrides, &|name| std::env::var(name).ok());
+    let (paths, strict) = (arguments.config, arguments.strict);
+    let load = move || {
+        let mut loaded = load(&paths, &overrides, &|name| std::env::var(name).ok());
+        if strict && !loaded.diagnostics.is_empty() {
+            loaded.settings = None;
+        }
+        loaded
+    };
+    let loaded = load();
     for problem in &loaded.diagnostics {
         complain(&problem.to_string());
     }
-    let Some(settings) = loaded.settings else { return ExitCode::from(USAGE) };
-    if arguments.strict && !loaded.diagnostics.is_empty() {
-        complain("error: --strict takes these warnings for errors");
+    let Some(settings) = loaded.settings else {
+        if strict && !loaded.diagnostics.iter().any(Diagnostic::is_error) {
+            complain("error: --strict takes these warnings for errors");
+        }
         return ExitCode::from(USAGE);
-    }
+    };
     logging::start(settings.log.level, settings.log.format);
     for (flag, given) in [
         ("non-interactive", arguments.non_interactive.is_some()),
@@ -148,7 +157,7 @@ pub(crate) fn run(arguments: AgentArguments) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let status = runtime.block_on(agent::run(settings, arguments.timeout));
+    let status = runtime.block_on(agent::run(settings, arguments.timeout, load));
     // A file system that hangs must not keep the process.
     runtime.shutdown_background();
     ExitCode::from(status)

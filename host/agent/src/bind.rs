@@ -1,0 +1,239 @@
+//! Binds what the configuration names: plug-ins to their uses, the client to its server.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use usher_config::{Diagnostic, Location, OnExit, Settings, TokenCheck};
+use usher_engine::{
+    AuthMethod, Call, Engine, Failure, FailureKind, Kind, LoadError, Protected, Reason, Use,
+};
+use usher_lifecycle::Backoff;
+use usher_server::{Client, Governor, Scope, Tls};
+
+use crate::cli::complain;
+use crate::identity::{Identity, NamedSink};
+use crate::payload::Payload;
+use crate::plugins::{Plugins, problem};
+use crate::unwrapper::ServerUnwrapper;
+
+/// Between attempts to deliver: as often as the incumbents, whose sinks wait 1 to 3 s.
+const SINK_BACKOFF: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_secs(3) };
+
+/// The engine for the plug-ins of these settings.
+pub(crate) fn engine(settings: &Settings) -> Result<Engine, Diagnostic> {
+    let own = settings
+        .plugin_directory
+        .iter()
+        .map(|path| path.canonicalize().unwrap_or_else(|_| path.clone()));
+    Engine::new(Protected::new(own.collect()))
+        .map_err(|error| Diagnostic::new_error("engine", error.to_string(), "", None))
+}
+
+/// Loads the plug-ins of the identities that `wanted` names, binds each to its use, and checks
+/// every sink; all problems at once, before any login.
+pub(crate) async fn identities(
+    settings: &Settings,
+    wanted: impl Fn(&str) -> bool,
+    engine: &Engine,
+    client: &Client,
+) -> Result<Vec<Identity>, Vec<Diagnostic>> {
+    let mut plugins = Plugins::new(engine, settings);
+    let mut problems = Vec::new();
+    let mut identities = Vec::new();
+    for identity in settings.identities.iter().filter(|identity| wanted(&identity.name)) {
+        match bind_identity(settings, identity, engine, client, &mut plugins).await {
+            Ok(identity) => identities.push(identity),
+            Err(found) => problems.extend(found),
+        }
+    }
+    if identities.len() == settings.identities.len() {
+        for warning in plugins.without_effect() {
+            complain(&warning.to_string());
+        }
+    }
+    if problems.is_empty() { Ok(identities) } else { Err(problems) }
+}
+
+/// The client for the server of these settings.
+pub(crate) fn client(settings: &Settings) -> Result<Client, Diagnostic> {
+    connect(settings).map_err(|problem| Diagnostic::new_error("vault", problem, "", None))
+}
+
+fn connect(settings: &Settings) -> Result<Client, String> {
+    let server = &settings.server;
+    let path = |path: &Option<String>| path.as_ref().map(PathBuf::from);
+    let mut connection = usher_server::Settings::new(server.address.clone());
+    connection.tls = Tls {
+        ca_cert: path(&server.ca_cert),
+        ca_path: path(&server.ca_path),
+        ca_pem: server.ca_cert_bytes.clone(),
+        client_cert: path(&server.client_cert),
+        client_key: path(&server.client_key),
+        server_name: server.tls_server_name.clone(),
+        skip_verify: server.tls_skip_verify,
+    };
+    for variable in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
+        if std::env::var_os(variable).is_some() {
+            tracing::warn!(
+                variable,
+                "proxies aren't supported yet: the server is connected to directly"
+            );
+        }
+    }
+    if let Some(timeout) = server.client_timeout {
+        connection.timeout = timeout;
+    }
+    let client = Client::new(connection, Governor::new()).map_err(|error| error.to_string())?;
+    client.check_files().map_err(|error| error.to_string())?;
+    Ok(client)
+}
+
+/// What the plug-ins of one identity are bound with.
+struct Binder<'a> {
+    settings: &'a Settings,
+    identity: &'a usher_config::Identity,
+    engine: &'a Engine,
+    client: &'a Client,
+    scope: Scope,
+}
+
+async fn bind_identity(
+    settings: &Settings,
+    identity: &usher_config::Identity,
+    engine: &Engine,
+    client: &Client,
+    plugins: &mut Plugins<'_>,
+) -> Result<Identity, Vec<Diagnostic>> {
+    let method = &identity.method;
+    let scope = Scope::new(&method.namespace);
+    let binder = Binder { settings, identity, engine, client, scope: scope.clone() };
+    let mut problems = Vec::new();
+    let mut sinks = Vec::new();
+    for index in 0..identity.sinks.len() {
+        match binder.sink(index, plugins).await {
+            Ok(sink) => sinks.push(sink),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    let bound = match binder.method(plugins).await {
+        Ok(bound) if problems.is_empty() => bound,
+        Ok(_) => return Err(problems),
+        Err(problem) => {
+            problems.push(problem);
+            return Err(problems);
+        }
+    };
+    let sink_count = sinks.len();
+    Ok(Identity {
+        name: identity.name.clone(),
+        kind: method.kind.clone(),
+        method: bound,
+        sinks,
+        client: client.clone(),
+        scope,
+        mount_path: method.mount_path.clone(),
+        wrap_ttl: method.wrap_ttl,
+        revoke_on_exit: identity.on_exit == OnExit::Revoke,
+        settings: usher_lifecycle::Settings {
+            backoff: Backoff { min: method.min_backoff, max: method.max_backoff },
+            sink_backoff: SINK_BACKOFF,
+            token_check: match identity.token_check_interval {
+                TokenCheck::Auto => usher_lifecycle::TokenCheck::Auto,
+                TokenCheck::Every(interval) => usher_lifecycle::TokenCheck::Every(interval),
+                TokenCheck::Off => usher_lifecycle::TokenCheck::Off,
+            },
+            sinks: sink_count,
+            reauthenticate_on_new_credentials: identity
+                .enable_reauth_on_new_credentials
+                .unwrap_or(method.kind == "approle"),
+        },
+    })
+}
+
+impl Binder<'_> {
+    async fn method(&self, plugins: &mut Plugins<'_>) -> Result<Arc<dyn AuthMethod>, Diagnostic> {
+        let method = &self.identity.method;
+        let kind = Kind::AuthMethod;
+        let plugin = plugins.find(kind, &method.kind, &method.location).await?;
+        let mut usage = self.usage("method", &method.kind, &method.config, plugins);
+        usage.mount_path.clone_from(&method.mount_path);
+        usage.unwrapper = Some(Arc::new(ServerUnwrapper(self.client.clone())));
+        self.engine.auth_method(&plugin, usage).await.map_err(|error| {
+            let place = match &error {
+                LoadError::Prepare(failure) => at(failure, &method.config),
+                _ => None,
+            };
+            problem(kind, &method.kind, &error, place.unwrap_or(&method.location))
+        })
+    }
+
+    /// Binds a sink and checks it.
+    async fn sink(&self, index: usize, plugins: &mut Plugins<'_>) -> Result<NamedSink, Diagnostic> {
+        let configured = &self.identity.sinks[index];
+        let (kind, location) = (configured.kind.as_str(), &configured.location);
+        let name = if self.identity.sinks.len() > 1 {
+            format!("{kind} {}", index + 1)
+        } else {
+            kind.to_owned()
+        };
+        let plugin = plugins.find(Kind::Sink, kind, location).await?;
+        let usage = self.usage(&format!("sink/{index}"), kind, &configured.config, plugins);
+        let sink = self.engine.sink(&plugin, usage).await.map_err(|error| {
+            let place = match &error {
+                LoadError::Prepare(failure) => at(failure, &configured.config),
+                _ => None,
+            };
+            problem(Kind::Sink, kind, &error, place.unwrap_or(location))
+        })?;
+        let call = Call { reason: Reason::Deliver, previous_failure: None };
+        match sink.check(call).await {
+            Ok(()) => {}
+            Err(failure) if failure.kind == FailureKind::Config => {
+                return Err(Diagnostic::new_error(
+                    "sink",
+                    format!("the sink {kind:?} can't work: {failure}"),
+                    "",
+                    Some(at(&failure, &configured.config).unwrap_or(location)),
+                ));
+            }
+            Err(failure) => tracing::warn!(
+                identity = self.identity.name,
+                sink = name,
+                "the sink doesn't work yet: {failure}"
+            ),
+        }
+        let payload = Payload::new(configured).map_err(|error| {
+            Diagnostic::new_error("sink", error.to_string(), "", Some(location))
+        })?;
+        Ok(NamedSink { name, sink, payload, on_exit: configured.on_exit })
+    }
+
+    fn usage(
+        &self,
+        role: &str,
+        kind: &str,
+        config: &usher_config::PluginConfig,
+        plugins: &Plugins<'_>,
+    ) -> Use {
+        let (allow, limits) = plugins.permissions(kind);
+        Use {
+            name: format!("{}/{role}", self.identity.name),
+            identity: self.identity.name.clone(),
+            server_address: self.settings.server.address.clone(),
+            namespace: self.scope.namespace().to_owned(),
+            mount_path: String::new(),
+            config: config.json(),
+            allow,
+            limits,
+            unwrapper: None,
+        }
+    }
+}
+
+/// Where the setting stands that a plug-in names in the detail "key".
+fn at<'a>(failure: &Failure, config: &'a usher_config::PluginConfig) -> Option<&'a Location> {
+    let (_, setting) = failure.details.iter().find(|(name, _)| name == "key")?;
+    let path: Vec<&str> = setting.split('.').filter(|part| *part != "config").collect();
+    Some(config.locate(&path))
+}
