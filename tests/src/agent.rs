@@ -261,7 +261,7 @@ pub fn is_root() -> bool {
 }
 
 /// `usher` of the same build as this test: `cargo test --workspace` has put it beside us.
-fn binary() -> PathBuf {
+pub fn binary() -> PathBuf {
     let test = std::env::current_exe().expect("the path of this test");
     let profile = test.ancestors().nth(2).expect("target/PROFILE/deps/TEST");
     let binary = profile.join("usher");

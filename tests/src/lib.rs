@@ -14,8 +14,10 @@
 
 pub mod agent;
 pub mod eventually;
+pub mod incumbent;
 pub mod leaks;
 pub mod openbao;
+pub mod oracle;
 pub mod plugins;
 pub mod proxy;
 pub mod site;

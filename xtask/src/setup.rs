@@ -93,7 +93,7 @@ fn python(directory: &Path) -> Result<()> {
     if stamp.is_current() && directory.join("bao").exists() {
         return Ok(());
     }
-    println!("Installing OpenBao and componentize-py …");
+    println!("Installing OpenBao, componentize-py and cryptography …");
     let _ = fs::remove_dir_all(&environment);
     let create = || {
         process::output(Command::new("python3").args(["-m", "venv"]).arg(&environment)).map(|_| ())

@@ -57,11 +57,11 @@ pub(crate) async fn identities(
 
 /// The client for the server of these settings.
 pub(crate) fn client(settings: &Settings) -> Result<Client, Diagnostic> {
-    connect(settings).map_err(|problem| Diagnostic::new_error("vault", problem, "", None))
+    connect(&settings.server).map_err(|problem| Diagnostic::new_error("vault", problem, "", None))
 }
 
-fn connect(settings: &Settings) -> Result<Client, String> {
-    let server = &settings.server;
+/// A client for this server. Opens no connection.
+pub(crate) fn connect(server: &usher_config::Server) -> Result<Client, String> {
     let path = |path: &Option<String>| path.as_ref().map(PathBuf::from);
     let mut connection = usher_server::Settings::new(server.address.clone());
     connection.tls = Tls {

@@ -259,6 +259,18 @@ fn log_file(part: &Part, overrides: &Overrides, report: &mut Report) -> Option<L
     })
 }
 
+/// The server and the namespace where no file is read.
+pub(crate) fn connection(
+    overrides: &Overrides,
+    environment: &Environment<'_>,
+    report: &mut Report,
+) -> (Server, String) {
+    let choice = Choice { environment };
+    let server = choice.server(&Part::default(), overrides, report);
+    let namespace = choice.text(("namespace", &overrides.namespace), "NAMESPACE", None);
+    (server, namespace.map(|text| values::namespace(&text.value)).unwrap_or_default())
+}
+
 struct Choice<'a> {
     environment: &'a Environment<'a>,
 }

@@ -117,3 +117,25 @@ pub fn load(
     let failed = report.iter().any(Diagnostic::is_error);
     Loaded { settings: settings.filter(|_| !failed), diagnostics: report }
 }
+
+/// How a command that reads no configuration reaches the server.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// Where the server is and how to trust it.
+    pub server: Server,
+    /// "" for the root namespace.
+    pub namespace: String,
+}
+
+/// Settles the connection by command line, environment and defaults. Reads no file. `None` if and
+/// only if a diagnostic is an error.
+pub fn connection(
+    overrides: &Overrides,
+    environment: &dyn Fn(&str) -> Option<String>,
+) -> (Option<Connection>, Vec<Diagnostic>) {
+    let mut report = Vec::new();
+    let (server, namespace) =
+        environment::connection(overrides, &Environment(environment), &mut report);
+    let failed = report.iter().any(Diagnostic::is_error);
+    ((!failed).then_some(Connection { server, namespace }), report)
+}

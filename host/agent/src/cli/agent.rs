@@ -169,7 +169,7 @@ fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// Go's `strconv.ParseBool`, which the incumbents use for flags.
-fn go_bool(text: &str) -> Result<bool, String> {
+pub(super) fn go_bool(text: &str) -> Result<bool, String> {
     match text {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),

@@ -3,6 +3,7 @@
 mod agent;
 mod go_style;
 mod plugin;
+mod token;
 
 use std::process::ExitCode;
 
@@ -29,6 +30,9 @@ enum Command {
     /// Look at plug-ins.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
+    /// Make the keys for an encrypted sink; read a token that a sink delivered.
+    #[command(subcommand)]
+    Token(token::TokenCommand),
 }
 
 /// Runs what the command line asks for.
@@ -37,6 +41,7 @@ pub(crate) fn run() -> ExitCode {
     match Arguments::parse_from(arguments).command {
         Command::Agent(arguments) => agent::run(*arguments),
         Command::Plugin(command) => plugin::run(command),
+        Command::Token(command) => token::run(command),
     }
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use super::*;
-use crate::LogLevel;
+use crate::{LogLevel, connection};
 
 #[test]
 fn flags_go_before_environment_before_files_before_defaults() {
@@ -172,4 +172,39 @@ fn of_several_files_the_later_replaces_blocks_and_switches_stay_on() {
     assert_eq!(settings.identities.len(), 1);
     assert_eq!(settings.identities[0].sinks[0].config.as_map()["path"], "/t");
     assert_eq!(brief(&case.load().diagnostics), ["replaced-block@1:1", "replaced-block@2:1"]);
+}
+
+#[test]
+fn a_command_without_files_finds_the_server_by_flags_and_environment() {
+    let settle = |overrides: &Overrides, variables: &[(&str, &str)]| {
+        let look = |name: &str| {
+            let found = variables.iter().find(|(variable, _)| *variable == name);
+            found.map(|(_, value)| (*value).to_owned())
+        };
+        connection(overrides, &look)
+    };
+    let (found, problems) = settle(&Overrides::default(), &[]);
+    let found = found.expect("a connection");
+    assert_eq!((found.server.address.as_str(), &*found.namespace), ("https://127.0.0.1:8200", ""));
+    assert!(problems.is_empty());
+
+    let variables = [
+        ("VAULT_ADDR", "http://vault"),
+        ("BAO_ADDR", "http://bao/"),
+        ("VAULT_NAMESPACE", "/team"),
+        ("BAO_SKIP_VERIFY", "true"),
+    ];
+    let (found, problems) = settle(&Overrides::default(), &variables);
+    let found = found.expect("a connection");
+    assert_eq!((found.server.address.as_str(), &*found.namespace), ("http://bao", "team/"));
+    assert!(found.server.tls_skip_verify);
+    assert_eq!(problems.len(), 1, "verification is off, and it is said: {problems:?}");
+
+    let flags = Overrides { address: Some("flag:8200".into()), ..Overrides::default() };
+    let (found, problems) = settle(&flags, &variables);
+    assert!(found.is_none());
+    assert!(
+        problems.iter().any(|problem| problem.to_string().contains("--address")),
+        "{problems:?}"
+    );
 }

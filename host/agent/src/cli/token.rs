@@ -1,0 +1,176 @@
+//! `usher token`: the reader's side of a sink.
+
+mod files;
+mod keygen;
+mod read;
+mod unwrapping;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Subcommand};
+use usher_config::Overrides;
+
+use crate::cli::agent::go_bool;
+use crate::cli::complain;
+use crate::process;
+
+#[derive(Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make the key pair of an encrypted sink's reader.
+    Keygen(KeygenArguments),
+    /// Print the token that a sink delivered: bare, encrypted, wrapped, or both.
+    Read(Box<ReadArguments>),
+}
+
+#[derive(Args)]
+#[command(
+    after_help = "The private key stays with the reader of the token and is readable by its owner alone.
+The public key goes where the sink's dh_path points (with dh_type = \"curve25519\"); give
+whoever makes the configuration its path. A file that exists is never overwritten: agents
+keep the public key they read first until they end.
+
+Exit status: 0 both files are written, 1 they are not, 2 wrong usage"
+)]
+pub(crate) struct KeygenArguments {
+    /// File to make for the private key, mode 0600.
+    #[arg(long, value_name = "FILE")]
+    private_key: PathBuf,
+    /// File to make for the public key, mode 0644.
+    #[arg(long, value_name = "FILE")]
+    public_key: PathBuf,
+}
+
+#[derive(Args)]
+#[command(after_help = "Prints the token and a line break, nothing else:
+  export VAULT_TOKEN=\"$(usher token read /run/app/token)\"
+
+An encrypted file opens with the private key and the sink's aad, whether or not it was made
+with derive_key. With --private-key a file that isn't encrypted is refused, and with --unwrap
+one that isn't wrapped: somebody may have put another file there.
+
+--unwrap first asks the server which path made the wrapping token, and leaves it wrapped if
+that isn't the --creation-path. Without that flag the path must be sys/wrapping/wrap (a sink
+wrapped the token) or the login of an auth method, and the one that the file itself names.
+Anybody with any token of the server can wrap something at sys/wrapping/wrap, so where the
+method wraps (wrap_ttl in the method block) give --creation-path auth/MOUNT/login.
+The server is that of the flags below, else of BAO_ADDR and so on, else of VAULT_ADDR and so on.
+
+--remove removes the file that was read, but not one that has replaced it meanwhile; of a
+symbolic link, what it leads to.
+
+Exit status: 0 the token is printed (and the file removed), 1 it is not, 2 wrong usage")]
+pub(crate) struct ReadArguments {
+    /// What the sink delivered.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The reader's private key, of `usher token keygen`; the file must be encrypted.
+    #[arg(long, value_name = "FILE")]
+    private_key: Option<PathBuf>,
+    /// File with the sink's additional data (aad); a line break at its end doesn't count.
+    #[arg(long, value_name = "FILE", requires = "private_key", conflicts_with = "aad_env")]
+    aad_file: Option<PathBuf>,
+    /// Environment variable with the sink's additional data (`aad_env_var`).
+    #[arg(long, value_name = "VARIABLE", requires = "private_key")]
+    aad_env: Option<String>,
+    /// Unwrap the token at the server; the file must hold a wrapping token.
+    #[arg(long)]
+    unwrap: bool,
+    /// Path that must have made the wrapping token, such as auth/approle/login.
+    #[arg(long, value_name = "PATH", requires = "unwrap")]
+    creation_path: Option<String>,
+    /// Remove the file once the token is printed.
+    #[arg(long)]
+    remove: bool,
+    #[command(flatten, next_help_heading = "Server, for --unwrap")]
+    server: ServerArguments,
+}
+
+/// Where the server is, as `usher agent` takes it.
+#[derive(Args)]
+struct ServerArguments {
+    /// Address of the server: https://, http:// or unix://.
+    #[arg(long, value_name = "URL")]
+    address: Option<String>,
+    /// File with the certificate authorities to trust, PEM.
+    #[arg(long, value_name = "FILE")]
+    ca_cert: Option<String>,
+    /// Directory with the certificate authorities to trust.
+    #[arg(long, value_name = "DIRECTORY")]
+    ca_path: Option<String>,
+    /// Client certificate, PEM.
+    #[arg(long, value_name = "FILE")]
+    client_cert: Option<String>,
+    /// Key of the client certificate, PEM.
+    #[arg(long, value_name = "FILE")]
+    client_key: Option<String>,
+    /// Name to expect in the server's certificate.
+    #[arg(long, value_name = "NAME")]
+    tls_server_name: Option<String>,
+    /// Don't verify the server's certificate.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = go_bool)]
+    tls_skip_verify: Option<bool>,
+    /// Namespace (also --ns).
+    #[arg(long, value_name = "NAME")]
+    namespace: Option<String>,
+}
+
+impl ServerArguments {
+    fn overrides(self) -> Overrides {
+        Overrides {
+            address: self.address,
+            ca_cert: self.ca_cert,
+            ca_path: self.ca_path,
+            client_cert: self.client_cert,
+            client_key: self.client_key,
+            tls_server_name: self.tls_server_name,
+            tls_skip_verify: self.tls_skip_verify,
+            namespace: self.namespace,
+            ..Overrides::default()
+        }
+    }
+}
+
+pub(crate) fn run(command: TokenCommand) -> ExitCode {
+    process::forbid_core_dumps();
+    let result = match command {
+        TokenCommand::Keygen(arguments) => {
+            keygen::make_keys(&arguments.private_key, &arguments.public_key)
+        }
+        TokenCommand::Read(arguments) => print_token(*arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err((status, message)) => {
+            complain(&format!("error: {message}"));
+            ExitCode::from(status)
+        }
+    }
+}
+
+/// An exit status and what to say.
+type Failed = (u8, String);
+
+fn usage(message: impl ToString) -> Failed {
+    (2, message.to_string())
+}
+
+fn failure(message: impl ToString) -> Failed {
+    (1, message.to_string())
+}
+
+/// The file goes only once somebody has the token.
+fn print_token(arguments: ReadArguments) -> Result<(), Failed> {
+    let remove = arguments.remove;
+    let (token, file) = read::token(arguments)?;
+    let mut output = std::io::stdout().lock();
+    output
+        .write_all(token.expose().as_bytes())
+        .and_then(|()| output.write_all(b"\n"))
+        .and_then(|()| output.flush())
+        .map_err(|error| {
+            failure(format!("the token can't be written to standard output: {error}"))
+        })?;
+    if remove { file.remove().map_err(failure) } else { Ok(()) }
+}

@@ -1,0 +1,38 @@
+//! Independent programs that judge what the agent writes.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::plugins::setup_directory;
+
+/// Opens an envelope with Python's `cryptography`. Panics if it doesn't open.
+#[track_caller]
+pub fn open_envelope(private_key: &Path, derive_key: bool, aad: &str, envelope: &[u8]) -> Vec<u8> {
+    envelope_tool("open", private_key, derive_key, aad, envelope)
+}
+
+/// Seals an envelope for the reader of this public key.
+#[track_caller]
+pub fn seal_envelope(public_key: &Path, derive_key: bool, aad: &str, plaintext: &[u8]) -> Vec<u8> {
+    envelope_tool("seal", public_key, derive_key, aad, plaintext)
+}
+
+#[track_caller]
+fn envelope_tool(task: &str, key: &Path, derive_key: bool, aad: &str, input: &[u8]) -> Vec<u8> {
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("oracles/envelope.py");
+    let mut child = Command::new(setup_directory().join("python/bin/python"))
+        .arg(script)
+        .arg(task)
+        .arg(key)
+        .args([if derive_key { "true" } else { "false" }, aad])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .expect("Python can be started");
+    child.stdin.take().expect("a pipe").write_all(input).expect("Python reads its input");
+    let output = child.wait_with_output().expect("Python ends");
+    assert!(output.status.success(), "{task}: {}", output.status);
+    output.stdout
+}
