@@ -115,7 +115,7 @@ fn gone(file: &Path, info: &WrapInfo, now: OffsetDateTime) -> String {
         end => {
             let valid = end.map(|(_, text)| format!(", which was valid until {text},"));
             format!(
-                "{shown}: POSSIBLE INTERCEPTION: the wrapping token{} was already used, or the server doesn't know it. Unless you unwrapped it yourself, somebody else has the token: revoke it (by its accessor, if the file has a wrapped_accessor), find out from the server's audit log who unwrapped it, and have the agent log in again",
+                "{shown}: POSSIBLE INTERCEPTION: the wrapping token{} was already used, or this server doesn't know it (check --address and --namespace). Unless you unwrapped it yourself, somebody else has the token: revoke it (by its accessor, if the file has a wrapped_accessor), find out from the server's audit log who unwrapped it, and have the agent log in again",
                 valid.unwrap_or_default()
             )
         }
