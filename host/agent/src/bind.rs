@@ -159,13 +159,10 @@ impl Binder<'_> {
         let mut usage = self.usage("method", &method.kind, &method.config, plugins);
         usage.mount_path.clone_from(&method.mount_path);
         usage.unwrapper = Some(Arc::new(ServerUnwrapper(self.client.clone())));
-        self.engine.auth_method(&plugin, usage).await.map_err(|error| {
-            let place = match &error {
-                LoadError::Prepare(failure) => at(failure, &method.config),
-                _ => None,
-            };
-            problem(kind, &method.kind, &error, place.unwrap_or(&method.location))
-        })
+        self.engine
+            .auth_method(&plugin, usage)
+            .await
+            .map_err(|error| refused(kind, &method.kind, &error, &method.config, &method.location))
     }
 
     /// Binds a sink and checks it.
@@ -179,13 +176,9 @@ impl Binder<'_> {
         };
         let plugin = plugins.find(Kind::Sink, kind, location).await?;
         let usage = self.usage(&format!("sink/{index}"), kind, &configured.config, plugins);
-        let sink = self.engine.sink(&plugin, usage).await.map_err(|error| {
-            let place = match &error {
-                LoadError::Prepare(failure) => at(failure, &configured.config),
-                _ => None,
-            };
-            problem(Kind::Sink, kind, &error, place.unwrap_or(location))
-        })?;
+        let bound = self.engine.sink(&plugin, usage).await;
+        let sink = bound
+            .map_err(|error| refused(Kind::Sink, kind, &error, &configured.config, location))?;
         let call = Call { reason: Reason::Deliver, previous_failure: None };
         match sink.check(call).await {
             Ok(()) => {}
@@ -229,6 +222,21 @@ impl Binder<'_> {
             unwrapper: None,
         }
     }
+}
+
+/// A configuration that a plug-in refuses, located at the setting that it names.
+pub(crate) fn refused(
+    kind: Kind,
+    plugin: &str,
+    error: &LoadError,
+    config: &usher_config::PluginConfig,
+    location: &Location,
+) -> Diagnostic {
+    let place = match error {
+        LoadError::Prepare(failure) => at(failure, config),
+        _ => None,
+    };
+    problem(kind, plugin, error, place.unwrap_or(location))
 }
 
 /// Where the setting stands that a plug-in names in the detail "key".

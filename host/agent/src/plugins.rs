@@ -190,7 +190,8 @@ pub(crate) fn problem(
     )
 }
 
-fn unknown(kind: Kind, name: &str, why: &str, location: &Location) -> Diagnostic {
+/// What is said of a type that there isn't.
+pub(crate) fn unknown(kind: Kind, name: &str, why: &str, location: &Location) -> Diagnostic {
     let known: Vec<&str> = usher_builtins::ALL
         .iter()
         .filter(|built_in| built_in.kind == kind)
@@ -211,10 +212,25 @@ fn unknown(kind: Kind, name: &str, why: &str, location: &Location) -> Diagnostic
             Some(location),
         );
     }
+    // A method that is yet to come is a name one may have meant too.
+    let candidates = known.iter().chain(COMING.iter().filter(|_| kind == Kind::AuthMethod));
+    let nearest = candidates
+        .map(|candidate| (strsim::damerau_levenshtein(candidate, &name.to_lowercase()), candidate))
+        .filter(|(distance, candidate)| *distance <= (candidate.len() / 3).max(1))
+        .min();
+    let help = match nearest {
+        Some((_, meant)) => format!("did you mean {meant:?}?"),
+        None => {
+            format!(
+                "write one of {}, or put {name}.wasm into the plug-in directory",
+                known.join(", ")
+            )
+        }
+    };
     Diagnostic::new_error(
         "plugin.unknown",
         format!("no built-in {what} is called {name:?}, {why}"),
-        format!("write one of {}, or put {name}.wasm into the plug-in directory", known.join(", ")),
+        help,
         Some(location),
     )
 }

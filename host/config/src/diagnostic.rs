@@ -10,6 +10,8 @@ use serde::ser::SerializeStruct;
 /// Lines longer than this are shown only around the problem (minified JSON).
 const SHOWN_WIDTH: usize = 120;
 
+const UNSUPPORTED: &str = "unsupported";
+
 /// One configuration file that was read.
 pub(crate) struct Source {
     pub(crate) path: PathBuf,
@@ -146,6 +148,11 @@ impl Diagnostic {
         location: Option<&Location>,
     ) -> Self {
         Self { severity: Severity::Warning, ..Self::new_error(code, message, help, location) }
+    }
+
+    /// Whether the incumbents know what is meant, and this version doesn't do it yet.
+    pub fn is_unsupported(&self) -> bool {
+        self.is_error() && self.code == UNSUPPORTED
     }
 
     /// Whether it stops the agent.

@@ -7,25 +7,19 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use usher_secret::Secret;
+
 use crate::diagnostic::{Diagnostic, Location};
 use crate::fields::{Located, Report};
 use crate::file::{AutoAuth, CONNECTION_USERS, LOG_FORMATS, LOG_LEVELS, Part};
 use crate::identity::check_file_sinks;
-use crate::settings::{Identity, Log, LogFile, LogFormat, LogLevel, Server, Settings};
+use crate::proxy;
+use crate::settings::{
+    ClientPem, Identity, Log, LogFile, LogFormat, LogLevel, RateLimit, Server, Settings,
+};
 use crate::values;
 
 const DEFAULT_ADDRESS: &str = "https://127.0.0.1:8200";
-
-/// Variables of the incumbents that would change something and don't yet.
-const NOT_BUILT: [&str; 7] = [
-    "CLIENT_CERT_BYTES",
-    "CLIENT_KEY_BYTES",
-    "DISABLE_REDIRECTS",
-    "HTTP_PROXY",
-    "PROXY_ADDR",
-    "RATE_LIMIT",
-    "SRV_LOOKUP",
-];
 
 /// What the command line says; an empty text blanks the setting.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +40,7 @@ pub struct Overrides {
     pub log_rotate_duration: Option<String>,
     pub log_rotate_max_files: Option<String>,
     pub exit_after_auth: Option<bool>,
+    pub disable_redirects: Option<bool>,
 }
 
 /// Variables by the name they share, without `BAO_` or `VAULT_`.
@@ -125,16 +120,6 @@ pub(crate) fn settle(
         ),
         file: log_file(&part, overrides, report),
     };
-    for name in NOT_BUILT {
-        if let Some((_, name)) = environment.get(name).filter(|(value, _)| !value.is_empty()) {
-            report.push(Diagnostic::new_warning(
-                "unsupported",
-                format!("{name} is set, and this version doesn't use it"),
-                "unset it for the agent",
-                None,
-            ));
-        }
-    }
     let server = choice.server(&part, overrides, report);
     let admin_socket = admin_socket(&part, environment);
     let metrics_address = metrics_address(&part, report);
@@ -350,6 +335,7 @@ impl Choice<'_> {
             vault.and_then(|v| v.tls_server_name.clone()),
         );
         let value = |text: Option<Text>| text.map(|text| text.value);
+        let proxy = proxy::resolve(&address, self.environment, report);
         Server {
             address,
             ca_cert: value(ca_cert),
@@ -398,17 +384,76 @@ impl Choice<'_> {
                     number.map(i64::from)
                 }
             },
-            client_pem: None,
-            proxy: None,
-            rate_limit: None,
-            srv_lookup: false,
-            disable_redirects: false,
+            client_pem: self.client_pem(report),
+            proxy,
+            rate_limit: self.rate_limit(report),
+            srv_lookup: self.switch("SRV_LOOKUP", report),
+            disable_redirects: match overrides.disable_redirects {
+                Some(disable) => disable,
+                None => self.switch("DISABLE_REDIRECTS", report),
+            },
         }
     }
 
     /// A variable that isn't empty.
     fn variable(&self, name: &str) -> Option<(String, String)> {
         self.environment.get(name).filter(|(value, _)| !value.trim().is_empty())
+    }
+
+    /// A variable that is true or false; false if it isn't set.
+    fn switch(&self, name: &str, report: &mut Report) -> bool {
+        let Some((text, name)) = self.variable(name) else { return false };
+        values::boolean(text.trim()).unwrap_or_else(|| {
+            let message = format!("{name} is neither true nor false");
+            report.push(Diagnostic::new_error("environment", message, "write true or false", None));
+            false
+        })
+    }
+
+    /// PEM texts instead of files.
+    fn client_pem(&self, report: &mut Report) -> Option<ClientPem> {
+        let certificate = self.variable("CLIENT_CERT_BYTES");
+        let key = self.variable("CLIENT_KEY_BYTES");
+        let alone = match (certificate, key) {
+            (Some((certificate, _)), Some((key, _))) => {
+                return Some(ClientPem { certificate, key: Secret::new(key) });
+            }
+            (Some((_, name)), None) | (None, Some((_, name))) => name,
+            (None, None) => return None,
+        };
+        report.push(Diagnostic::new_error(
+            "environment",
+            format!("{alone} is set without its other half"),
+            "set both CLIENT_CERT_BYTES and CLIENT_KEY_BYTES, with the same prefix",
+            None,
+        ));
+        None
+    }
+
+    /// "5" or "5:10": requests a second, and how many at once.
+    fn rate_limit(&self, report: &mut Report) -> Option<RateLimit> {
+        let (text, name) = self.variable("RATE_LIMIT")?;
+        let (rate, burst) = match text.trim().split_once(':') {
+            Some((rate, burst)) => (rate, Some(burst)),
+            None => (text.trim(), None),
+        };
+        let rate = rate.parse::<f64>().ok().filter(|rate| rate.is_finite() && *rate > 0.0);
+        let limit = rate.and_then(|per_second| {
+            let burst = match burst {
+                Some(burst) => burst.parse::<u32>().ok()?.max(1),
+                None => whole(per_second).max(1),
+            };
+            Some(RateLimit { per_second, burst })
+        });
+        if limit.is_none() {
+            report.push(Diagnostic::new_error(
+                "environment",
+                format!("{name} is no rate"),
+                "write requests a second, and how many at once: 5 or 5:10",
+                None,
+            ));
+        }
+        limit
     }
 
     /// The incumbents take any text in the variable, "false" too, for yes.
@@ -455,6 +500,12 @@ impl Choice<'_> {
         }
         Some(lower.split(',').any(|user| user.trim() == "auto-auth"))
     }
+}
+
+/// Without what is behind the point.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+fn whole(rate: f64) -> u32 {
+    rate as u32
 }
 
 /// What a file says was checked when it was read.

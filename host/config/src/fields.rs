@@ -49,6 +49,15 @@ impl<'a> Fields<'a> {
                     ));
                     items.entry(key).or_default().push(item);
                 }
+                Some((key, State::Deprecated(help))) => {
+                    report.push(Diagnostic::new_warning(
+                        "deprecated",
+                        format!("`{key}` in {} is deprecated", block.name),
+                        help,
+                        place,
+                    ));
+                    items.entry(key).or_default().push(item);
+                }
                 Some((key, State::NoEffect(reason))) => {
                     report.push(Diagnostic::new_warning(
                         "no-effect",
@@ -83,7 +92,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The last value of a key that takes one, if any; null is "not set".
-    fn last(&self, key: &str, report: &mut Report) -> Option<&'a Node> {
+    pub(crate) fn last(&self, key: &str, report: &mut Report) -> Option<&'a Node> {
         let item = self.items.get(key)?.last()?;
         if let Some(label) = item.labels.first() {
             report.push(self.mismatch(key, "one value", "a labelled block", "", &label.location));
@@ -92,7 +101,7 @@ impl<'a> Fields<'a> {
         (!matches!(item.node.value, Value::Null)).then_some(&item.node)
     }
 
-    fn mismatch(
+    pub(crate) fn mismatch(
         &self,
         key: &str,
         takes: &str,
@@ -263,32 +272,7 @@ impl<'a> Fields<'a> {
         for nested in self.blocks(key, report) {
             match nested.labels {
                 [name] if !name.text.is_empty() => named.push((name.text.clone(), nested)),
-                [] if !nested.object.items.is_empty()
-                    && nested.object.items.iter().all(|item| {
-                        let holds_blocks = match &item.node.value {
-                            Value::Object(_) => true,
-                            Value::List(nodes) => {
-                                nodes.iter().all(|node| matches!(node.value, Value::Object(_)))
-                            }
-                            _ => false,
-                        };
-                        holds_blocks && block.key(&item.key.text).is_none()
-                    }) =>
-                {
-                    for item in &nested.object.items {
-                        let nodes = match &item.node.value {
-                            Value::List(nodes) => nodes.as_slice(),
-                            _ => std::slice::from_ref(&item.node),
-                        };
-                        for node in nodes {
-                            if let Value::Object(object) = &node.value {
-                                let location = &item.key.location;
-                                let nested = Nested { labels: &[], object, location };
-                                named.push((item.key.text.clone(), nested));
-                            }
-                        }
-                    }
-                }
+                [] if holds_names(&nested, block) => named.extend(names_within(&nested)),
                 _ => report.push(Diagnostic::new_error(
                     format!("{key}.name"),
                     format!("a `{key}` block has one name"),
@@ -354,4 +338,42 @@ impl<'a> Fields<'a> {
         }
         Some(block)
     }
+}
+
+/// Whether each key of a block is a name around another block, as in JSON.
+pub(crate) fn holds_names(nested: &Nested<'_>, block: &'static Block) -> bool {
+    let items = &nested.object.items;
+    nested.labels.is_empty()
+        && !items.is_empty()
+        && items.iter().all(|item| {
+            block.key(&item.key.text).is_none()
+                && objects_in(&item.node).is_some_and(|objects| !objects.is_empty())
+        })
+}
+
+/// The blocks in it, with their names.
+pub(crate) fn names_within<'a>(nested: &Nested<'a>) -> Vec<(String, Nested<'a>)> {
+    let object: &'a Object = nested.object;
+    let mut named = Vec::new();
+    for item in &object.items {
+        for object in objects_in(&item.node).unwrap_or_default() {
+            let labels = std::slice::from_ref(&item.key);
+            let nested = Nested { labels, object, location: &item.key.location };
+            named.push((item.key.text.clone(), nested));
+        }
+    }
+    named
+}
+
+/// None: there is something else too.
+fn objects_in(node: &Node) -> Option<Vec<&Object>> {
+    let nodes = match &node.value {
+        Value::List(nodes) => nodes.as_slice(),
+        _ => std::slice::from_ref(node),
+    };
+    let object = |node| match node {
+        &Node { value: Value::Object(ref object), .. } => Some(object),
+        _ => None,
+    };
+    nodes.iter().map(object).collect()
 }

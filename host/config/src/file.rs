@@ -11,11 +11,10 @@ use std::time::Duration;
 use crate::diagnostic::{Diagnostic, Location, Source};
 use crate::environment::Environment;
 use crate::fields::{Fields, Located, Report};
+use crate::later::Later;
 use crate::settings::{Identity, LogFormat, LogLevel, Plugin};
 use crate::{hcl, identity, json, judge, plugins, schema};
 
-/// Keys whose blocks would take a token without a sink.
-const OTHER_TAKERS: [&str; 4] = ["template", "env_template", "api_proxy", "cache"];
 /// What `disable_idle_connections` and `disable_keep_alives` may list.
 pub(crate) const CONNECTION_USERS: [&str; 5] =
     ["auto-auth", "caching", "proxying", "templating", ""];
@@ -39,6 +38,7 @@ pub(crate) struct Part {
     pub(crate) identities: Vec<Identity>,
     /// An identity was left out for its problems, which are in the report.
     pub(crate) identity_broken: bool,
+    pub(crate) later: Later,
     pub(crate) disable_idle_connections: bool,
     pub(crate) disable_keep_alives: bool,
     pub(crate) plugin_directory: Option<Located<String>>,
@@ -99,14 +99,10 @@ impl Part {
             }
         };
         let fields = Fields::of(&object, &schema::FILE, report);
-        let needs_sink = !object
-            .items
-            .iter()
-            .any(|item| OTHER_TAKERS.iter().any(|key| item.key.text.eq_ignore_ascii_case(key)));
         let auto_auth = match fields.block("auto_auth", report) {
             None if fields.has("auto_auth") => AutoAuth::Broken,
             None => AutoAuth::Absent,
-            Some(block) => match identity::auto_auth(&block, needs_sink, environment, report) {
+            Some(block) => match identity::auto_auth(&block, environment, report) {
                 None => AutoAuth::Broken,
                 Some(identity) => AutoAuth::Present(Box::new(identity)),
             },
@@ -116,7 +112,7 @@ impl Part {
         if let Some(telemetry) = &telemetry {
             judge::judge(telemetry, &schema::TELEMETRY, report);
         }
-        fields.judge_unused(report);
+        fields.judge_without_effect(report);
         let mut part = Self {
             vault: vault(&fields, report),
             auto_auth,
@@ -135,6 +131,7 @@ impl Part {
             telemetry: telemetry.map(|block| block.location.clone()),
             identities: Vec::new(),
             identity_broken,
+            later: Later::read(&fields, report),
             disable_idle_connections: connections(&fields, "disable_idle_connections", report),
             disable_keep_alives: connections(&fields, "disable_keep_alives", report),
             plugin_directory: fields.string("plugin_directory", report),
@@ -237,6 +234,7 @@ impl Part {
         self.log_rotate_max_files = later.log_rotate_max_files.or(self.log_rotate_max_files);
         self.telemetry = later.telemetry.or(self.telemetry.take());
         self.identity_broken |= later.identity_broken;
+        self.later.merge(later.later);
         for identity in later.identities {
             self.add_identity(identity, report);
         }

@@ -44,14 +44,26 @@ static IDENTITY: Form = Form {
     sink: &schema::IDENTITY_SINK,
 };
 
-/// The identity of an `auto_auth` block. `needs_sink`: nothing else of the file takes the token.
+/// The identity of an `auto_auth` block. It may lack a sink.
 pub(crate) fn auto_auth(
     block: &Nested<'_>,
-    needs_sink: bool,
     environment: &Environment<'_>,
     report: &mut Report,
 ) -> Option<Identity> {
-    Reader { form: &AUTO_AUTH, environment }.identity(DEFAULT_NAME, block, needs_sink, report)
+    Reader { form: &AUTO_AUTH, environment }.identity(DEFAULT_NAME, block, report)
+}
+
+/// Somebody must take the token.
+pub(crate) fn check_sinks(identity: &Identity, kind: &str, report: &mut Report) {
+    // With a wrap_ttl it is said there.
+    if identity.sinks.is_empty() && identity.method.wrap_ttl.is_none() {
+        report.push(Diagnostic::new_error(
+            format!("{kind}.sink"),
+            format!("`{kind}` has no sink, so nobody would get the token"),
+            "write sink \"file\" { config { path = \"…\" } } in it",
+            Some(&identity.location),
+        ));
+    }
 }
 
 /// The `identity` blocks of a file; those with problems are left out, and the second says whether
@@ -66,7 +78,10 @@ pub(crate) fn identities(
     let mut identities = Vec::new();
     for (name, block) in file.named_blocks("identity", &schema::IDENTITY, report) {
         check_name(&name, block.location, report);
-        identities.extend(reader.identity(&name, &block, true, report));
+        if let Some(identity) = reader.identity(&name, &block, report) {
+            check_sinks(&identity, "identity", report);
+            identities.push(identity);
+        }
     }
     let broken = report.iter().filter(|problem| problem.is_error()).count() > before;
     (identities, broken)
@@ -97,13 +112,7 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn identity(
-        &self,
-        name: &str,
-        block: &Nested<'_>,
-        needs_sink: bool,
-        report: &mut Report,
-    ) -> Option<Identity> {
+    fn identity(&self, name: &str, block: &Nested<'_>, report: &mut Report) -> Option<Identity> {
         let kind = self.form.block.name;
         let fields = Fields::of(block.object, self.form.block, report);
         let methods = fields.blocks("method", report);
@@ -125,14 +134,6 @@ impl Reader<'_> {
         }
         let method = methods.first().and_then(|nested| self.method(nested, report));
         let nested_sinks = self.nested_sinks(&fields, report);
-        if nested_sinks.is_empty() && needs_sink {
-            report.push(Diagnostic::new_error(
-                format!("{kind}.sink"),
-                format!("`{kind}` has no sink, so nobody would get the token"),
-                "write sink \"file\" { config { path = \"…\" } } in it",
-                Some(block.location),
-            ));
-        }
         let sinks: Vec<Sink> =
             nested_sinks.iter().filter_map(|nested| self.sink(nested, report)).collect();
         if let Some(method) = &method
@@ -140,8 +141,12 @@ impl Reader<'_> {
         {
             check_wrapping(method, &sinks, methods.first(), report);
         }
+        // A sink that was left out for its problems is no missing sink.
+        if sinks.is_empty() && !nested_sinks.is_empty() {
+            return None;
+        }
         let token_check_interval = token_check(&fields, report);
-        let on_exit = match choice(&fields, "on_exit", &["keep", "revoke"], report) {
+        let on_exit = match fields.choice("on_exit", &["keep", "revoke"], report) {
             Some(1) => OnExit::Revoke,
             _ => OnExit::Keep,
         };
@@ -219,7 +224,7 @@ impl Reader<'_> {
         if kind.as_deref() == Some("file") {
             check_mode(&config_object, report);
         }
-        let on_exit = match choice(&fields, "on_exit", &["keep", "remove"], report) {
+        let on_exit = match fields.choice("on_exit", &["keep", "remove"], report) {
             Some(1) => SinkOnExit::Remove,
             _ => SinkOnExit::Keep,
         };
@@ -259,30 +264,12 @@ fn check_wrapping(
             ),
             "keep one: in the method the server wraps the login, in the sink the agent goes on renewing the token",
         ),
-        // Said already.
-        [] => return,
         _ => (
             format!("`wrap_ttl` of the method allows one sink, and there are {}", sinks.len()),
             "keep one sink, or set wrap_ttl in each sink instead",
         ),
     };
     report.push(Diagnostic::new_error("method.wrap_ttl", message, help, Some(place)));
-}
-
-/// The index of the value among `choices`; anything else is an error.
-fn choice(fields: &Fields<'_>, key: &str, choices: &[&str], report: &mut Report) -> Option<usize> {
-    let text = fields.string(key, report)?;
-    let found = choices.iter().position(|choice| *choice == text.value);
-    if found.is_none() {
-        let choices: Vec<String> = choices.iter().map(|choice| format!("\"{choice}\"")).collect();
-        report.push(Diagnostic::new_error(
-            key,
-            format!("`{key}` is {:?}", text.value),
-            format!("write {}", choices.join(" or ")),
-            Some(&text.location),
-        ));
-    }
-    found
 }
 
 fn token_check(fields: &Fields<'_>, report: &mut Report) -> TokenCheck {

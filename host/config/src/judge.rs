@@ -1,19 +1,45 @@
 //! Judges a value by what the schema says its key takes, where no setting is made of it.
 
+use crate::diagnostic::Diagnostic;
 use crate::fields::{Fields, Nested, Report};
-use crate::schema::{Block, Kind, State};
+use crate::schema::{Block, Kind, State, WAIT};
+use crate::tree::{Number, NumberValue, Value};
+use crate::values;
+
+/// What the incumbents know; `SIGNULL` sends nothing.
+const SIGNALS: [&str; 31] = [
+    "SIGABRT", "SIGALRM", "SIGBUS", "SIGCHLD", "SIGCONT", "SIGFPE", "SIGHUP", "SIGILL", "SIGINT",
+    "SIGIO", "SIGIOT", "SIGKILL", "SIGNULL", "SIGPIPE", "SIGPROF", "SIGQUIT", "SIGSEGV", "SIGSTOP",
+    "SIGSYS", "SIGTERM", "SIGTRAP", "SIGTSTP", "SIGTTIN", "SIGTTOU", "SIGURG", "SIGUSR1",
+    "SIGUSR2", "SIGWINCH", "SIGXCPU", "SIGXFSZ", "",
+];
+
+/// Set-user-id and the like included.
+const PERMISSION_BITS: u64 = 0o7777;
+
+/// Whether proxied requests get the agent's token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum TokenUse {
+    No,
+    Yes,
+    /// Even those that bring one.
+    Force,
+}
 
 impl Fields<'_> {
-    /// Judges the keys that have no effect or aren't built, with all that is in them.
-    pub(crate) fn judge_unused(&self, report: &mut Report) {
-        for key in self.block.keys.iter().filter(|key| key.state != State::Built) {
-            self.judge_key(key.name, key.kind, report);
+    /// Judges what has no effect and makes no setting.
+    pub(crate) fn judge_without_effect(&self, report: &mut Report) {
+        for key in self.block.keys {
+            if matches!(key.state, State::NoEffect(_)) || key.name == "plugin_lock" {
+                self.judge_key(key.name, key.kind, report);
+            }
         }
     }
 
     fn judge_key(&self, key: &'static str, kind: Kind, report: &mut Report) {
         match kind {
-            Kind::Text | Kind::Choice(_) => drop(self.string(key, report)),
+            Kind::Text => drop(self.string(key, report)),
+            Kind::Choice(choices) => drop(self.choice(key, choices, report)),
             Kind::Boolean => drop(self.strict_boolean(key, report)),
             Kind::WeakBoolean => drop(self.weak_boolean(key, report)),
             Kind::Duration => drop(self.duration(key, report)),
@@ -36,15 +62,154 @@ impl Fields<'_> {
                 }
             }
             Kind::Settings => drop(self.blocks(key, report)),
+            Kind::TokenUse => drop(self.token_use(key, report)),
+            Kind::StrictText => {
+                self.judge_value(key, "a string", report, |value| {
+                    matches!(value, Value::String(_))
+                });
+            }
+            Kind::StrictInteger => {
+                self.judge_value(key, "a whole number without quotes", report, |value| {
+                    matches!(value, Value::Number(Number { value: NumberValue::Integer(_), .. }))
+                });
+            }
+            Kind::GoDuration => {
+                self.judge_value(key, "a duration such as \"30s\"", report, |value| match value {
+                    Value::Number(_) => true,
+                    Value::String(text) => values::is_go_duration(text),
+                    _ => false,
+                });
+            }
+            Kind::Command => {
+                self.judge_value(
+                    key,
+                    "a string or a list of strings",
+                    report,
+                    |value| match value {
+                        Value::String(_) => true,
+                        Value::List(nodes) => {
+                            nodes.iter().all(|node| matches!(node.value, Value::String(_)))
+                        }
+                        _ => false,
+                    },
+                );
+            }
+            Kind::Signal => {
+                self.judge_value(key, "a signal such as \"SIGTERM\"", report, |value| {
+                    matches!(value, Value::String(text)
+                    if SIGNALS.contains(&text.to_ascii_uppercase().as_str()))
+                });
+            }
+            Kind::Permissions => {
+                self.judge_value(key, "octal permissions such as \"0640\"", report, |value| {
+                    match value {
+                        Value::String(text) => {
+                            u64::from_str_radix(text, 8).is_ok_and(|bits| bits <= PERMISSION_BITS)
+                        }
+                        Value::Number(Number { value: NumberValue::Integer(bits), .. }) => {
+                            *bits >= 0
+                        }
+                        _ => false,
+                    }
+                });
+            }
+            Kind::Wait => self.judge_wait(key, report),
             Kind::Any => {}
+        }
+    }
+
+    fn judge_value(
+        &self,
+        key: &str,
+        takes: &str,
+        report: &mut Report,
+        fits: impl Fn(&Value) -> bool,
+    ) {
+        if let Some(node) = self.last(key, report).filter(|node| !fits(&node.value)) {
+            let given = match &node.value {
+                Value::String(text) => format!("{text:?}"),
+                other => other.description().to_owned(),
+            };
+            report.push(self.mismatch(key, takes, &given, "", &node.location));
+        }
+    }
+
+    /// The index of the value among `choices`; anything else is an error.
+    pub(crate) fn choice(&self, key: &str, choices: &[&str], report: &mut Report) -> Option<usize> {
+        let text = self.string(key, report)?;
+        let found = choices.iter().position(|choice| *choice == text.value);
+        if found.is_none() {
+            let choices: Vec<String> =
+                choices.iter().map(|choice| format!("\"{choice}\"")).collect();
+            report.push(Diagnostic::new_error(
+                key,
+                format!("`{key}` is {:?}", text.value),
+                format!("write {}", choices.join(" or ")),
+                Some(&text.location),
+            ));
+        }
+        found
+    }
+
+    /// `use_auto_auth_token`.
+    pub(crate) fn token_use(&self, key: &str, report: &mut Report) -> Option<TokenUse> {
+        let node = self.last(key, report)?;
+        if matches!(&node.value, Value::String(text) if text.eq_ignore_ascii_case("force")) {
+            return Some(TokenUse::Force);
+        }
+        let yes = self.weak_boolean(key, &mut Report::new());
+        if yes.is_none() {
+            let takes = "true, false or \"force\"";
+            report.push(self.mismatch(key, takes, "something else", "", &node.location));
+        }
+        yes.map(|yes| if yes.value { TokenUse::Yes } else { TokenUse::No })
+    }
+
+    fn judge_wait(&self, key: &str, report: &mut Report) {
+        let Some(node) = self.last(key, report) else { return };
+        match &node.value {
+            Value::String(text) => {
+                let (min, max) = text.split_once(':').unwrap_or((text, ""));
+                let length = |text: &str| {
+                    (!text.starts_with('-') && values::is_go_duration(text))
+                        .then(|| values::duration(text))
+                        .flatten()
+                };
+                let fits = match (length(min), max.is_empty()) {
+                    (Some(_), true) => true,
+                    (Some(min), false) => length(max).is_some_and(|max| min <= max),
+                    (None, _) => false,
+                };
+                if !fits {
+                    let given = format!("{text:?}");
+                    let takes = "\"MIN\" or \"MIN:MAX\" such as \"2s:10s\"";
+                    report.push(self.mismatch(key, takes, &given, "", &node.location));
+                }
+            }
+            Value::Object(object) => {
+                let nested = Nested { labels: &[], object, location: &node.location };
+                judge(&nested, &WAIT, report);
+            }
+            other => report.push(self.mismatch(
+                key,
+                "a string or a block",
+                other.description(),
+                "write wait { min = \"2s\" max = \"10s\" }",
+                &node.location,
+            )),
         }
     }
 }
 
-/// Judges each key of a block.
-pub(crate) fn judge(nested: &Nested<'_>, block: &'static Block, report: &mut Report) {
+/// Judges each key of a block; the fields serve for further rules.
+pub(crate) fn judge<'a>(
+    nested: &Nested<'a>,
+    block: &'static Block,
+    report: &mut Report,
+) -> Fields<'a> {
     let fields = Fields::of(nested.object, block, report);
     for key in block.keys {
         fields.judge_key(key.name, key.kind, report);
     }
+    fields
 }

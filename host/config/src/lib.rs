@@ -24,7 +24,9 @@ mod hcl;
 mod identity;
 mod json;
 mod judge;
+mod later;
 mod plugins;
+mod proxy;
 mod relay;
 mod schema;
 mod settings;
@@ -59,6 +61,8 @@ use file::{AutoAuth, Part};
 pub struct Loaded {
     /// Present if and only if no diagnostic is an error.
     pub settings: Option<Settings>,
+    /// What could be read in spite of errors, to look for more of them; never to work with.
+    pub draft: Option<Settings>,
     /// Every problem, file by file.
     pub diagnostics: Vec<Diagnostic>,
 }
@@ -91,7 +95,7 @@ pub fn load(
             "give --config FILE, or a directory",
             None,
         ));
-        return Loaded { settings: None, diagnostics: report };
+        return Loaded { settings: None, draft: None, diagnostics: report };
     }
     let mut whole = Part::default();
     for source in sources::read(paths, &mut report) {
@@ -102,10 +106,29 @@ pub fn load(
     // A file that can't be read may be the one that holds it.
     let all_read =
         !report.iter().any(|problem| matches!(problem.code.as_str(), "syntax" | "config.read"));
-    let nothing = matches!(whole.auto_auth, AutoAuth::Absent)
-        && whole.identities.is_empty()
-        && !whole.identity_broken;
-    if all_read && nothing {
+    if all_read {
+        check_whole(&whole, &mut report);
+    }
+    let draft = environment::settle(whole, overrides, &environment, &mut report);
+    let failed = report.iter().any(Diagnostic::is_error);
+    Loaded { settings: draft.clone().filter(|_| !failed), draft, diagnostics: report }
+}
+
+/// The rules that hold over all files together.
+fn check_whole(whole: &Part, report: &mut Vec<Diagnostic>) {
+    let later = &whole.later;
+    let identity = match &whole.auto_auth {
+        AutoAuth::Present(identity) => Some(identity),
+        AutoAuth::Broken | AutoAuth::Absent => None,
+    };
+    let present = !matches!(whole.auto_auth, AutoAuth::Absent);
+    let wrapped = identity.is_some_and(|identity| identity.method.wrap_ttl.is_some());
+    later.check(present, wrapped, report);
+    if let Some(identity) = identity.filter(|_| !later.takes_token()) {
+        identity::check_sinks(identity, "auto_auth", report);
+    }
+    let other_identities = !whole.identities.is_empty() || whole.identity_broken;
+    if !present && !other_identities && !later.runs_alone() {
         report.push(Diagnostic::new_error(
             "auto_auth",
             "the configuration has no `auto_auth` and no `identity` block, so there is nothing to do",
@@ -113,9 +136,6 @@ pub fn load(
             None,
         ));
     }
-    let settings = environment::settle(whole, overrides, &environment, &mut report);
-    let failed = report.iter().any(Diagnostic::is_error);
-    Loaded { settings: settings.filter(|_| !failed), diagnostics: report }
 }
 
 /// How a command that reads no configuration reaches the server.

@@ -13,6 +13,9 @@ pub(crate) use blocks::{
     METHOD, PLUGIN, RETRY, SINK, SINKS, TELEMETRY, VAULT,
 };
 pub use json::json_schema;
+pub(crate) use later::{
+    API_PROXY, CACHE, ENV_TEMPLATE, EXEC, LISTENER, PERSIST, TEMPLATE, TEMPLATE_CONFIG, WAIT,
+};
 
 /// What becomes of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +24,8 @@ pub(crate) enum State {
     /// Judged, then refused by name: leaving it out silently would change what the agent does.
     /// Holds the help.
     NotBuilt(&'static str),
+    /// It works under another name too. Holds the help.
+    Deprecated(&'static str),
     /// The incumbents' parser takes it and their agent has no use for it. Holds the reason.
     NoEffect(&'static str),
 }
@@ -52,6 +57,22 @@ pub(crate) enum Kind {
     Named(&'static Block),
     /// The settings of a plug-in, which has its own schema.
     Settings,
+    /// Whether requests get the agent's token: a weak boolean or "force".
+    TokenUse,
+    /// A string and nothing else.
+    StrictText,
+    /// A whole number without quotes.
+    StrictInteger,
+    /// A string with units; the incumbents take a number for nanoseconds.
+    GoDuration,
+    /// A string or a list of strings.
+    Command,
+    /// The name of a signal.
+    Signal,
+    /// File permissions: an octal string or a number.
+    Permissions,
+    /// "MIN:MAX", or a block of both.
+    Wait,
     /// Whatever.
     Any,
 }
@@ -115,6 +136,15 @@ const fn not_built(
     Key { name, state: State::NotBuilt(help), kind, description }
 }
 
+const fn deprecated(
+    name: &'static str,
+    kind: Kind,
+    help: &'static str,
+    description: &'static str,
+) -> Key {
+    Key { name, state: State::Deprecated(help), kind, description }
+}
+
 const fn no_effect(name: &'static str, kind: Kind, reason: &'static str) -> Key {
     Key { name, state: State::NoEffect(reason), kind, description: "" }
 }
@@ -150,7 +180,9 @@ mod tests {
                 let twice = block.keys[..index].iter().any(|other| other.name == key.name);
                 assert!(!twice, "{}", key.name);
                 let described = match key.state {
-                    State::Built | State::NotBuilt(_) => key.description.ends_with('.'),
+                    State::Built | State::NotBuilt(_) | State::Deprecated(_) => {
+                        key.description.ends_with('.')
+                    }
                     State::NoEffect(reason) => !reason.is_empty(),
                 };
                 assert!(described, "{}.{}", block.name, key.name);

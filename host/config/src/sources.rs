@@ -24,6 +24,14 @@ pub(crate) fn read(paths: &[PathBuf], report: &mut Report) -> Vec<Arc<Source>> {
                 continue;
             }
         };
+        if files.is_empty() {
+            report.push(Diagnostic::new_warning(
+                "config.empty",
+                format!("{} holds no file that ends in .hcl or .json", path.display()),
+                "name the file itself, or rename it",
+                None,
+            ));
+        }
         for file in files {
             match read_text(&file) {
                 Ok(text) => sources.push(Arc::new(Source { path: file, text })),

@@ -56,6 +56,12 @@ pub(crate) fn duration(text: &str) -> Option<Duration> {
     Some(if negative { Duration::ZERO } else { length })
 }
 
+/// As Go's `ParseDuration` takes it: no bare number, no days.
+pub(crate) fn is_go_duration(text: &str) -> bool {
+    let length = text.strip_prefix(['-', '+']).unwrap_or(text);
+    text.is_empty() || go_duration(length).is_some()
+}
+
 fn go_duration(text: &str) -> Option<Duration> {
     if text == "0" {
         return Some(Duration::ZERO);

@@ -1,9 +1,12 @@
 //! The command line: what each command takes, and which function it calls.
 
 mod agent;
+mod config;
+mod flags;
 mod go_style;
 mod plugin;
 mod token;
+mod validate;
 
 use std::process::ExitCode;
 
@@ -27,6 +30,11 @@ struct Arguments {
 enum Command {
     /// Run the agent with the configuration of Vault Agent or OpenBao Agent.
     Agent(Box<agent::AgentArguments>),
+    /// Say what is wrong with a configuration, without running it.
+    Validate(Box<validate::ValidateArguments>),
+    /// What a configuration may hold.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
     /// Look at plug-ins.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
@@ -40,6 +48,8 @@ pub(crate) fn run() -> ExitCode {
     let arguments = go_style::normalize(std::env::args_os());
     match Arguments::parse_from(arguments).command {
         Command::Agent(arguments) => agent::run(*arguments),
+        Command::Validate(arguments) => validate::run(*arguments),
+        Command::Config(command) => config::run(command),
         Command::Plugin(command) => plugin::run(command),
         Command::Token(command) => token::run(command),
     }

@@ -12,8 +12,8 @@ use std::process::ExitCode;
 use clap::{Args, Subcommand};
 use usher_config::Overrides;
 
-use crate::cli::agent::go_bool;
 use crate::cli::complain;
+use crate::cli::flags::go_bool;
 use crate::process;
 
 #[derive(Subcommand)]

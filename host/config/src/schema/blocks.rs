@@ -396,7 +396,7 @@ pub(crate) static TELEMETRY: Block = Block {
 
 /// All of them, for suggestions, the JSON Schema and the reference. Blocks that share their keys
 /// with one before are not repeated.
-pub(super) static ALL: [&Block; 18] = [
+pub(super) static ALL: [&Block; 23] = [
     &FILE,
     &VAULT,
     &RETRY,
@@ -410,8 +410,13 @@ pub(super) static ALL: [&Block; 18] = [
     &TELEMETRY,
     &later::API_PROXY,
     &later::LISTENER,
+    &later::AGENT_API,
     &later::CACHE,
+    &later::PERSIST,
     &later::TEMPLATE,
+    &later::TEMPLATE_EXEC,
+    &later::TEMPLATE_EXEC_ENV,
+    &later::WAIT,
     &later::TEMPLATE_CONFIG,
     &later::ENV_TEMPLATE,
     &later::EXEC,

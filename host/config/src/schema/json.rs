@@ -36,6 +36,10 @@ fn property(key: &Key) -> Json {
     property["description"] = match key.state {
         State::Built => key.description.into(),
         State::NotBuilt(_) => format!("Not supported yet. {}", key.description).into(),
+        State::Deprecated(help) => {
+            property["deprecated"] = true.into();
+            format!("Deprecated: {help}. {}", key.description).into()
+        }
         State::NoEffect(reason) => {
             property["deprecated"] = true.into();
             format!("Without effect: {reason}.").into()
@@ -46,11 +50,11 @@ fn property(key: &Key) -> Json {
 
 fn value(kind: Kind) -> Json {
     match kind {
-        Kind::Text => json!({ "type": ["string", "integer"] }),
+        Kind::Text | Kind::Permissions => json!({ "type": ["string", "integer"] }),
         Kind::Choice(choices) => json!({ "enum": choices }),
         Kind::Boolean => json!({ "type": "boolean" }),
-        Kind::WeakBoolean => json!({ "type": ["boolean", "string", "number"] }),
-        Kind::Duration | Kind::Size => json!({ "type": ["string", "number"] }),
+        Kind::WeakBoolean | Kind::TokenUse => json!({ "type": ["boolean", "string", "number"] }),
+        Kind::Duration | Kind::Size | Kind::GoDuration => json!({ "type": ["string", "number"] }),
         Kind::Integer => json!({ "type": ["integer", "string"] }),
         Kind::Strings => json!({ "type": "array", "items": { "type": "string" } }),
         Kind::Block(block) => one_or_list(&reference(block), Some(1)),
@@ -60,6 +64,12 @@ fn value(kind: Kind) -> Json {
             one_or_list(&named, None)
         }
         Kind::Settings => one_or_list(&json!({ "type": "object" }), None),
+        Kind::StrictText | Kind::Signal => json!({ "type": "string" }),
+        Kind::StrictInteger => json!({ "type": "integer" }),
+        Kind::Command => {
+            json!({ "anyOf": [{ "type": "string" }, { "type": "array", "items": { "type": "string" } }] })
+        }
+        Kind::Wait => json!({ "anyOf": [{ "type": "string" }, reference(&super::WAIT)] }),
         Kind::Any => json!({}),
     }
 }

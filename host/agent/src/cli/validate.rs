@@ -1,0 +1,189 @@
+//! `usher validate`: every problem of a configuration, without running it.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use clap::{Args, ValueEnum};
+use serde::Serialize;
+use usher_config::{Diagnostic, Identity, PluginConfig, Settings, Severity, load};
+use usher_engine::{Engine, Kind, Protected, Use};
+
+use crate::bind::refused;
+use crate::cli::complain;
+use crate::cli::flags::Flags;
+use crate::plugins::{Plugins, permissions, unknown};
+
+/// Exit status of a configuration with which the agent doesn't start.
+const REFUSED: u8 = 2;
+
+/// Reads flags, environment and files as `usher agent` does.
+#[derive(Args)]
+#[command(
+    args_override_self = true,
+    after_help = "Verdicts:
+  valid        the agent starts with it
+  unsupported  Vault Agent or OpenBao Agent know it, and this version refuses it by name
+  invalid      it can't work
+
+The settings of built-in plug-ins are checked too. Plug-ins of the plug-in directory are not
+loaded, and no file that the configuration names is looked at: the agent does both at its start.
+
+Exit status: 0 valid, 2 otherwise."
+)]
+pub(crate) struct ValidateArguments {
+    #[command(flatten)]
+    flags: Flags,
+    /// Take warnings for errors.
+    #[arg(long)]
+    strict: bool,
+    /// How problems are printed.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    /// With the lines in question.
+    Text,
+    /// One JSON object.
+    Json,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Verdict {
+    Valid,
+    Unsupported,
+    Invalid,
+}
+
+#[derive(Serialize)]
+struct Judgement {
+    verdict: Verdict,
+    problems: Vec<Diagnostic>,
+}
+
+pub(crate) fn run(arguments: ValidateArguments) -> ExitCode {
+    let (config, overrides) = arguments.flags.into_parts();
+    let loaded = load(&config, &overrides, &|name| std::env::var(name).ok());
+    let mut problems = loaded.diagnostics;
+    if let Some(settings) = &loaded.draft {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let checked = match runtime {
+            Ok(runtime) => runtime.block_on(check_plugins(settings)),
+            Err(error) => Err(error.to_string()),
+        };
+        match checked {
+            Ok(found) => problems.extend(found),
+            Err(error) => {
+                complain(&format!("error: the plug-ins can't be checked: {error}"));
+                return ExitCode::FAILURE;
+            }
+        }
+    }
+    if arguments.strict {
+        for problem in &mut problems {
+            problem.severity = Severity::Error;
+        }
+    }
+    let judgement = Judgement { verdict: verdict(&problems), problems };
+    let text = match arguments.format {
+        Format::Json => serde_json::to_string_pretty(&judgement).unwrap_or_default(),
+        Format::Text => text(&judgement),
+    };
+    // A closed pipe (`| head`) is no failure worth a message.
+    let _ = writeln!(std::io::stdout(), "{}", usher_secret::redactor::redact(&text));
+    match judgement.verdict {
+        Verdict::Valid => ExitCode::SUCCESS,
+        Verdict::Unsupported | Verdict::Invalid => ExitCode::from(REFUSED),
+    }
+}
+
+fn verdict(problems: &[Diagnostic]) -> Verdict {
+    let mut errors = problems.iter().filter(|problem| problem.is_error()).peekable();
+    if errors.peek().is_none() {
+        Verdict::Valid
+    } else if errors.all(Diagnostic::is_unsupported) {
+        Verdict::Unsupported
+    } else {
+        Verdict::Invalid
+    }
+}
+
+fn text(judgement: &Judgement) -> String {
+    let verdict = match judgement.verdict {
+        Verdict::Valid => "valid",
+        Verdict::Unsupported => "unsupported",
+        Verdict::Invalid => "invalid",
+    };
+    let mut lines: Vec<String> = judgement.problems.iter().map(ToString::to_string).collect();
+    lines.push(verdict.to_owned());
+    lines.join("\n")
+}
+
+/// What the built-in plug-ins say of their settings; nothing is loaded, read or written.
+async fn check_plugins(settings: &Settings) -> Result<Vec<Diagnostic>, String> {
+    let engine = Engine::new(Protected::default()).map_err(|error| error.to_string())?;
+    let mut plugins = Plugins::new(&engine, settings);
+    let mut problems = Vec::new();
+    for identity in &settings.identities {
+        let method = &identity.method;
+        let uses = identity
+            .sinks
+            .iter()
+            .map(|sink| (Kind::Sink, sink.kind.as_str(), &sink.config, &sink.location));
+        let uses = uses.chain([(
+            Kind::AuthMethod,
+            method.kind.as_str(),
+            &method.config,
+            &method.location,
+        )]);
+        for (kind, name, config, location) in uses {
+            if usher_builtins::find(kind, name).is_none() {
+                if settings.plugin_directory.is_none() {
+                    problems.push(unknown(
+                        kind,
+                        name,
+                        "and there is no plugin_directory",
+                        location,
+                    ));
+                }
+                continue;
+            }
+            if settings.plugins.get(name).is_some_and(|plugin| plugin.overrides) {
+                continue;
+            }
+            let plugin = match plugins.find(kind, name, location).await {
+                Ok(plugin) => plugin,
+                Err(problem) => {
+                    problems.push(problem);
+                    continue;
+                }
+            };
+            let usage = usage(settings, identity, name, config);
+            let bound = match kind {
+                Kind::Sink => engine.sink(&plugin, usage).await.map(drop),
+                Kind::AuthMethod => engine.auth_method(&plugin, usage).await.map(drop),
+            };
+            if let Err(error) = bound {
+                problems.push(refused(kind, name, &error, config, location));
+            }
+        }
+    }
+    Ok(problems)
+}
+
+fn usage(settings: &Settings, identity: &Identity, plugin: &str, config: &PluginConfig) -> Use {
+    let (allow, limits) = permissions(settings, plugin);
+    Use {
+        name: format!("{}/{plugin}", identity.name),
+        identity: identity.name.clone(),
+        server_address: settings.server.address.clone(),
+        namespace: identity.method.namespace.clone(),
+        mount_path: identity.method.mount_path.clone(),
+        config: config.json(),
+        allow,
+        limits,
+        unwrapper: None,
+    }
+}
