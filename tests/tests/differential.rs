@@ -1,0 +1,278 @@
+//! What OpenBao Agent takes and refuses, `usher validate` takes and refuses; each difference is
+//! wanted, listed here, and told in `docs/compatibility.md`.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+use usher_tests::agent::Launch;
+use usher_tests::plugins::setup_directory;
+
+#[path = "differential/cases.rs"]
+mod cases;
+
+use cases::{Case, cases};
+
+/// A wanted difference.
+struct Difference {
+    /// Stands in `docs/compatibility.md`, at the start of a line of one of its lists.
+    told: &'static str,
+    /// Whether we take what OpenBao Agent refuses.
+    taken: bool,
+    /// Names of the cases that show it.
+    cases: &'static [&'static str],
+}
+
+const DIFFERENCES: &[Difference] = &[
+    Difference {
+        told: "`=` between key and value in JSON",
+        taken: true,
+        cases: &["JSON as documented"],
+    },
+    Difference {
+        told: "A block alone in its place in JSON",
+        taken: true,
+        cases: &["JSON", "JSON method alone"],
+    },
+    Difference {
+        told: "A type written as a key",
+        taken: true,
+        cases: &["method type as key", "JSON method as key"],
+    },
+    Difference {
+        told: "A list of blocks in HCL",
+        taken: true,
+        cases: &["sink list", "template list"],
+    },
+    Difference {
+        told: "`identity` blocks without `auto_auth`",
+        taken: true,
+        cases: &["only identity"],
+    },
+    Difference { told: "`disable_mlock = false`", taken: true, cases: &["disable_mlock false"] },
+    Difference {
+        told: "`env` and signals in the `exec` of a `template`",
+        taken: true,
+        cases: &["template exec environment", "template exec signal"],
+    },
+    Difference {
+        told: "An unknown method or sink",
+        taken: false,
+        cases: &["method unknown", "method misspelt", "method type number", "sink unknown"],
+    },
+    Difference {
+        told: "Missing or wrong settings of a method or sink",
+        taken: false,
+        cases: &["method without settings", "sink without path"],
+    },
+    Difference {
+        told: "A `mode` that is no file mode",
+        taken: false,
+        cases: &["sink mode not octal"],
+    },
+    Difference { told: "Two sinks with one path", taken: false, cases: &["sink paths equal"] },
+    Difference {
+        told: "`min_backoff` not less than `max_backoff`",
+        taken: false,
+        cases: &["backoff reversed", "backoff equal"],
+    },
+    Difference {
+        told: "A `mount_path` without a path",
+        taken: false,
+        cases: &["mount_path slash"],
+    },
+    Difference {
+        told: "An `address` that is none",
+        taken: false,
+        cases: &["vault address without scheme"],
+    },
+    Difference {
+        told: "A client certificate without its key",
+        taken: false,
+        cases: &["vault client_cert alone"],
+    },
+    Difference {
+        told: "What `sink` refuses, inside `sinks`",
+        taken: false,
+        cases: &["sinks dh_type unknown", "sinks wrap_ttl bad", "sinks without type"],
+    },
+    Difference {
+        told: "Mistakes in keys of our own",
+        taken: false,
+        cases: &["ours misspelt", "our metrics_address bad", "our on_exit bad"],
+    },
+];
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+#[test]
+fn what_openbao_agent_takes_is_taken_but_for_the_differences_that_are_told() {
+    let cases = cases();
+    assert!(cases.len() >= 80, "{}", cases.len());
+    let wrong: Vec<String> = std::thread::scope(|scope| {
+        let parts: Vec<_> = cases
+            .chunks(cases.len().div_ceil(4))
+            .map(|part| scope.spawn(|| part.iter().filter_map(disagreement).collect::<Vec<_>>()))
+            .collect();
+        parts.into_iter().flat_map(|part| part.join().unwrap()).collect()
+    });
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    for name in DIFFERENCES.iter().flat_map(|difference| difference.cases) {
+        assert!(cases.iter().any(|case| case.name == *name), "there is no case {name:?}");
+    }
+}
+
+/// What is not as it should be: one takes it and the other doesn't, and nothing tells so.
+fn disagreement(Case { name, file, text }: &Case) -> Option<String> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join(file);
+    std::fs::write(&path, text).unwrap();
+    let theirs = is_taken_by_openbao(&path);
+    let (verdict, problems) = verdict(&path);
+    let ours = verdict != "invalid";
+    let told = DIFFERENCES.iter().find(|difference| difference.cases.contains(name));
+    let as_told = match told {
+        None => ours == theirs,
+        Some(difference) => ours == difference.taken && theirs != difference.taken,
+    };
+    for problem in problems.as_array().unwrap() {
+        assert!(problem["message"].as_str().is_some_and(|text| !text.is_empty()), "{name}");
+    }
+    (!as_told).then(|| format!("{name}: OpenBao Agent takes it: {theirs}; {verdict}: {problems}"))
+}
+
+#[test]
+fn the_documentation_tells_every_difference_and_no_other() {
+    let document = include_str!("../../docs/compatibility.md");
+    for (heading, taken) in [("## Taken here", true), ("## Refused here", false)] {
+        let (_, after) = document.split_once(heading).unwrap();
+        let section = after.split("\n## ").next().unwrap();
+        let told: Vec<&str> = section
+            .lines()
+            .filter_map(|line| line.strip_prefix("- **")?.split("**").next())
+            .collect();
+        let listed: Vec<&str> = DIFFERENCES
+            .iter()
+            .filter(|difference| difference.taken == taken)
+            .map(|difference| difference.told)
+            .collect();
+        assert_eq!(told, listed, "{heading}");
+    }
+}
+
+#[test]
+fn random_layouts_of_one_configuration_are_read_like_openbao_agent_reads_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("agent.hcl");
+    for seed in 1..=40 {
+        let text = Layout { state: seed }.text();
+        std::fs::write(&path, &text).unwrap();
+        assert!(is_taken_by_openbao(&path), "OpenBao Agent refuses\n{text}");
+        let (verdict, problems) = verdict(&path);
+        assert_eq!(verdict, "valid", "{problems}\n{text}");
+    }
+}
+
+/// Whether OpenBao Agent would start with it, as far as it can say without starting.
+fn is_taken_by_openbao(file: &Path) -> bool {
+    let output = Command::new(setup_directory().join("bao"))
+        .args(["agent", "-test-verify-only"])
+        .arg(format!("-config={}", file.display()))
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", file.parent().unwrap())
+        .output()
+        .expect("OpenBao can be started");
+    output.status.success()
+}
+
+fn verdict(file: &Path) -> (String, Value) {
+    let ended =
+        Launch::command(&["validate", "--format", "json", "--config"]).argument(file).run(LIMIT);
+    let mut answer: Value =
+        serde_json::from_str(&ended.results).unwrap_or_else(|error| panic!("{error}: {ended:?}"));
+    let verdict = answer["verdict"].as_str().unwrap_or_default().to_owned();
+    assert_eq!(ended.status, if verdict == "valid" { 0 } else { 2 }, "{ended:?}");
+    (verdict, answer["problems"].take())
+}
+
+/// Writes one configuration in random ways that HCL 1 allows.
+struct Layout {
+    state: u64,
+}
+
+impl Layout {
+    fn text(mut self) -> String {
+        let role = self.attribute("role_id_file_path", "\"/r\"");
+        let remove = self.attribute("remove_secret_id_file_after_reading", "false");
+        let config = self.block("config", &[role, remove]);
+        let backoff = self.attribute("min_backoff", "\"2s\"");
+        let method = self.typed("method", "approle", vec![config, backoff]);
+        let path = self.attribute("path", "\"/s\"");
+        let mode = self.attribute("mode", "0640");
+        let config = self.block("config", &[path, mode]);
+        let sink = self.typed("sink", "file", vec![config]);
+        let auto_auth = self.block("auto_auth", &[method, sink]);
+        let pid_file = self.attribute("pid_file", "\"/p ${x} \\\" \\\\\"");
+        let level = self.attribute("log_level", "\"warn\"");
+        let mut items = [auto_auth, pid_file, level];
+        let last = self.choose(items.len());
+        items.swap(0, last);
+        let blanks: Vec<String> = items.iter().map(|_| self.blank()).collect();
+        items.iter().zip(blanks).map(|(item, blank)| format!("{item}{blank}")).collect()
+    }
+
+    /// Among so many ways; the constants are Knuth's (MMIX).
+    fn choose(&mut self, count: usize) -> usize {
+        self.state = self
+            .state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.state >> 33).unwrap() % count
+    }
+
+    fn blank(&mut self) -> String {
+        const BLANKS: [&str; 6] = [" ", "\n", "\t", " # x = { \"\n", " // ]\n", " /* a = \" */ "];
+        BLANKS[self.choose(BLANKS.len())].to_owned()
+    }
+
+    /// As it is, in another case, or quoted.
+    fn key(&mut self, name: &str) -> String {
+        match self.choose(4) {
+            0 => format!("\"{name}\""),
+            1 => name.to_uppercase(),
+            _ => name.to_owned(),
+        }
+    }
+
+    /// Keys of a plug-in's settings keep their case.
+    fn attribute(&mut self, name: &str, value: &str) -> String {
+        let key = match self.choose(3) {
+            0 => format!("\"{name}\""),
+            _ => name.to_owned(),
+        };
+        let (before, after) = (self.blank(), self.blank());
+        let comma = if before.contains('#') || self.choose(3) > 0 { "" } else { "," };
+        let blank = if before.contains(['#', '/']) { " " } else { before.as_str() };
+        format!("{key}{blank}={blank}{value}{comma}{after}")
+    }
+
+    fn block(&mut self, name: &str, items: &[String]) -> String {
+        let key = self.key(name);
+        let equals = if self.choose(2) == 0 { " =" } else { "" };
+        format!("{key}{equals} {{{}{}}}{}", self.blank(), items.concat(), self.blank())
+    }
+
+    fn typed(&mut self, name: &str, kind: &str, mut items: Vec<String>) -> String {
+        match self.choose(4) {
+            0 => {
+                let attribute = self.attribute("type", &format!("\"{kind}\""));
+                items.push(attribute);
+                self.block(name, &items)
+            }
+            1 => format!("{} {kind} {{{}}}{}", self.key(name), items.concat(), self.blank()),
+            _ => format!("{} \"{kind}\" {{{}}}{}", self.key(name), items.concat(), self.blank()),
+        }
+    }
+}

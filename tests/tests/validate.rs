@@ -1,0 +1,145 @@
+//! `usher validate` and `usher config schema`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::Value;
+use usher_tests::agent::{Ended, Launch};
+
+const GOOD: &str = r#"auto_auth {
+  method "approle" {
+    config {
+      role_id_file_path = "/etc/usher/role-id"
+    }
+  }
+  sink "file" {
+    config {
+      path = "/run/usher/token"
+    }
+  }
+}
+"#;
+const LIMIT: Duration = Duration::from_secs(30);
+
+fn validate(files: &[(&str, &str)], arguments: &[&str]) -> Ended {
+    let directory = tempfile::tempdir().unwrap();
+    let mut launch = Launch::command(&["validate"]);
+    for (name, text) in files {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        launch = launch.argument("-config").argument(path);
+    }
+    for argument in arguments {
+        launch = launch.argument(*argument);
+    }
+    launch.run(LIMIT)
+}
+
+fn judgement(ended: &Ended) -> Value {
+    serde_json::from_str(&ended.results).unwrap_or_else(|error| panic!("{error}: {ended:?}"))
+}
+
+#[test]
+fn a_good_configuration_is_valid_and_no_file_it_names_need_exist() {
+    let ended = validate(&[("usher.hcl", GOOD)], &[]);
+    assert_eq!((ended.status, ended.results.as_str()), (0, "valid\n"), "{ended:?}");
+}
+
+#[test]
+fn every_problem_is_printed_with_its_place_its_line_and_the_remedy() {
+    let text = format!(
+        "exit_after_auth = \"true\"\nvault {{ addres = \"x\" }}\n{}",
+        GOOD.replace("role_id_file_path", "role_id_path").replace("sink \"file\"", "sink \"flie\"")
+    );
+    let ended = validate(&[("usher.hcl", &text)], &[]);
+    assert_eq!(ended.status, 2, "{ended:?}");
+    for part in [
+        "usher.hcl:1:19: error: ",
+        "  1 | exit_after_auth = \"true\"",
+        "usher.hcl:2:9: warning: ",
+        "did you mean `address`?",
+        "role_id_file_path",
+        "did you mean \"file\"?",
+        "invalid\n",
+    ] {
+        assert!(ended.results.contains(part), "{part}: {}", ended.results);
+    }
+}
+
+#[test]
+fn programs_get_one_json_object() {
+    let ended = validate(&[("usher.hcl", &format!("zzz = 1\n{GOOD}"))], &["-format=json"]);
+    assert_eq!(ended.status, 0, "{ended:?}");
+    let answer = judgement(&ended);
+    assert_eq!(answer["verdict"], "valid");
+    let problem = &answer["problems"][0];
+    assert_eq!(
+        (&problem["severity"], &problem["code"]),
+        (&"warning".into(), &"unknown-key".into())
+    );
+    assert_eq!((&problem["line"], &problem["column"]), (&1.into(), &1.into()));
+    assert!(problem["file"].as_str().is_some_and(|file| Path::new(file).ends_with("usher.hcl")));
+    assert!(problem["message"].is_string() && problem["help"].is_string());
+    let nowhere = judgement(&validate(&[], &["--format=json"]));
+    assert_eq!(nowhere["verdict"], "invalid");
+    assert!(nowhere["problems"][0]["file"].is_null());
+}
+
+#[test]
+fn what_is_not_built_is_unsupported_and_with_an_error_beside_it_invalid() {
+    let template = "template { contents = \"x\" destination = \"/x\" }\n";
+    for (text, verdict) in [
+        (format!("{GOOD}{template}"), "unsupported"),
+        (GOOD.replace("approle", "kubernetes"), "unsupported"),
+        (GOOD.replace("approle", "approll"), "invalid"),
+        (format!("{GOOD}{template}pid_file = true\n"), "invalid"),
+        (format!("{GOOD}{}", template.replace("contents", "content")), "invalid"),
+        (format!("{}{template}", GOOD.replace("role_id_file_path", "x")), "invalid"),
+    ] {
+        let ended = validate(&[("usher.hcl", &text)], &["--format", "json"]);
+        assert_eq!(judgement(&ended)["verdict"], verdict, "{text}\n{}", ended.results);
+        assert_eq!(ended.status, 2, "{ended:?}");
+    }
+}
+
+#[test]
+fn strict_takes_warnings_for_errors() {
+    let text = format!("zzz = 1\n{GOOD}");
+    let ended = validate(&[("usher.hcl", &text)], &["--strict", "--format=json"]);
+    assert_eq!(ended.status, 2, "{ended:?}");
+    let answer = judgement(&ended);
+    assert_eq!(
+        (&answer["verdict"], &answer["problems"][0]["severity"]),
+        (&"invalid".into(), &"error".into())
+    );
+    assert_eq!(validate(&[("usher.hcl", GOOD)], &["-strict"]).status, 0);
+}
+
+#[test]
+fn flags_environment_and_several_files_count_as_for_the_agent() {
+    let vault = "vault { address = \"nonsense\" }";
+    let files = [("a.hcl", vault), ("b.hcl", GOOD)];
+    assert_eq!(validate(&files, &[]).status, 2);
+    assert_eq!(validate(&files, &["-address", "https://bao:8200"]).status, 0);
+    let directory = tempfile::tempdir().unwrap();
+    let validate_directory = |launch: Launch| launch.argument(directory.path()).run(LIMIT);
+    let empty = validate_directory(Launch::command(&["validate", "--config"]));
+    assert_eq!(empty.status, 2, "{empty:?}");
+    assert!(empty.results.contains("no file that ends in .hcl or .json"), "{empty:?}");
+    std::fs::write(directory.path().join("usher.hcl"), GOOD).unwrap();
+    assert_eq!(validate_directory(Launch::command(&["validate", "--config"])).status, 0);
+    let bad = Launch::command(&["validate", "--config"]).environment("BAO_RATE_LIMIT", "fast");
+    let bad = validate_directory(bad);
+    assert_eq!(bad.status, 2, "{bad:?}");
+    assert!(bad.results.contains("BAO_RATE_LIMIT"), "{bad:?}");
+}
+
+#[test]
+fn the_schema_is_printed_as_json() {
+    let ended = Launch::command(&["config", "schema"]).run(LIMIT);
+    assert_eq!(ended.status, 0, "{ended:?}");
+    let schema: Value = serde_json::from_str(&ended.results).unwrap();
+    assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
+    assert_eq!(schema["properties"]["exit_after_auth"]["type"], "boolean");
+    assert!(schema["$defs"]["sink"]["properties"]["wrap_ttl"].is_object());
+}
