@@ -1,4 +1,10 @@
 //! `usher validate` and `usher config schema`.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests fail by panicking"
+)]
 
 use std::path::Path;
 use std::time::Duration;
