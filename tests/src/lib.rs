@@ -14,6 +14,7 @@
 
 pub mod agent;
 pub mod eventually;
+pub mod guide;
 pub mod incumbent;
 pub mod leaks;
 pub mod openbao;

@@ -133,6 +133,11 @@ audit "file" "log" {{
         self.home.path().join("vault-ca.pem")
     }
 
+    /// The operator's token.
+    pub fn root_token(&self) -> &str {
+        &self.root_token
+    }
+
     /// One request to the API: `path` without "/v1/"; `body` null for none.
     pub fn request(&self, method: &str, path: &str, token: &str, body: &Value) -> Answer {
         self.request_with(method, path, token, body, &[]).expect("the server answers")
