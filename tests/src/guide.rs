@@ -108,8 +108,10 @@ impl Guide {
             .replace("/usr/local/bin/usher", &binary().display().to_string());
         for directory in ["/etc/", "/run/", "/var/"] {
             for before in [" ", "\"", "=", "|", ">", ":"] {
-                adapted = adapted
-                    .replace(&format!("{before}{directory}"), &format!("{before}{root}{directory}"));
+                adapted = adapted.replace(
+                    &format!("{before}{directory}"),
+                    &format!("{before}{root}{directory}"),
+                );
             }
         }
         adapted
@@ -121,8 +123,11 @@ fn steps(text: &str) -> Vec<Step> {
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         let Some(info) = line.strip_prefix("```") else { continue };
-        let content: String =
-            lines.by_ref().take_while(|line| *line != "```").map(|line| format!("{line}\n")).collect();
+        let content: String = lines
+            .by_ref()
+            .take_while(|line| *line != "```")
+            .map(|line| format!("{line}\n"))
+            .collect();
         match info.split_once(' ').unwrap_or((info, "")) {
             ("sh", "") => steps.push(Step::Run { script: content, refused: false }),
             ("sh", "refused") => steps.push(Step::Run { script: content, refused: true }),

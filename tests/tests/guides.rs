@@ -34,7 +34,8 @@ fn kubernetes() {
     guide.follow();
     // The manifest is YAML, and its probes are commands that exist.
     let pod = std::fs::read_to_string(guide.path("/etc/usher/pod.yaml")).expect("the manifest");
-    for command in pod.lines().filter_map(|line| line.trim().strip_prefix("command: [\"usher\", ")) {
+    for command in pod.lines().filter_map(|line| line.trim().strip_prefix("command: [\"usher\", "))
+    {
         let mut arguments = command.trim_end_matches(']').split(", ");
         let subcommand = arguments.next().map(|name| name.trim_matches('"')).unwrap_or_default();
         let output = guide.shell(&format!("usher {subcommand} --help"));
