@@ -1,7 +1,7 @@
 //! `cargo xtask setup`: what the other tasks need beyond Rust, a C compiler, Python 3 and git.
 //!
 //! Programs of pinned versions go below Cargo's target directory and nowhere else; only what
-//! belongs to the system (the WebAssembly target, Node.js) is installed there. Each part is
+//! belongs to the system (the WebAssembly target, Node.js, systemd's checker) is installed there. Each part is
 //! skipped when it is in place, so a second run takes no time.
 
 use std::fs::{self, File};
@@ -39,6 +39,10 @@ pub(crate) fn run() -> Result<Tools> {
     webassembly_target()?;
     python(&directory)?;
     node(&directory)?;
+    // For the guides' unit files.
+    if !process::succeeds(Command::new("systemd-analyze").arg("--version")) {
+        apt_install("systemd's check of unit files", &["systemd"])?;
+    }
     Ok(Tools { directory })
 }
 
