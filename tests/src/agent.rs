@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Read;
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,6 +22,7 @@ pub struct Launch {
     environment: Vec<(String, String)>,
     umask: String,
     preparation: Option<String>,
+    user: Option<u32>,
 }
 
 /// A running `usher`; killed with this value. Its log is shown if the test fails.
@@ -52,6 +54,7 @@ impl Launch {
             environment: Vec::new(),
             umask: "022".into(),
             preparation: None,
+            user: None,
         }
     }
 
@@ -89,6 +92,13 @@ impl Launch {
         self
     }
 
+    /// Starts as this user without any groups (needs root, see [`is_root`]).
+    #[must_use]
+    pub fn user(mut self, uid: u32) -> Self {
+        self.user = Some(uid);
+        self
+    }
+
     /// Starts in a mount namespace of its own (needs root, see [`is_root`]), after this shell
     /// command has made the mounts. [`Agent::path`] leads to what the agent sees there.
     #[must_use]
@@ -109,7 +119,17 @@ impl Launch {
             self.preparation.as_deref().unwrap_or(":")
         );
         wrapper.extend(["sh", "-c", &script, "sh"].map(OsString::from));
-        let mut command = process::command(binary().as_os_str(), self.home.path(), &wrapper);
+        let mut program = binary();
+        if let Some(uid) = self.user {
+            // The user must get at the program, wherever the build is.
+            let copy = self.home.path().join("usher");
+            std::fs::copy(&program, &copy).expect("a copy of usher");
+            program = copy;
+            chown(self.home.path(), Some(uid), None).expect("the home is given away");
+            wrapper.extend(["setpriv", "--clear-groups", "--reuid"].map(OsString::from));
+            wrapper.push(uid.to_string().into());
+        }
+        let mut command = process::command(program.as_os_str(), self.home.path(), &wrapper);
         command
             .args(&self.arguments)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
@@ -197,6 +217,21 @@ impl Agent {
             }
         }
         arguments
+    }
+
+    /// How often its threads were given the processor so far.
+    pub fn context_switches(&self) -> u64 {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", self.process.id()));
+        tasks
+            .expect("the agent's threads")
+            .flatten()
+            .flat_map(|task| {
+                let status = std::fs::read_to_string(task.path().join("status"));
+                let status = status.unwrap_or_default();
+                let counts = status.lines().filter_map(|line| line.split_once("_ctxt_switches:"));
+                counts.map(|(_, count)| count.trim().parse().unwrap_or(0)).collect::<Vec<u64>>()
+            })
+            .sum()
     }
 
     /// Sends SIGTERM.

@@ -13,17 +13,23 @@ use usher_lifecycle::Class;
 use usher_server::Client;
 use usher_watch::Watcher;
 
+use crate::admin::{Doors, ReloadAnswer, Request};
 use crate::bind;
 use crate::cli::complain;
 use crate::driver::{self, Ending, Order, Report};
 use crate::identity::Identity;
+use crate::notify::Notifier;
 use crate::process::PidFile;
+use crate::status::Board;
 
 const SUCCESS: u8 = 0;
 const FAILURE: u8 = 1;
 const CONFIGURATION: u8 = 2;
 const REFUSED: u8 = 3;
 const SINK: u8 = 4;
+
+/// How many requests of operators may wait for the run loop.
+const REQUESTS: usize = 8;
 
 /// A clean shutdown takes at most this long.
 const LONGEST_SHUTDOWN: Duration = Duration::from_secs(10);
@@ -42,6 +48,9 @@ pub(crate) async fn run(
             return FAILURE;
         }
     };
+    let board = Board::new();
+    let notifier = Notifier::from_environment();
+    let following = tokio::spawn(notifier.clone().follow(board.clone()));
     // Compiling a large plug-in takes a while; the agent can be stopped meanwhile.
     let bound = tokio::select! {
         bound = Bound::new(&settings) => bound,
@@ -65,7 +74,20 @@ pub(crate) async fn run(
             return CONFIGURATION;
         }
     };
-    Agent::new(settings, bound, load).run(signals, timeout).await
+    let (requests, asked) = mpsc::channel(REQUESTS);
+    let _doors = match Doors::open(&settings, &board, requests).await {
+        Ok(doors) => doors,
+        Err(problems) => {
+            for problem in problems {
+                complain(&problem.to_string());
+            }
+            return CONFIGURATION;
+        }
+    };
+    let status =
+        Agent::new(settings, bound, load, board, notifier).run(signals, asked, timeout).await;
+    following.abort();
+    status
 }
 
 /// The configuration with everything that it names.
@@ -98,6 +120,8 @@ struct Agent<L> {
     reports: mpsc::UnboundedSender<Report>,
     inbox: mpsc::UnboundedReceiver<Report>,
     reloads: u64,
+    board: Board,
+    notifier: Notifier,
 }
 
 /// An identity at work.
@@ -122,7 +146,7 @@ struct Prepared {
 }
 
 impl<L: Fn() -> Loaded> Agent<L> {
-    fn new(settings: Settings, bound: Bound, load: L) -> Self {
+    fn new(settings: Settings, bound: Bound, load: L, board: Board, notifier: Notifier) -> Self {
         let (reports, inbox) = mpsc::unbounded_channel();
         let mut agent = Self {
             settings,
@@ -136,6 +160,8 @@ impl<L: Fn() -> Loaded> Agent<L> {
             reports,
             inbox,
             reloads: 0,
+            board,
+            notifier,
         };
         for identity in bound.identities {
             agent.start(identity);
@@ -151,9 +177,12 @@ impl<L: Fn() -> Loaded> Agent<L> {
         let exit_on_err = configured.is_some_and(|known| known.method.exit_on_err);
         let changes = self.watcher.watch(&identity.method.watched());
         let (orders, received) = watch::channel(Order::Run { reloads: self.reloads });
+        let sinks = identity.sinks.iter().map(|sink| (sink.name.clone(), sink.kind.clone()));
+        let place = self.board.identity(&name, &identity.kind, sinks);
+        let identity = Arc::new(identity);
         let task = self
             .tasks
-            .spawn(driver::run(number, Arc::new(identity), changes, self.reports.clone(), received))
+            .spawn(driver::run(number, identity, changes, place, self.reports.clone(), received))
             .id();
         let running = Running {
             name,
@@ -167,7 +196,12 @@ impl<L: Fn() -> Loaded> Agent<L> {
         self.identities.insert(number, running);
     }
 
-    async fn run(mut self, mut signals: Signals, timeout: Option<Duration>) -> u8 {
+    async fn run(
+        mut self,
+        mut signals: Signals,
+        mut asked: mpsc::Receiver<Request>,
+        timeout: Option<Duration>,
+    ) -> u8 {
         let deadline = async {
             match timeout {
                 Some(timeout) => tokio::time::sleep(timeout).await,
@@ -194,13 +228,17 @@ impl<L: Fn() -> Loaded> Agent<L> {
                         tracing::info!("shutting down");
                         break (SUCCESS, Ending::Final);
                     }
-                    Wish::Reload => {
-                        // Compiling a plug-in takes a while; the agent can be stopped meanwhile.
-                        let prepared = tokio::select! {
-                            prepared = self.prepare() => prepared,
-                            () = signals.terminate() => break (SUCCESS, Ending::Final),
+                    Wish::Reload => if self.reload(&mut signals, &mut asked).await.is_none() {
+                        break (SUCCESS, Ending::Final);
+                    },
+                },
+                Some(request) = asked.recv() => match request {
+                    Request::Pulse(felt) => { let _ = felt.send(()); }
+                    Request::Reload(answer) => {
+                        let Some(done) = self.reload(&mut signals, &mut asked).await else {
+                            break (SUCCESS, Ending::Final);
                         };
-                        self.reload(prepared).await;
+                        let _ = answer.send(done);
                     }
                 },
                 () = &mut deadline, if self.settings.exit_after_auth => {
@@ -208,6 +246,8 @@ impl<L: Fn() -> Loaded> Agent<L> {
                 }
             }
         };
+        self.notifier.stopping();
+        drop(asked);
         for identity in self.identities.values() {
             identity.orders.send_replace(Order::End(ending));
         }
@@ -254,6 +294,40 @@ impl<L: Fn() -> Loaded> Agent<L> {
         }
     }
 
+    /// Reloads the configuration; what it did. None: the agent was told to end meanwhile.
+    async fn reload(
+        &mut self,
+        signals: &mut Signals,
+        asked: &mut mpsc::Receiver<Request>,
+    ) -> Option<ReloadAnswer> {
+        self.notifier.reloading();
+        let prepared = {
+            let prepare = self.prepare();
+            tokio::pin!(prepare);
+            // Compiling a plug-in takes a while; the agent can be stopped meanwhile, and says that
+            // it is alive.
+            loop {
+                tokio::select! {
+                    prepared = &mut prepare => break prepared,
+                    () = signals.terminate() => return None,
+                    Some(request) = asked.recv() => match request {
+                        Request::Pulse(felt) => { let _ = felt.send(()); }
+                        Request::Reload(answer) => {
+                            let reason = "a reload is under way; try again when it has ended";
+                            let _ = answer.send(Err(reason.to_owned()));
+                        }
+                    },
+                }
+            }
+        };
+        let done = self.apply(prepared).await;
+        self.notifier.reloaded(match &done {
+            Ok(done) => done,
+            Err(_) => "the new configuration is refused, the old one stays in force",
+        });
+        Some(done)
+    }
+
     /// Reads the configuration again and binds what is new in it. Changes nothing.
     async fn prepare(&self) -> Result<Prepared, Vec<Diagnostic>> {
         tracing::info!("reloading the configuration");
@@ -276,21 +350,27 @@ impl<L: Fn() -> Loaded> Agent<L> {
     }
 
     /// Puts a new configuration in force, or says why the old one stays.
-    async fn reload(&mut self, prepared: Result<Prepared, Vec<Diagnostic>>) {
+    async fn apply(&mut self, prepared: Result<Prepared, Vec<Diagnostic>>) -> ReloadAnswer {
         let Prepared { settings, client, identities, diff } = match prepared {
             Ok(prepared) => prepared,
             Err(problems) => {
+                const STAYS: &str = "the configuration in force stays as it is; correct the new one and reload again";
+                let mut reason = String::new();
                 for problem in problems {
-                    complain(&problem.to_string());
+                    let problem = problem.to_string();
+                    complain(&problem);
+                    reason += &problem;
+                    reason.push('\n');
                 }
-                tracing::error!(
-                    "the configuration in force stays as it is; correct the new one and reload again"
-                );
-                return;
+                tracing::error!("{STAYS}");
+                return Err(reason + STAYS);
             }
         };
         for key in &diff.needs_restart {
             tracing::warn!(key, "a change of this setting takes a restart of the agent");
+        }
+        for name in &diff.removed {
+            self.board.forget_failed(name);
         }
         let mut ending: Vec<Id> = Vec::new();
         self.identities.retain(|_, identity| {
@@ -336,7 +416,27 @@ impl<L: Fn() -> Loaded> Agent<L> {
             unchanged = diff.unchanged.len(),
             "the new configuration is in force"
         );
+        Ok(said(&diff))
     }
+}
+
+/// What a reload did, for the operator who asked for it, and what only a restart does.
+fn said(diff: &usher_config::Diff) -> String {
+    let names = |what: &str, names: &[String]| match names {
+        [] => String::new(),
+        names => format!("{what} {}; ", names.join(", ")),
+    };
+    let restart = match &diff.needs_restart[..] {
+        [] => String::new(),
+        keys => format!("\na change of these takes a restart of the agent: {}", keys.join(", ")),
+    };
+    format!(
+        "the new configuration is in force: {}{}{}{} unchanged{restart}",
+        names("added", &diff.added),
+        names("changed", &diff.changed),
+        names("removed", &diff.removed),
+        diff.unchanged.len()
+    )
 }
 
 fn status_of(class: Class) -> u8 {

@@ -11,6 +11,7 @@ use usher_engine::{
 use usher_lifecycle::Backoff;
 use usher_server::{Client, Governor, Scope, Tls};
 
+use crate::admin;
 use crate::cli::complain;
 use crate::identity::{Identity, NamedSink};
 use crate::payload::Payload;
@@ -25,7 +26,8 @@ pub(crate) fn engine(settings: &Settings) -> Result<Engine, Diagnostic> {
     let own = settings
         .plugin_directory
         .iter()
-        .map(|path| path.canonicalize().unwrap_or_else(|_| path.clone()));
+        .map(|path| path.canonicalize().unwrap_or_else(|_| path.clone()))
+        .chain(settings.admin_socket.as_deref().map(admin::resolved));
     Engine::new(Protected::new(own.collect()))
         .map_err(|error| Diagnostic::new_error("engine", error.to_string(), "", None))
 }
@@ -199,7 +201,13 @@ impl Binder<'_> {
         let payload = Payload::new(configured).map_err(|error| {
             Diagnostic::new_error("sink", error.to_string(), "", Some(location))
         })?;
-        Ok(NamedSink { name, sink, payload, on_exit: configured.on_exit })
+        Ok(NamedSink {
+            name,
+            kind: configured.kind.clone(),
+            sink,
+            payload,
+            on_exit: configured.on_exit,
+        })
     }
 
     fn usage(

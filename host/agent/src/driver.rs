@@ -16,6 +16,7 @@ use usher_secret::redactor::Live;
 use usher_watch::Changes;
 
 use crate::identity::{Held, Identity, LoggedIn, LoginOutcome, NamedSink};
+use crate::status::{Attempt, Handle};
 use crate::trouble::Trouble;
 
 /// What an identity tells the agent.
@@ -65,6 +66,7 @@ pub(crate) async fn run(
     number: u64,
     identity: Arc<Identity>,
     changes: Changes,
+    board: Handle,
     reports: mpsc::UnboundedSender<Report>,
     orders: watch::Receiver<Order>,
 ) {
@@ -86,6 +88,7 @@ pub(crate) async fn run(
         login_attempts: 0,
         sink_failures: vec![None; sinks],
         sink_attempts: vec![0; sinks],
+        board,
         reports,
         told_delivered: 0,
     };
@@ -114,6 +117,7 @@ struct Driver {
     login_attempts: u64,
     sink_failures: Vec<Option<Failure>>,
     sink_attempts: Vec<u64>,
+    board: Handle,
     reports: mpsc::UnboundedSender<Report>,
     /// The generation of which the agent knows that every sink has it.
     told_delivered: u64,
@@ -142,7 +146,11 @@ impl Driver {
                 self.start(action);
             }
             self.tell_delivered();
-            let timeout = self.machine.next_timeout();
+            let next = self.machine.next_step();
+            self.board.show(&self.machine, next, |generation| {
+                self.tokens.get(&generation).map(|held| held.accessor.clone())
+            });
+            let timeout = next.map(|next| next.at);
             let event = tokio::select! {
                 Some(ended) = self.work.join_next_with_id(), if !self.work.is_empty() => {
                     let outcome = match ended {
@@ -357,6 +365,7 @@ impl Driver {
 
     /// Logs an outcome, keeps what is needed later, and makes it an event.
     fn finish(&mut self, outcome: Outcome) -> Event {
+        self.put_on_board(&outcome);
         let identity = Arc::clone(&self.identity);
         match outcome {
             Outcome::Login(outcome) => self.finish_login(outcome),
@@ -424,6 +433,26 @@ impl Driver {
                 self.sink_failures[sink] = Some(trouble.failure);
                 let _ = self.reports.send(Report::DeliveryFailed { identity: self.number });
                 event
+            }
+        }
+    }
+
+    fn put_on_board(&self, outcome: &Outcome) {
+        let board = &self.board;
+        match outcome {
+            Outcome::Login(LoginOutcome::LoggedIn(_)) => board.succeeded(Attempt::Login),
+            // It says only that the agent stops.
+            Outcome::Login(LoginOutcome::Failed(trouble))
+                if trouble.failure.code == "host.stopping" => {}
+            Outcome::Login(LoginOutcome::Failed(trouble)) => board.failed(Attempt::Login, trouble),
+            Outcome::Login(LoginOutcome::Unchanged { .. } | LoginOutcome::LookFailed(_)) => {}
+            Outcome::Renewed { .. } => board.succeeded(Attempt::Renewal),
+            Outcome::RenewalFailed { trouble, .. } => board.failed(Attempt::Renewal, trouble),
+            Outcome::Checked { .. } => board.succeeded(Attempt::Check),
+            Outcome::CheckFailed { trouble, .. } => board.failed(Attempt::Check, trouble),
+            Outcome::Delivered { sink, .. } => board.succeeded(Attempt::Delivery(*sink)),
+            Outcome::DeliveryFailed { sink, trouble, .. } => {
+                board.failed(Attempt::Delivery(*sink), trouble);
             }
         }
     }

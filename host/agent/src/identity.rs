@@ -35,6 +35,8 @@ pub(crate) struct Identity {
 pub(crate) struct NamedSink {
     /// "file" or, with several, "file 2".
     pub(crate) name: String,
+    /// "file"
+    pub(crate) kind: String,
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) payload: Payload,
     pub(crate) on_exit: SinkOnExit,

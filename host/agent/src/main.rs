@@ -2,15 +2,19 @@
 
 #![forbid(unsafe_code)]
 
+mod admin;
 mod agent;
 mod bind;
 mod cli;
 mod driver;
 mod identity;
 mod logging;
+mod metrics;
+mod notify;
 mod payload;
 mod plugins;
 mod process;
+mod status;
 mod trouble;
 mod unwrapper;
 

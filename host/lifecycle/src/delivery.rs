@@ -110,6 +110,10 @@ impl Delivery {
         self.delivered == Some(generation)
     }
 
+    pub(crate) fn delivered(&self) -> Option<u64> {
+        self.delivered
+    }
+
     pub(crate) fn is_in_flight(&self) -> bool {
         self.in_flight.is_some()
     }

@@ -138,6 +138,16 @@ impl Lifecycle {
         })
     }
 
+    /// Whether the token in use is good: neither expired nor known to be dead.
+    pub fn has_good_token(&self) -> bool {
+        self.good().is_some()
+    }
+
+    /// The token that this sink holds, good or not; `None` before its first delivery.
+    pub fn delivered_to(&self, sink: usize) -> Option<u64> {
+        self.deliveries.get(sink).and_then(Delivery::delivered)
+    }
+
     /// What comes next if nothing happens before; `None` while waiting for an answer or event.
     pub fn next_step(&self) -> Option<NextStep> {
         self.upcoming().into_iter().min_by_key(|next| next.at)

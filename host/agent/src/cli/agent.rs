@@ -99,6 +99,6 @@ pub(crate) fn run(arguments: AgentArguments) -> ExitCode {
 }
 
 /// A duration in any of the incumbents' spellings.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     usher_config::duration(text).ok_or_else(|| "write a duration such as 30s or 2m".to_owned())
 }

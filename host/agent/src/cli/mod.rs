@@ -5,9 +5,14 @@ mod config;
 mod flags;
 mod go_style;
 mod plugin;
+mod reload;
+mod socket;
+mod status;
 mod token;
 mod validate;
+mod wait;
 
+use std::fmt::Write as _;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -35,6 +40,12 @@ enum Command {
     /// What a configuration may hold.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Show what a running agent does.
+    Status(status::StatusArguments),
+    /// Wait until a running agent is ready.
+    Wait(wait::WaitArguments),
+    /// Have a running agent read its configuration again.
+    Reload(reload::ReloadArguments),
     /// Look at plug-ins.
     #[command(subcommand)]
     Plugin(plugin::PluginCommand),
@@ -50,6 +61,9 @@ pub(crate) fn run() -> ExitCode {
         Command::Agent(arguments) => agent::run(*arguments),
         Command::Validate(arguments) => validate::run(*arguments),
         Command::Config(command) => config::run(command),
+        Command::Status(arguments) => status::run(&arguments),
+        Command::Wait(arguments) => wait::run(&arguments),
+        Command::Reload(arguments) => reload::run(&arguments),
         Command::Plugin(command) => plugin::run(command),
         Command::Token(command) => token::run(command),
     }
@@ -59,4 +73,27 @@ pub(crate) fn run() -> ExitCode {
 #[allow(clippy::print_stderr, reason = "what a command says when it fails")]
 pub(crate) fn complain(message: &str) {
     eprintln!("{}", usher_secret::redactor::redact(message));
+}
+
+/// Runs what a command does on a runtime of its own.
+pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| format!("the runtime can't be started: {error}"))?
+        .block_on(work)
+}
+
+/// Rows below each other, their cells aligned.
+pub(crate) fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
+    let widths: [usize; COLUMNS] = std::array::from_fn(|column| {
+        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
+    });
+    let mut text = String::new();
+    for row in rows {
+        let cells: Vec<String> =
+            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let _ = writeln!(text, "{}", cells.join("  ").trim_end());
+    }
+    text
 }

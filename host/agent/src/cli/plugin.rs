@@ -13,7 +13,7 @@ use usher_engine::{
     Engine, Found, Kind, Limits, LoadError, Origin, Plugin, Protected, compile_stream, digest, scan,
 };
 
-use crate::cli::complain;
+use crate::cli::{complain, table};
 use crate::plugins::compiler;
 
 #[derive(Subcommand)]
@@ -319,17 +319,4 @@ fn size(bytes: u64) -> String {
 
 fn pretty(value: &serde_json::Value) -> String {
     format!("{value:#}\n")
-}
-
-fn table(rows: &[[String; 6]]) -> String {
-    let widths: [usize; 6] = std::array::from_fn(|column| {
-        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
-    });
-    let mut text = String::new();
-    for row in rows {
-        let cells: Vec<String> =
-            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        let _ = writeln!(text, "{}", cells.join("  ").trim_end());
-    }
-    text
 }

@@ -1,0 +1,243 @@
+//! The metrics, in Prometheus' text format 0.0.4, made from a report when they are asked for.
+//!
+//! Names are documented in `docs/status.md`. No metric holds a secret or an accessor.
+
+use std::fmt::{Display, Write as _};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::status::{Counts, IdentityReport, Report, STATES, SinkReport};
+
+/// The media type of [`text`].
+pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// All metrics.
+pub(crate) fn text(report: &Report) -> String {
+    let mut page = Page(String::new());
+    page.family("usher_build_info", Type::Gauge, "The version that runs; always 1.");
+    page.sample("usher_build_info", &[("version", &report.version)], 1);
+    page.family("usher_ready", Type::Gauge, "Whether every sink of every identity has its token.");
+    page.sample("usher_ready", &[], u8::from(report.ready));
+    let identities = &report.identities;
+
+    page.family("usher_identity_state", Type::Gauge, "1 for the state that the identity is in.");
+    for identity in identities {
+        for state in STATES {
+            let labels =
+                [("identity", &*identity.name), ("method", &identity.method), ("state", state)];
+            page.sample("usher_identity_state", &labels, u8::from(identity.state == state));
+        }
+    }
+    page.of_identities(
+        identities,
+        "usher_identity_ready",
+        "Whether every sink of the identity has its token.",
+        |identity| Some(f64::from(u8::from(identity.ready))),
+    );
+    page.of_identities(
+        identities,
+        "usher_token_expiry_timestamp_seconds",
+        "When the token expires, or did; absent if it never does.",
+        |identity| identity.token.as_ref()?.expires_at.map(seconds),
+    );
+    page.of_identities(
+        identities,
+        "usher_last_login_timestamp_seconds",
+        "When the identity last logged in.",
+        |identity| identity.last_login_at.map(seconds),
+    );
+    page.of_identities(
+        identities,
+        "usher_failures_in_a_row",
+        "Failed logins, renewals and checks since the last success.",
+        |identity| {
+            let current = identity.last_error.as_ref().filter(|error| error.current);
+            #[allow(clippy::cast_precision_loss, reason = "exact up to 2^53 failures")]
+            Some(current.map_or(0.0, |error| error.count as f64))
+        },
+    );
+    page.counts(identities, "usher_logins_total", "Logins.", |identity| identity.logins);
+    page.counts(identities, "usher_renewals_total", "Renewals of the token.", |identity| {
+        identity.renewals
+    });
+    page.counts(identities, "usher_token_checks_total", "Look-ups of the token.", |identity| {
+        identity.checks
+    });
+
+    page.family("usher_deliveries_total", Type::Counter, "Deliveries to the sink.");
+    for (identity, sink) in sinks(identities) {
+        for (result, count) in results(sink.deliveries) {
+            let labels = [("identity", &*identity.name), ("sink", &sink.name), ("result", result)];
+            page.sample("usher_deliveries_total", &labels, count);
+        }
+    }
+    page.family(
+        "usher_sink_pending",
+        Type::Gauge,
+        "Whether the sink still waits for a good token.",
+    );
+    for (identity, sink) in sinks(identities) {
+        let labels = [("identity", &*identity.name), ("sink", &sink.name)];
+        page.sample("usher_sink_pending", &labels, u8::from(sink.pending));
+    }
+    page.family(
+        "usher_sink_last_delivery_timestamp_seconds",
+        Type::Gauge,
+        "When the sink last got a token.",
+    );
+    for (identity, sink) in sinks(identities) {
+        if let Some(at) = sink.last_delivery_at {
+            let labels = [("identity", &*identity.name), ("sink", &sink.name)];
+            page.sample("usher_sink_last_delivery_timestamp_seconds", &labels, seconds(at));
+        }
+    }
+    page.process(report);
+    page.0
+}
+
+#[derive(Clone, Copy)]
+enum Type {
+    Gauge,
+    Counter,
+}
+
+struct Page(String);
+
+impl Page {
+    fn family(&mut self, name: &str, kind: Type, help: &str) {
+        let kind = match kind {
+            Type::Gauge => "gauge",
+            Type::Counter => "counter",
+        };
+        let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+    }
+
+    fn sample(&mut self, name: &str, labels: &[(&str, &str)], value: impl Display) {
+        self.0.push_str(name);
+        for (index, (label, text)) in labels.iter().enumerate() {
+            self.0.push(if index == 0 { '{' } else { ',' });
+            let _ = write!(self.0, "{label}=\"");
+            for character in text.chars() {
+                match character {
+                    '\\' => self.0.push_str("\\\\"),
+                    '"' => self.0.push_str("\\\""),
+                    '\n' => self.0.push_str("\\n"),
+                    other => self.0.push(other),
+                }
+            }
+            self.0.push('"');
+        }
+        if !labels.is_empty() {
+            self.0.push('}');
+        }
+        let _ = writeln!(self.0, " {value}");
+    }
+
+    fn of_identities(
+        &mut self,
+        identities: &[IdentityReport],
+        name: &str,
+        help: &str,
+        value: impl Fn(&IdentityReport) -> Option<f64>,
+    ) {
+        self.family(name, Type::Gauge, help);
+        for identity in identities {
+            if let Some(value) = value(identity) {
+                self.sample(name, &[("identity", &identity.name)], value);
+            }
+        }
+    }
+
+    fn counts(
+        &mut self,
+        identities: &[IdentityReport],
+        name: &str,
+        help: &str,
+        counts: impl Fn(&IdentityReport) -> Counts,
+    ) {
+        self.family(name, Type::Counter, help);
+        for identity in identities {
+            for (result, count) in results(counts(identity)) {
+                self.sample(name, &[("identity", &identity.name), ("result", result)], count);
+            }
+        }
+    }
+
+    /// The few of the usual process metrics that cost nothing to get.
+    fn process(&mut self, report: &Report) {
+        const START: &str = "process_start_time_seconds";
+        const CPU: &str = "process_cpu_seconds_total";
+        const MEMORY: &str = "process_resident_memory_bytes";
+        self.family(START, Type::Gauge, "When the agent started.");
+        self.sample(START, &[], seconds(report.started_at));
+        let used = clock_gettime(ClockId::ProcessCPUTime);
+        self.family(CPU, Type::Counter, "Processor time used, user and system.");
+        self.sample(CPU, &[], format_args!("{}.{:09}", used.tv_sec, used.tv_nsec));
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        if let Some(kilobytes) = resident(&status) {
+            self.family(MEMORY, Type::Gauge, "Resident memory.");
+            self.sample(MEMORY, &[], kilobytes * 1024);
+        }
+    }
+}
+
+fn sinks(identities: &[IdentityReport]) -> impl Iterator<Item = (&IdentityReport, &SinkReport)> {
+    identities.iter().flat_map(|identity| identity.sinks.iter().map(move |sink| (identity, sink)))
+}
+
+fn results(counts: Counts) -> [(&'static str, u64); 2] {
+    [("success", counts.succeeded), ("failure", counts.failed)]
+}
+
+/// `VmRSS` of proc(5)'s `/proc/pid/status`, in kB.
+fn resident(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    line.trim().strip_suffix("kB")?.trim().parse().ok()
+}
+
+/// Since the epoch, to the millisecond.
+fn seconds(at: SystemTime) -> f64 {
+    let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+    (since.as_secs_f64() * 1000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::status::Board;
+
+    #[test]
+    fn a_name_cannot_break_out_of_its_label() {
+        let board = Board::new();
+        let _handle = board.identity("a\"b\\c\nd", "approle", []);
+        let text = text(&board.report());
+        assert!(text.contains(r#"usher_identity_ready{identity="a\"b\\c\nd"} 0"#), "{text}");
+    }
+
+    #[test]
+    fn each_family_is_announced_once_and_before_its_samples() {
+        let board = Board::new();
+        let sinks = || [("file".to_owned(), "file".to_owned())];
+        let _handles =
+            [board.identity("one", "approle", sinks()), board.identity("two", "approle", sinks())];
+        let text = text(&board.report());
+        let mut announced = Vec::new();
+        for line in text.lines() {
+            if let Some(rest) = line.strip_prefix("# TYPE ") {
+                let name = rest.split(' ').next().unwrap();
+                assert!(!announced.contains(&name), "{name} twice");
+                announced.push(name);
+            } else if !line.starts_with('#') {
+                let name = line.split(['{', ' ']).next().unwrap();
+                assert_eq!(announced.last(), Some(&name), "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_resident_memory_is_found() {
+        assert_eq!(resident("Name:\tusher\nVmRSS:\t   20716 kB\n"), Some(20716));
+        assert_eq!(resident(""), None);
+    }
+}

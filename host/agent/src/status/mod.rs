@@ -1,0 +1,552 @@
+//! The board: what the agent knows of its identities, for whoever asks.
+//!
+//! Each identity's driver writes to its own entry through a [`Handle`]; `usher status`, the
+//! metrics, the probes and systemd read. Nothing here runs by itself, so an agent that nobody
+//! asks stays asleep.
+
+mod report;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use tokio::sync::watch;
+use usher_lifecycle::{Class, Lifecycle, NextStep, State, Step};
+use usher_secret::redactor::redact;
+
+pub(crate) use report::{
+    ActionReport, Counts, ErrorReport, IdentityReport, Report, SinkReport, TokenReport, moment,
+};
+
+use crate::trouble::Trouble;
+
+/// Every state that a report may name. "failed": a defect in Usher ended the identity.
+pub(crate) const STATES: [&str; 8] = [
+    "unauthenticated",
+    "authenticating",
+    "valid",
+    "renewing",
+    "degraded",
+    "expired",
+    "stopping",
+    "failed",
+];
+
+/// What all identities look like. Clones are the same board.
+#[derive(Clone)]
+pub(crate) struct Board(Arc<Shared>);
+
+/// How many identities there are, and how many of them have delivered a good token to every sink.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Readiness {
+    pub(crate) identities: usize,
+    pub(crate) ready: usize,
+}
+
+/// One identity's place on the board. Dropping it takes the identity off, unless a panic does:
+/// then it stays, failed.
+pub(crate) struct Handle {
+    board: Board,
+    id: u64,
+}
+
+/// What an identity tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Attempt {
+    Login,
+    Renewal,
+    Check,
+    /// To the sink with this index.
+    Delivery(usize),
+}
+
+struct Shared {
+    started_at: SystemTime,
+    entries: Mutex<Entries>,
+    readiness: watch::Sender<Readiness>,
+}
+
+#[derive(Default)]
+struct Entries {
+    last_id: u64,
+    by_id: BTreeMap<u64, Entry>,
+}
+
+struct Entry {
+    name: String,
+    method: String,
+    /// None: a defect ended it.
+    state: Option<State>,
+    ready: bool,
+    generation: Option<u64>,
+    accessor: String,
+    expires_at: Option<Instant>,
+    next: Option<NextStep>,
+    last_login_at: Option<SystemTime>,
+    logins: Counts,
+    renewals: Counts,
+    checks: Counts,
+    last_error: Option<LastError>,
+    sinks: Vec<SinkEntry>,
+}
+
+struct SinkEntry {
+    name: String,
+    kind: String,
+    pending: bool,
+    generation: Option<u64>,
+    last_delivery_at: Option<SystemTime>,
+    deliveries: Counts,
+    last_error: Option<LastError>,
+}
+
+struct LastError {
+    attempt: Attempt,
+    class: Class,
+    code: String,
+    message: String,
+    since: SystemTime,
+    at: SystemTime,
+    count: u64,
+    current: bool,
+}
+
+impl Board {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(Shared {
+            started_at: SystemTime::now(),
+            entries: Mutex::default(),
+            readiness: watch::Sender::default(),
+        }))
+    }
+
+    /// Puts an identity on the board; of each sink its name and its kind.
+    pub(crate) fn identity(
+        &self,
+        name: &str,
+        method: &str,
+        sinks: impl IntoIterator<Item = (String, String)>,
+    ) -> Handle {
+        let sinks = sinks.into_iter().map(|(name, kind)| SinkEntry {
+            name,
+            kind,
+            pending: true,
+            generation: None,
+            last_delivery_at: None,
+            deliveries: Counts::default(),
+            last_error: None,
+        });
+        let entry = Entry {
+            name: name.to_owned(),
+            method: method.to_owned(),
+            state: Some(State::Unauthenticated),
+            ready: false,
+            generation: None,
+            accessor: String::new(),
+            expires_at: None,
+            next: None,
+            last_login_at: None,
+            logins: Counts::default(),
+            renewals: Counts::default(),
+            checks: Counts::default(),
+            last_error: None,
+            sinks: sinks.collect(),
+        };
+        // It takes the place of one that a defect ended.
+        self.forget_failed(name);
+        let mut entries = self.entries();
+        entries.last_id += 1;
+        let id = entries.last_id;
+        entries.by_id.insert(id, entry);
+        drop(entries);
+        self.0.readiness.send_modify(|readiness| readiness.identities += 1);
+        Handle { board: self.clone(), id }
+    }
+
+    /// Takes an identity off that a defect ended; one that runs stays.
+    pub(crate) fn forget_failed(&self, name: &str) {
+        let mut entries = self.entries();
+        let before = entries.by_id.len();
+        entries.by_id.retain(|_, entry| entry.state.is_some() || entry.name != name);
+        let gone = before - entries.by_id.len();
+        drop(entries);
+        if gone > 0 {
+            self.0.readiness.send_modify(|readiness| readiness.identities -= gone);
+        }
+    }
+
+    /// How ready the agent is, now and at each change.
+    pub(crate) fn readiness(&self) -> watch::Receiver<Readiness> {
+        self.0.readiness.subscribe()
+    }
+
+    /// What there is to say now.
+    pub(crate) fn report(&self) -> Report {
+        let clocks = Clocks { instant: Instant::now(), system: SystemTime::now() };
+        let entries = self.entries();
+        let identities: Vec<_> = entries.by_id.values().map(|entry| entry.report(clocks)).collect();
+        Report {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started_at: self.0.started_at,
+            ready: !identities.is_empty() && identities.iter().all(|identity| identity.ready),
+            identities,
+        }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.0.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Readiness {
+    /// Every identity, of which there is one at least.
+    pub(crate) fn is_complete(self) -> bool {
+        self.identities > 0 && self.ready == self.identities
+    }
+}
+
+impl Handle {
+    /// Takes over where the identity stands. `accessor` is asked for that of a new token.
+    pub(crate) fn show(
+        &self,
+        machine: &Lifecycle,
+        next: Option<NextStep>,
+        accessor: impl FnOnce(u64) -> Option<String>,
+    ) {
+        self.update(|entry| {
+            let generation = machine.generation();
+            if entry.generation != generation {
+                entry.accessor = generation.and_then(accessor).unwrap_or_default();
+                entry.generation = generation;
+            }
+            entry.state = Some(machine.state());
+            entry.ready = machine.all_delivered();
+            entry.expires_at = machine.expires_at();
+            entry.next = next;
+            let good = generation.filter(|_| machine.has_good_token());
+            for (index, sink) in entry.sinks.iter_mut().enumerate() {
+                sink.generation = machine.delivered_to(index);
+                sink.pending = good.is_none() || sink.generation != good;
+            }
+        });
+    }
+
+    /// Notes a success.
+    pub(crate) fn succeeded(&self, attempt: Attempt) {
+        self.update(|entry| {
+            if attempt == Attempt::Login {
+                entry.last_login_at = Some(SystemTime::now());
+            }
+            if let Attempt::Delivery(sink) = attempt {
+                entry.sinks[sink].last_delivery_at = Some(SystemTime::now());
+            }
+            let (counts, error) = entry.of(attempt);
+            counts.succeeded += 1;
+            if let Some(error) = error
+                && (error.attempt == attempt || attempt == Attempt::Login)
+            {
+                error.current = false;
+            }
+        });
+    }
+
+    /// Notes a failure.
+    pub(crate) fn failed(&self, attempt: Attempt, trouble: &Trouble) {
+        let failure = &trouble.failure;
+        let now = SystemTime::now();
+        self.update(|entry| {
+            let (counts, error) = entry.of(attempt);
+            counts.failed += 1;
+            let row = error.as_ref().filter(|error| error.current);
+            *error = Some(LastError {
+                attempt,
+                class: trouble.class(),
+                code: failure.code.clone(),
+                message: redact(&failure.message).into_owned(),
+                since: row.map_or(now, |error| error.since),
+                at: now,
+                count: row.map_or(0, |error| error.count) + 1,
+                current: true,
+            });
+        });
+    }
+
+    fn update(&self, change: impl FnOnce(&mut Entry)) {
+        let mut entries = self.board.entries();
+        let Some(entry) = entries.by_id.get_mut(&self.id) else { return };
+        let before = entry.ready;
+        change(entry);
+        let after = entry.ready;
+        drop(entries);
+        if before != after {
+            self.board.0.readiness.send_modify(|readiness| {
+                readiness.ready = readiness.ready + usize::from(after) - usize::from(before);
+            });
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.update(|entry| {
+                entry.state = None;
+                entry.ready = false;
+                entry.next = None;
+            });
+            return;
+        }
+        let Some(entry) = self.board.entries().by_id.remove(&self.id) else { return };
+        self.board.0.readiness.send_modify(|readiness| {
+            readiness.identities -= 1;
+            readiness.ready -= usize::from(entry.ready);
+        });
+    }
+}
+
+impl Entry {
+    fn of(&mut self, attempt: Attempt) -> (&mut Counts, &mut Option<LastError>) {
+        match attempt {
+            Attempt::Login => (&mut self.logins, &mut self.last_error),
+            Attempt::Renewal => (&mut self.renewals, &mut self.last_error),
+            Attempt::Check => (&mut self.checks, &mut self.last_error),
+            Attempt::Delivery(sink) => {
+                let sink = &mut self.sinks[sink];
+                (&mut sink.deliveries, &mut sink.last_error)
+            }
+        }
+    }
+
+    fn report(&self, clocks: Clocks) -> IdentityReport {
+        // With a token about which nothing is amiss, a check that the server forbids is over.
+        let well = matches!(self.state, Some(State::Valid | State::Renewing));
+        IdentityReport {
+            name: self.name.clone(),
+            method: self.method.clone(),
+            state: self.state.map_or("failed", state_name).to_owned(),
+            ready: self.ready,
+            token: self.generation.map(|generation| TokenReport {
+                accessor: self.accessor.clone(),
+                generation,
+                expires_at: self.expires_at.map(|at| clocks.system_time(at)),
+            }),
+            next_action: self.next.map(|next| ActionReport {
+                action: step_name(next.step).to_owned(),
+                at: clocks.system_time(next.at),
+            }),
+            last_login_at: self.last_login_at,
+            logins: self.logins,
+            renewals: self.renewals,
+            checks: self.checks,
+            last_error: self.last_error.as_ref().map(|error| {
+                let mut report = error.report();
+                report.current &= !well;
+                report
+            }),
+            sinks: self.sinks.iter().map(SinkEntry::report).collect(),
+        }
+    }
+}
+
+impl SinkEntry {
+    fn report(&self) -> SinkReport {
+        SinkReport {
+            name: self.name.clone(),
+            kind: self.kind.clone(),
+            pending: self.pending,
+            generation: self.generation,
+            last_delivery_at: self.last_delivery_at,
+            deliveries: self.deliveries,
+            last_error: self.last_error.as_ref().map(LastError::report),
+        }
+    }
+}
+
+impl LastError {
+    fn report(&self) -> ErrorReport {
+        ErrorReport {
+            action: match self.attempt {
+                Attempt::Login => "login",
+                Attempt::Renewal => "renewal",
+                Attempt::Check => "check",
+                Attempt::Delivery(_) => "delivery",
+            }
+            .to_owned(),
+            class: match self.class {
+                Class::Passing => "passing",
+                Class::Refused => "refused",
+                Class::Configuration => "configuration",
+            }
+            .to_owned(),
+            code: self.code.clone(),
+            message: self.message.clone(),
+            since: self.since,
+            at: self.at,
+            count: self.count,
+            current: self.current,
+        }
+    }
+}
+
+/// The two clocks read together, to tell people when something is due.
+#[derive(Clone, Copy)]
+struct Clocks {
+    instant: Instant,
+    system: SystemTime,
+}
+
+impl Clocks {
+    fn system_time(self, at: Instant) -> SystemTime {
+        let moved = match at.checked_duration_since(self.instant) {
+            Some(ahead) => self.system.checked_add(ahead),
+            None => self.system.checked_sub(self.instant.saturating_duration_since(at)),
+        };
+        moved.unwrap_or(self.system)
+    }
+}
+
+fn state_name(state: State) -> &'static str {
+    match state {
+        State::Unauthenticated => "unauthenticated",
+        State::Authenticating => "authenticating",
+        State::Valid => "valid",
+        State::Renewing => "renewing",
+        State::Degraded => "degraded",
+        State::Expired => "expired",
+        State::ShutDown => "stopping",
+    }
+}
+
+fn step_name(step: Step) -> &'static str {
+    match step {
+        Step::LogIn => "login",
+        Step::Look => "look",
+        Step::Renew => "renewal",
+        Step::Check => "check",
+        Step::Deliver => "delivery",
+        Step::Expire => "expiry",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use usher_engine::{Failure, FailureKind};
+    use usher_lifecycle::{Event, Settings, Token};
+
+    use super::*;
+
+    fn machine(now: Instant) -> Lifecycle {
+        Lifecycle::new(now, Settings { sinks: 1, ..Settings::default() }, 7)
+    }
+
+    fn one_sink() -> [(String, String); 1] {
+        [("file".to_owned(), "file".to_owned())]
+    }
+
+    fn outage() -> Trouble {
+        Failure::new(FailureKind::Unavailable, "server.unreachable", "no route").into()
+    }
+
+    fn log_in(machine: &mut Lifecycle, now: Instant) {
+        let token =
+            Token { ttl: Some(Duration::from_mins(1)), renewable: true, use_limited: false };
+        machine.handle(now, Event::LoggedIn { token, check_after: None });
+    }
+
+    #[test]
+    fn an_identity_is_ready_once_every_sink_has_its_token() {
+        let (board, now) = (Board::new(), Instant::now());
+        let handle = board.identity("app", "approle", one_sink());
+        let mut machine = machine(now);
+        assert!(!board.readiness().borrow().is_complete());
+        log_in(&mut machine, now);
+        handle.show(&machine, machine.next_step(), |_| Some("accessor".to_owned()));
+        let report = board.report();
+        assert!(!report.ready && report.identities[0].sinks[0].pending);
+        assert_eq!(report.identities[0].token.as_ref().unwrap().accessor, "accessor");
+        machine.handle(now, Event::Delivered { sink: 0, generation: 1 });
+        handle.show(&machine, machine.next_step(), |_| None);
+        let report = board.report();
+        assert!(report.ready && !report.identities[0].sinks[0].pending);
+        assert!(board.readiness().borrow().is_complete());
+    }
+
+    #[test]
+    fn an_identity_that_is_taken_off_counts_no_more() {
+        let board = Board::new();
+        let first = board.identity("one", "approle", one_sink());
+        let second = board.identity("two", "approle", one_sink());
+        drop(first);
+        assert_eq!(*board.readiness().borrow(), Readiness { identities: 1, ready: 0 });
+        assert_eq!(board.report().identities[0].name, "two");
+        drop(second);
+        assert_eq!(*board.readiness().borrow(), Readiness::default());
+        assert!(!board.report().ready, "an agent without identities is not ready");
+    }
+
+    #[test]
+    fn an_identity_that_panicked_stays_and_is_not_ready() {
+        let (board, now) = (Board::new(), Instant::now());
+        let handle = board.identity("app", "approle", one_sink());
+        let mut machine = machine(now);
+        log_in(&mut machine, now);
+        machine.handle(now, Event::Delivered { sink: 0, generation: 1 });
+        handle.show(&machine, None, |_| None);
+        assert!(board.readiness().borrow().is_complete());
+        let result = std::thread::spawn(move || {
+            let _handle = handle;
+            panic!("a defect");
+        })
+        .join();
+        assert!(result.is_err());
+        assert!(!board.readiness().borrow().is_complete());
+        assert_eq!(board.report().identities[0].state, "failed");
+        let _successor = board.identity("app", "approle", one_sink());
+        assert_eq!(*board.readiness().borrow(), Readiness { identities: 1, ready: 0 });
+        assert_eq!(board.report().identities[0].state, "unauthenticated");
+    }
+
+    #[test]
+    fn failures_in_a_row_are_counted_until_a_success() {
+        let board = Board::new();
+        let handle = board.identity("app", "approle", one_sink());
+        let error = || board.report().identities[0].last_error.clone().unwrap();
+        handle.failed(Attempt::Login, &outage());
+        handle.failed(Attempt::Login, &outage());
+        assert_eq!((error().count, error().current), (2, true));
+        assert_eq!((&*error().class, &*error().code), ("passing", "server.unreachable"));
+        handle.succeeded(Attempt::Login);
+        assert_eq!((error().count, error().current), (2, false));
+        handle.failed(Attempt::Renewal, &outage());
+        assert_eq!((error().count, error().current), (1, true));
+        let counts = board.report().identities[0].logins;
+        assert_eq!((counts.succeeded, counts.failed), (1, 2));
+    }
+
+    #[test]
+    fn a_report_survives_the_way_to_the_command() {
+        let board = Board::new();
+        let handle = board.identity("app", "approle", one_sink());
+        handle.failed(Attempt::Delivery(0), &outage());
+        let text = serde_json::to_string(&board.report()).unwrap();
+        let report: Report = serde_json::from_str(&text).unwrap();
+        assert_eq!(serde_json::to_string(&report).unwrap(), text);
+    }
+
+    #[test]
+    fn every_state_is_listed() {
+        for state in [
+            State::Unauthenticated,
+            State::Authenticating,
+            State::Valid,
+            State::Renewing,
+            State::Degraded,
+            State::Expired,
+            State::ShutDown,
+        ] {
+            assert!(STATES.contains(&state_name(state)));
+        }
+    }
+}
