@@ -17,6 +17,7 @@ use crate::bind;
 use crate::cli::complain;
 use crate::driver::{self, Ending, Order, Report};
 use crate::identity::Identity;
+use crate::logging;
 use crate::process::PidFile;
 
 const SUCCESS: u8 = 0;
@@ -195,6 +196,7 @@ impl<L: Fn() -> Loaded> Agent<L> {
                         break (SUCCESS, Ending::Final);
                     }
                     Wish::Reload => {
+                        logging::reopen();
                         // Compiling a plug-in takes a while; the agent can be stopped meanwhile.
                         let prepared = tokio::select! {
                             prepared = self.prepare() => prepared,
@@ -316,6 +318,9 @@ impl<L: Fn() -> Loaded> Agent<L> {
         };
         if tokio::time::timeout(LONGEST_SHUTDOWN, ended).await.is_err() {
             tracing::warn!("an identity takes long to end; its successor starts all the same");
+        }
+        if diff.log_level_changed {
+            logging::set_level(settings.log.level);
         }
         // A key that takes a restart counts as it was.
         let exit_after_auth = self.settings.exit_after_auth;

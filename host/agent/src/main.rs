@@ -7,6 +7,7 @@ mod bind;
 mod cli;
 mod driver;
 mod identity;
+mod log_file;
 mod logging;
 mod payload;
 mod plugins;
