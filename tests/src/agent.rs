@@ -251,6 +251,11 @@ impl Agent {
         self.process.signal(Signal::INT);
     }
 
+    /// Sends SIGHUP.
+    pub fn hang_up(&mut self) {
+        self.process.signal(Signal::HUP);
+    }
+
     /// Waits until it ends by itself, at most `limit`.
     #[track_caller]
     pub fn ended(mut self, limit: Duration) -> Ended {

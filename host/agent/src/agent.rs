@@ -18,6 +18,7 @@ use crate::bind;
 use crate::cli::complain;
 use crate::driver::{self, Ending, Order, Report};
 use crate::identity::Identity;
+use crate::logging;
 use crate::notify::Notifier;
 use crate::process::PidFile;
 use crate::status::Board;
@@ -301,6 +302,7 @@ impl<L: Fn() -> Loaded> Agent<L> {
         asked: &mut mpsc::Receiver<Request>,
     ) -> Option<ReloadAnswer> {
         self.notifier.reloading();
+        logging::reopen();
         let prepared = {
             let prepare = self.prepare();
             tokio::pin!(prepare);
@@ -392,10 +394,15 @@ impl<L: Fn() -> Loaded> Agent<L> {
             {
                 let task = ended.map_or_else(|error| error.id(), |(task, ())| task);
                 ending.retain(|other| *other != task);
+                // Another one may have panicked meanwhile.
+                self.identities.retain(|_, identity| identity.task != task);
             }
         };
         if tokio::time::timeout(LONGEST_SHUTDOWN, ended).await.is_err() {
             tracing::warn!("an identity takes long to end; its successor starts all the same");
+        }
+        if diff.log_level_changed {
+            logging::set_level(settings.log.level);
         }
         // A key that takes a restart counts as it was.
         let exit_after_auth = self.settings.exit_after_auth;

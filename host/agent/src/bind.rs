@@ -9,7 +9,7 @@ use usher_engine::{
     AuthMethod, Call, Engine, Failure, FailureKind, Kind, LoadError, Protected, Reason, Use,
 };
 use usher_lifecycle::Backoff;
-use usher_server::{Client, Governor, Scope, Tls};
+use usher_server::{Certificate, Client, Governor, Scope, Tls};
 
 use crate::admin;
 use crate::cli::complain;
@@ -72,21 +72,26 @@ pub(crate) fn connect(server: &usher_config::Server) -> Result<Client, String> {
         ca_pem: server.ca_cert_bytes.clone(),
         client_cert: path(&server.client_cert),
         client_key: path(&server.client_key),
+        client_pem: server.client_pem.as_ref().map(|pem| Certificate {
+            chain_pem: pem.certificate.clone(),
+            key_pem: pem.key.clone(),
+        }),
         server_name: server.tls_server_name.clone(),
         skip_verify: server.tls_skip_verify,
     };
-    for variable in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY"] {
-        if std::env::var_os(variable).is_some() {
-            tracing::warn!(
-                variable,
-                "proxies aren't supported yet: the server is connected to directly"
-            );
-        }
-    }
+    connection.proxy.clone_from(&server.proxy);
+    connection.srv_lookup = server.srv_lookup;
+    connection.disable_redirects = server.disable_redirects;
+    connection.disable_idle_connections = server.disable_idle_connections;
+    connection.disable_keep_alives = server.disable_keep_alives;
     if let Some(timeout) = server.client_timeout {
         connection.timeout = timeout;
     }
-    let client = Client::new(connection, Governor::new()).map_err(|error| error.to_string())?;
+    let governor = match server.rate_limit {
+        Some(limit) => Governor::with_rate_limit(limit.per_second, limit.burst),
+        None => Governor::new(),
+    };
+    let client = Client::new(connection, governor).map_err(|error| error.to_string())?;
     client.check_files().map_err(|error| error.to_string())?;
     Ok(client)
 }

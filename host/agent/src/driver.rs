@@ -379,10 +379,10 @@ impl Driver {
             }
             Outcome::RenewalFailed { generation, trouble } => {
                 tracing::warn!(
+                    error = %trouble.failure,
                     identity = identity.name,
                     expires_in = self.expires_in(),
-                    "error renewing token: {}",
-                    trouble.failure
+                    "error renewing token"
                 );
                 Event::RenewalFailed { generation, failure: trouble.for_lifecycle() }
             }
@@ -396,10 +396,10 @@ impl Driver {
             }
             Outcome::CheckFailed { generation, trouble } => {
                 tracing::debug!(
+                    error = %trouble.failure,
                     identity = identity.name,
                     expires_in = self.expires_in(),
-                    "error checking token: {}",
-                    trouble.failure
+                    "error checking token"
                 );
                 Event::CheckFailed { generation, failure: trouble.for_lifecycle() }
             }
@@ -423,11 +423,11 @@ impl Driver {
                 // A disk that stays full for days is no news every few seconds.
                 if !same || attempts.is_power_of_two() {
                     tracing::error!(
+                        error = %trouble.failure,
                         identity = identity.name,
                         sink = identity.sinks[sink].name,
                         attempt = attempts,
-                        "error delivering token, it is tried again: {}",
-                        trouble.failure
+                        "error delivering token, it is tried again"
                     );
                 }
                 self.sink_failures[sink] = Some(trouble.failure);
@@ -518,7 +518,7 @@ impl Driver {
     /// Says why a login failed and when the next one follows, once the machine knows.
     fn report_login(&mut self, trouble: &Trouble) {
         let (identity, method) = (self.identity.name.as_str(), self.identity.kind.as_str());
-        let (attempt, failure) = (self.login_attempts, &trouble.failure);
+        let (attempt, error) = (self.login_attempts, &trouble.failure);
         let retry_in = self
             .machine
             .next_step()
@@ -526,27 +526,30 @@ impl Driver {
             .map(|next| seconds(next.at.saturating_duration_since(Instant::now())));
         match trouble.class() {
             Class::Configuration => tracing::error!(
+                %error,
                 identity,
                 method,
                 attempt,
-                "error authenticating, not tried again before the configuration or the plug-in changes: {failure}"
+                "error authenticating, not tried again before the configuration or the plug-in changes"
             ),
             Class::Refused => {
                 tracing::error!(
+                    %error,
                     identity,
                     method,
                     attempt,
                     retry_in,
-                    "error authenticating: {failure}"
+                    "error authenticating"
                 );
             }
             Class::Passing => {
                 tracing::warn!(
+                    %error,
                     identity,
                     method,
                     attempt,
                     retry_in,
-                    "error authenticating: {failure}"
+                    "error authenticating"
                 );
             }
         }

@@ -1,10 +1,12 @@
-//! Log lines on standard error, redacted, in the incumbents' two formats.
+//! Log lines on standard error and in the log file, redacted, in the incumbents' two formats.
 //!
 //! One event is one line. Our own crates log from the configured level on; all others at warn at
 //! most, whatever the level, because nobody has checked what they log.
 
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
@@ -14,19 +16,17 @@ use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::registry::LookupSpan;
-use usher_config::{LogFormat, LogLevel};
+use usher_config::{Log, LogFormat, LogLevel};
 use usher_secret::redactor;
 
-/// Starts logging for the whole process.
-pub(crate) fn start(level: LogLevel, format: LogFormat) {
-    let level = match level {
-        LogLevel::Trace => Level::TRACE,
-        LogLevel::Debug => Level::DEBUG,
-        LogLevel::Info => Level::INFO,
-        LogLevel::Warn => Level::WARN,
-        LogLevel::Error => Level::ERROR,
-    };
-    let subscriber = tracing_subscriber::registry().with(Lines { level, format });
+use crate::log_file::{LogFile, Notice};
+
+/// Starts logging for the whole process. Fails only if the log file can't be opened; the text says
+/// what to do.
+pub(crate) fn start(log: &Log) -> Result<(), String> {
+    *log_file() = log.file.as_ref().map(LogFile::open).transpose()?;
+    set_level(log.level);
+    let subscriber = tracing_subscriber::registry().with(Lines { format: log.format });
     // Fails only if it was called before.
     let _ = tracing::subscriber::set_global_default(subscriber);
     std::panic::set_hook(Box::new(|panic| {
@@ -39,17 +39,70 @@ pub(crate) fn start(level: LogLevel, format: LogFormat) {
             .unwrap_or_default();
         tracing::error!(place, "a defect in Usher, please report it: {message}");
     }));
+    Ok(())
+}
+
+/// Logs from this level on.
+pub(crate) fn set_level(level: LogLevel) {
+    LEVEL.store(level as u8, Ordering::Relaxed);
+    // Whether a line is wanted is otherwise decided when it comes up for the first time.
+    tracing::callsite::rebuild_interest_cache();
+}
+
+/// Opens the log file anew, with the next line. A file that was moved is noticed without this.
+pub(crate) fn reopen() {
+    if let Some(file) = &mut *log_file() {
+        file.reopen();
+    }
+}
+
+/// A [`LogLevel`] as a number.
+static LEVEL: AtomicU8 = AtomicU8::new(LogLevel::Info as u8);
+
+static LOG_FILE: Mutex<Option<LogFile>> = Mutex::new(None);
+
+fn log_file() -> MutexGuard<'static, Option<LogFile>> {
+    LOG_FILE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn level() -> Level {
+    match LEVEL.load(Ordering::Relaxed) {
+        level if level == LogLevel::Trace as u8 => Level::TRACE,
+        level if level == LogLevel::Debug as u8 => Level::DEBUG,
+        level if level == LogLevel::Info as u8 => Level::INFO,
+        level if level == LogLevel::Warn as u8 => Level::WARN,
+        _ => Level::ERROR,
+    }
+}
+
+/// Appends to the log file, if there is one, and says what became of it.
+fn write_to_file(line: &[u8]) {
+    let (notice, path) = {
+        let mut file = log_file();
+        let Some(file) = &mut *file else { return };
+        let Some(notice) = file.write(line) else { return };
+        (notice, file.path().display().to_string())
+    };
+    // The file is free again: these lines go through it too.
+    match notice {
+        Notice::Failed(error) => {
+            tracing::warn!(%error, path, "the log file can't be written, standard error has all; it is tried again with each line");
+        }
+        Notice::Recovered(lost) => tracing::info!(path, lost, "the log file is written again"),
+        Notice::NotRotated(error) => {
+            tracing::warn!(%error, path, "the log file can't be rotated and grows on; correct the permissions of its directory");
+        }
+    }
 }
 
 struct Lines {
-    level: Level,
     format: LogFormat,
 }
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
     fn enabled(&self, metadata: &Metadata<'_>, _context: Context<'_, S>) -> bool {
         let ours = metadata.target().starts_with("usher");
-        let most = if ours { self.level } else { self.level.min(Level::WARN) };
+        let most = if ours { level() } else { level().min(Level::WARN) };
         metadata.is_event() && *metadata.level() <= most
     }
 
@@ -68,6 +121,7 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
         // One write a line, so that lines of several processes don't mix. There is nobody left to
         // tell if it fails.
         let _ = std::io::stderr().lock().write_all(&bytes);
+        write_to_file(&bytes);
     }
 }
 
@@ -83,7 +137,8 @@ const JSON_TIME: &[BorrowedFormatItem<'_>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
 
 impl Fields {
-    /// `2026-11-21T22:42:13.632Z [INFO]  usher.identity: message: key=value`
+    /// `2026-11-21T22:42:13.632Z [INFO]  usher.identity: message: key=value`, an error first, as
+    /// the incumbents have it.
     fn standard(&self, metadata: &Metadata<'_>, now: OffsetDateTime) -> String {
         let mut line = now.format(STANDARD_TIME).unwrap_or_default();
         let level = format!("[{}]", metadata.level());
@@ -92,7 +147,9 @@ impl Fields {
         if !self.fields.is_empty() {
             line.push(':');
         }
-        for (name, value) in &self.fields {
+        let (errors, others): (Vec<_>, Vec<_>) =
+            self.fields.iter().partition(|(name, _)| *name == "error");
+        for (name, value) in errors.into_iter().chain(others) {
             let _ = write!(line, " {name}=");
             match value {
                 Value::String(text) if text.is_empty() || text.contains([' ', '"', '=']) => {

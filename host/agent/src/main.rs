@@ -8,6 +8,7 @@ mod bind;
 mod cli;
 mod driver;
 mod identity;
+mod log_file;
 mod logging;
 mod metrics;
 mod notify;

@@ -75,7 +75,7 @@ impl From<usher_server::Error> for Trouble {
                 usher_server::Class::Refused => Class::Refused,
                 usher_server::Class::Configuration => Class::Configuration,
             },
-            permission_denied: error.status == Some(403),
+            permission_denied: error.permission_denied(),
             invalid_token: error.invalid_token(),
             failure: failure(&error),
         }

@@ -11,7 +11,8 @@ use zeroize::Zeroizing;
 use crate::answer::{self, Auth, Lookup, WrapInfo, WrappingLookup};
 use crate::error::{Class, Error, Reason};
 use crate::governor::Governor;
-use crate::request::{Operation, Request, Sender};
+use crate::request::{Operation, Request};
+use crate::sender::Sender;
 use crate::settings::{self, Settings, SettingsError};
 use crate::tls::{Certificate, Connections, TlsIdentity};
 
@@ -56,8 +57,8 @@ pub struct Session {
 impl Client {
     /// Checks the settings. Opens no file and no connection; see [`Client::check_files`].
     pub fn new(settings: Settings, governor: Governor) -> Result<Self, SettingsError> {
-        let address = settings::check(&settings)?;
-        let connections = Arc::new(Connections::new(settings, address));
+        let (address, proxy) = settings::check(&settings)?;
+        let connections = Arc::new(Connections::new(settings, address, proxy));
         Ok(Self { sender: Arc::new(Sender::new(connections, governor)), plain: Arc::default() })
     }
 
@@ -69,8 +70,9 @@ impl Client {
         let nothing_named = tls.ca_cert.is_none()
             && tls.ca_path.is_none()
             && tls.ca_pem.is_none()
-            && tls.client_cert.is_none();
-        if nothing_named || !connections.address().uses_tls() {
+            && tls.client_cert.is_none()
+            && tls.client_pem.is_none();
+        if nothing_named || !connections.use_tls() {
             return Ok(());
         }
         let checked = connections.check(&self.plain);

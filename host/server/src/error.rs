@@ -99,6 +99,12 @@ impl Error {
         self.reason == Reason::InvalidToken
     }
 
+    /// The server itself answered 403. One that isn't in its words may be a proxy's, and says
+    /// nothing of the token.
+    pub fn permission_denied(&self) -> bool {
+        self.status == Some(403) && self.reason != Reason::Unreadable
+    }
+
     /// The wrapping token was already used, has expired or is unknown.
     pub fn wrapping_used(&self) -> bool {
         self.reason == Reason::WrappingUsed

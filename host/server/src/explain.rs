@@ -31,11 +31,17 @@ pub(crate) fn refusal(
             (Reason::InvalidToken, "the token was revoked or has expired")
         }
         404 if text.contains("namespace not found") => (Reason::Status, "check the namespace"),
+        407 => (Reason::Status, "the proxy wants a user and a password: write them in its URL"),
         503 if text.contains("sealed") => (Reason::Status, "unseal the server"),
         429 => (Reason::Status, "the server limits requests: check its quotas"),
         472 | 473 => {
             (Reason::Status, "the server is a standby: write the active cluster's address")
         }
+        // What stands between says nothing of the token, whatever its status.
+        _ if said.is_none() && !body.is_empty() => (
+            Reason::Unreadable,
+            "check vault.address, and what stands between the agent and the server",
+        ),
         500.. => (Reason::Status, "the server's own log says more"),
         _ => (Reason::Status, remedy_for_refusal(operation, code)),
     };

@@ -1,6 +1,7 @@
 //! Keeps the whole agent below a ceiling of requests, and lower while the server is in trouble.
 //!
-//! The ceiling is a token bucket: 20 requests a second, 100 at once. The breaker opens after
+//! The ceiling is a token bucket: 20 requests a second, 100 at once, or less where the operator
+//! says so. The breaker opens after
 //! five passing errors in a row, whichever identities they came from, and then lets one request
 //! a second through until one succeeds. A refusal says nothing about the server's health, so it
 //! neither opens nor closes the breaker.
@@ -28,6 +29,16 @@ impl Governor {
         Self::default()
     }
 
+    /// The same with a lower ceiling, of `per_second` requests a second and `burst` at once; a
+    /// higher one doesn't raise ours. Both are taken for at least one request an hour, one at once.
+    pub fn with_rate_limit(per_second: f64, burst: u32) -> Self {
+        let core = Core::new(
+            per_second.clamp(SLOWEST_PER_SECOND, PER_SECOND),
+            f64::from(burst).clamp(1.0, BURST),
+        );
+        Self(Arc::new(Shared { core: Mutex::new(core), ..Shared::default() }))
+    }
+
     /// True while the server is in trouble and requests are held to one a second.
     pub fn is_open(&self) -> bool {
         self.core().open
@@ -45,6 +56,12 @@ impl Governor {
                 () = closed => {}
             }
         }
+    }
+
+    /// Watches a request: if it is given up by its caller, who waited for a while, the server was
+    /// too slow for it.
+    pub(crate) fn watch(&self) -> UnderWay<'_> {
+        UnderWay { governor: self, since: Instant::now() }
     }
 
     /// Takes note of how a request ended.
@@ -67,6 +84,28 @@ impl Governor {
     }
 }
 
+/// A request that was sent. Dropped before [`UnderWay::ended`], it counts as a passing error if it
+/// took [`LONG`] or more; less than that says nothing of the server.
+pub(crate) struct UnderWay<'a> {
+    governor: &'a Governor,
+    since: Instant,
+}
+
+impl UnderWay<'_> {
+    /// There is an answer, or an error.
+    pub(crate) fn ended(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        if self.since.elapsed() >= LONG {
+            self.governor.record(Outcome::Passing);
+        }
+    }
+}
+
 /// How a request ended, as far as the server's health is concerned.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Outcome {
@@ -84,6 +123,8 @@ enum Change {
 
 /// The arithmetic, with the time passed in.
 struct Core {
+    per_second: f64,
+    burst: f64,
     /// Requests that may be sent at once, with the fraction that has grown since.
     available: f64,
     counted: Option<Instant>,
@@ -95,16 +136,28 @@ struct Core {
 
 impl Default for Core {
     fn default() -> Self {
-        Self { available: BURST, counted: None, failures: 0, open: false, last: None }
+        Self::new(PER_SECOND, BURST)
     }
 }
 
 impl Core {
+    fn new(per_second: f64, burst: f64) -> Self {
+        Self {
+            per_second,
+            burst,
+            available: burst,
+            counted: None,
+            failures: 0,
+            open: false,
+            last: None,
+        }
+    }
+
     /// Takes a permit, or says how long to wait before asking again.
     fn try_take(&mut self, now: Instant) -> Result<(), Duration> {
         if let Some(counted) = self.counted {
-            let grown = now.saturating_duration_since(counted).as_secs_f64() * PER_SECOND;
-            self.available = (self.available + grown).min(BURST);
+            let grown = now.saturating_duration_since(counted).as_secs_f64() * self.per_second;
+            self.available = (self.available + grown).min(self.burst);
         }
         self.counted = Some(now);
         if self.open
@@ -117,7 +170,7 @@ impl Core {
         }
         // The tolerance absorbs the rounding of a wait that was just enough.
         if self.available < 1.0 - 1e-6 {
-            return Err(Duration::from_secs_f64((1.0 - self.available) / PER_SECOND));
+            return Err(Duration::from_secs_f64((1.0 - self.available) / self.per_second));
         }
         self.available -= 1.0;
         self.last = Some(now);
@@ -147,8 +200,10 @@ impl Core {
 
 const PER_SECOND: f64 = 20.0;
 const BURST: f64 = 100.0;
+const SLOWEST_PER_SECOND: f64 = 1.0 / 3600.0;
 const FAILURES_TO_OPEN: u32 = 5;
 const OPEN_SPACING: Duration = Duration::from_secs(1);
+const LONG: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests {
@@ -183,6 +238,39 @@ mod tests {
         assert_eq!(let_through(&mut core, now, Duration::from_millis(1)), 100);
         let next = let_through(&mut core, now + Duration::from_millis(1), Duration::from_secs(10));
         assert!((199..=201).contains(&next), "{next}");
+    }
+
+    #[test]
+    fn a_rate_limit_lowers_the_ceiling_and_never_raises_it() {
+        let now = Instant::now();
+        let counts = |per_second, burst| {
+            let governor = Governor::with_rate_limit(per_second, burst);
+            let core = &mut *governor.core();
+            let at_once = let_through(core, now, Duration::from_millis(1));
+            let later = now + Duration::from_millis(1);
+            (at_once, let_through(core, later, Duration::from_secs(100)))
+        };
+        let (at_once, later) = counts(0.5, 3);
+        assert_eq!(at_once, 3);
+        assert!((49..=51).contains(&later), "{later}");
+        let (at_once, later) = counts(1000.0, 1000);
+        assert_eq!(at_once, 100);
+        assert!((1999..=2001).contains(&later), "{later}");
+        assert_eq!(counts(0.0, 0), (1, 0));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_its_caller_gave_up_after_a_while_counts_as_a_failure() {
+        let governor = Governor::new();
+        let long_ago = Instant::now().checked_sub(LONG).unwrap();
+        for _ in 0..FAILURES_TO_OPEN {
+            // Given up at once, as in a shutdown; ended well; given up in vain.
+            drop(governor.watch());
+            UnderWay { governor: &governor, since: long_ago }.ended();
+            assert!(!governor.is_open());
+            drop(UnderWay { governor: &governor, since: long_ago });
+        }
+        assert!(governor.is_open());
     }
 
     #[test]

@@ -17,8 +17,12 @@ mod client;
 mod error;
 mod explain;
 mod governor;
+mod locator;
+mod proxy;
 mod request;
+mod sender;
 mod settings;
+mod srv;
 mod tls;
 
 pub use answer::{Auth, Lookup, WrapInfo, WrappingLookup};

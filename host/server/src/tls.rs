@@ -4,21 +4,21 @@
 //! https for which no certificate authority is configured, and never for http. A client is made
 //! anew when one of the configured files has changed, or after a failed handshake.
 
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
-use reqwest::dns::{Name, Resolve, Resolving};
 use usher_secret::Secret;
 use zeroize::Zeroizing;
 
 use crate::error::{Class, Error, Reason};
+use crate::locator::Locator;
+use crate::proxy::Proxy;
 use crate::settings::{Address, Settings};
 
 /// Whom to trust, and the agent's own client certificate. Of several authorities `ca_pem` wins,
-/// then `ca_cert`, then `ca_path`; with none the platform's are trusted.
-#[derive(Clone, Debug, Default)]
+/// then `ca_cert`, then `ca_path`; with none the platform's are trusted. No `Debug`: it may hold a key.
+#[derive(Clone, Default)]
 pub struct Tls {
     /// A PEM file of certificate authorities.
     pub ca_cert: Option<PathBuf>,
@@ -30,6 +30,8 @@ pub struct Tls {
     pub client_cert: Option<PathBuf>,
     /// Its key: unencrypted PKCS#8, PKCS#1 or SEC1, a PEM file.
     pub client_key: Option<PathBuf>,
+    /// Both as texts; goes before the files.
+    pub client_pem: Option<Certificate>,
     /// The name that the server's certificate must carry, and that is asked for (SNI), instead of
     /// the address's.
     pub server_name: Option<String>,
@@ -37,7 +39,7 @@ pub struct Tls {
     pub skip_verify: bool,
 }
 
-/// A client certificate with its key, as an auth method supplies it. No `Debug`.
+/// A client certificate with its key, as an auth method or the environment supplies it. No `Debug`.
 #[derive(Clone, PartialEq)]
 pub struct Certificate {
     /// Leaf first, PEM.
@@ -97,6 +99,8 @@ impl From<BuildError> for Error {
 pub(crate) struct Connections {
     settings: Settings,
     address: Address,
+    proxy: Option<Proxy>,
+    locator: Locator,
     entries: Mutex<Vec<Entry>>,
 }
 
@@ -107,8 +111,22 @@ struct Entry {
 }
 
 impl Connections {
-    pub(crate) fn new(settings: Settings, address: Address) -> Self {
-        Self { settings, address, entries: Mutex::default() }
+    pub(crate) fn new(settings: Settings, address: Address, proxy: Option<Proxy>) -> Self {
+        let locator = Locator::new(&address, settings.srv_lookup);
+        Self { settings, address, proxy, locator, entries: Mutex::default() }
+    }
+
+    pub(crate) fn proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_ref()
+    }
+
+    pub(crate) fn locator(&self) -> &Locator {
+        &self.locator
+    }
+
+    /// Whether any connection is TLS: to the server, or to the proxy.
+    pub(crate) fn use_tls(&self) -> bool {
+        self.address.uses_tls() || self.proxy.as_ref().is_some_and(Proxy::uses_tls)
     }
 
     pub(crate) fn address(&self) -> &Address {
@@ -172,22 +190,21 @@ impl Connections {
             .referer(false)
             .http1_only()
             .no_proxy();
-        if let Some(proxy) = &self.settings.proxy {
-            let proxy = reqwest::Proxy::all(proxy.expose().as_str())
-                .map_err(|_| BuildError::Client("vault.proxy is not a URL".into()))?;
-            builder = builder.proxy(proxy);
+        if self.settings.disable_idle_connections || self.settings.disable_keep_alives {
+            builder = builder.pool_max_idle_per_host(0);
+        }
+        if let Some(proxy) = &self.proxy {
+            builder = builder.proxy(proxy.for_requests().map_err(|error| client_error(&error))?);
         }
         if let Some(socket) = &self.address.socket {
             builder = builder.unix_socket(socket.clone());
         }
-        if !self.address.uses_tls() {
+        if !self.use_tls() {
             // An empty list of roots: the platform's store is not even opened.
             return builder.tls_certs_only([]).build().map_err(|error| client_error(&error));
         }
-        if self.settings.tls.server_name.is_some() {
-            let real = self.address.base.host_str().unwrap_or_default();
-            let real = real.trim_matches(['[', ']']).to_owned();
-            builder = builder.dns_resolver(Arc::new(ResolveAs { real }));
+        if self.settings.tls.server_name.is_some() && self.address.uses_tls() {
+            builder = builder.dns_resolver(self.locator.resolve_all());
         }
         if self.settings.tls.skip_verify && identity.ca_pem.is_none() {
             builder = builder.tls_certs_only([]).tls_danger_accept_invalid_certs(true);
@@ -261,6 +278,16 @@ impl Connections {
             return Ok(Some((parsed, Origin::Method)));
         }
         let tls = &self.settings.tls;
+        if let Some(texts) = &tls.client_pem {
+            let origin = "the client certificate given as text (BAO_CLIENT_CERT_BYTES)".to_owned();
+            let chain = texts.chain_pem.as_bytes();
+            let parsed = pair(chain, texts.key_pem.expose().as_bytes());
+            let parsed = parsed.map_err(|error| BuildError::Unusable {
+                origin: origin.clone(),
+                why: innermost(&error),
+            })?;
+            return Ok(Some((parsed, Origin::Settings(origin))));
+        }
         let (Some(chain), Some(key)) = (&tls.client_cert, &tls.client_key) else { return Ok(None) };
         let origin = format!(
             "the client certificate \"{}\" with the key \"{}\"",
@@ -276,7 +303,7 @@ impl Connections {
     }
 
     fn stamps(&self) -> Vec<Stamp> {
-        if !self.address.uses_tls() {
+        if !self.use_tls() {
             return Vec::new();
         }
         let tls = &self.settings.tls;
@@ -308,22 +335,6 @@ type Stamp = Option<(SystemTime, u64)>;
 fn stamp(path: &Path) -> Stamp {
     let metadata = std::fs::metadata(path).ok()?;
     Some((metadata.modified().ok()?, metadata.len()))
-}
-
-/// Sends a request for the name in the certificate to the host in the address.
-struct ResolveAs {
-    real: String,
-}
-
-impl Resolve for ResolveAs {
-    fn resolve(&self, _: Name) -> Resolving {
-        let real = self.real.clone();
-        Box::pin(async move {
-            // Port 0 is replaced by the URL's.
-            let found: Vec<SocketAddr> = tokio::net::lookup_host((real, 0)).await?.collect();
-            Ok(Box::new(found.into_iter()) as Box<dyn Iterator<Item = SocketAddr> + Send>)
-        })
-    }
 }
 
 fn read(setting: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, BuildError> {

@@ -205,6 +205,66 @@ async fn answers_that_are_not_the_servers_are_passing_and_never_quoted() {
 }
 
 #[tokio::test]
+async fn no_request_takes_garbage_for_an_answer() {
+    let cut = format!("HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{AUTH}");
+    let empty = r#"{"auth":{"client_token":""},"wrap_info":{"token":""},"data":null}"#;
+    for garbage in [
+        answer("200 OK", "Content-Type: text/html\r\n", "<html>hvs.x</html>"),
+        answer("200 OK", "", &AUTH[..AUTH.len() - 2]),
+        answer("200 OK", "", "{}"),
+        answer("200 OK", "", r#"{"auth":7,"wrap_info":[],"data":"text"}"#),
+        answer("200 OK", "", empty),
+        answer("204 No Content", "", ""),
+        cut,
+        answer("200 OK", "", &" ".repeat(1024 * 1024 + 1)),
+    ] {
+        let stub = Stub::answering((0..6).map(|_| garbage.clone())).await;
+        let client = stub.client();
+        let scope = Scope::default();
+        let session = client.session(&scope, Secret::new("hvs.some-token".into()));
+        let ttl = Duration::from_mins(1);
+        let errors = [
+            ("login", client.login(&scope, &login()).await.err()),
+            ("wrapped login", client.login_wrapped(&scope, &login(), ttl).await.err()),
+            ("renewal", client.renew_self(&session).await.err()),
+            ("look-up", client.lookup_self(&session).await.err()),
+            ("wrapping", client.wrap(&session, ttl).await.err()),
+            // Past the breaker, which is open by now.
+            (
+                "wrapping look-up",
+                stub.client().wrapping_lookup(&scope, session.token()).await.err(),
+            ),
+        ];
+        for (request, error) in errors {
+            let error = error.unwrap_or_else(|| panic!("the {request} took {garbage:.80}"));
+            assert_eq!(
+                (error.class, error.reason),
+                (Class::Passing, Reason::Unreadable),
+                "{error}"
+            );
+            assert!(!error.to_string().contains("hvs."), "{error}");
+        }
+        assert!(client.governor().is_open());
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_that_is_not_in_the_servers_words_says_nothing_of_the_token() {
+    for (body, expected) in [
+        (r#"{"errors":["permission denied"]}"#, true),
+        (r#"{"errors":[]}"#, true),
+        ("", true),
+        ("<html>Forbidden by the proxy</html>", false),
+    ] {
+        let stub = Stub::answering([answer("403 Forbidden", "", body)]).await;
+        let client = stub.client();
+        let session = client.session(&Scope::default(), Secret::new("hvs.some-token".into()));
+        let error = client.lookup_self(&session).await.unwrap_err();
+        assert_eq!((error.class, error.permission_denied()), (Class::Refused, expected), "{body}");
+    }
+}
+
+#[tokio::test]
 async fn an_endless_answer_is_cut_off() {
     let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));

@@ -68,7 +68,10 @@ pub(crate) fn run(arguments: AgentArguments) -> ExitCode {
         }
         return ExitCode::from(USAGE);
     };
-    logging::start(settings.log.level, settings.log.format);
+    if let Err(problem) = logging::start(&settings.log) {
+        complain(&format!("error: {problem}"));
+        return ExitCode::from(USAGE);
+    }
     for (flag, given) in [
         ("non-interactive", arguments.non_interactive.is_some()),
         ("agent-address", arguments.agent_address.is_some()),
