@@ -25,7 +25,7 @@ fn trusted_orchestrator() {
 #[test]
 fn systemd() {
     let printed = Guide::read("systemd.md").follow();
-    assert!(printed.contains("intercepted"), "{printed}");
+    assert!(printed.contains("INTERCEPTION"), "{printed}");
 }
 
 #[test]
