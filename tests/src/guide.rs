@@ -123,11 +123,8 @@ fn steps(text: &str) -> Vec<Step> {
     let mut lines = text.lines();
     while let Some(line) = lines.next() {
         let Some(info) = line.strip_prefix("```") else { continue };
-        let content: String = lines
-            .by_ref()
-            .take_while(|line| *line != "```")
-            .map(|line| format!("{line}\n"))
-            .collect();
+        let content: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+        let content = content.join("\n") + "\n";
         match info.split_once(' ').unwrap_or((info, "")) {
             ("sh", "") => steps.push(Step::Run { script: content, refused: false }),
             ("sh", "refused") => steps.push(Step::Run { script: content, refused: true }),
