@@ -7,13 +7,15 @@
     reason = "tests fail by panicking"
 )]
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use serde_json::Value;
-use usher_tests::agent::Launch;
+use usher_tests::agent::{Launch, is_root};
 use usher_tests::plugins::setup_directory;
+use usher_tests::site::Site;
 
 #[path = "differential/cases.rs"]
 mod cases;
@@ -178,6 +180,121 @@ fn random_layouts_of_one_configuration_are_read_like_openbao_agent_reads_them() 
         let (verdict, problems) = verdict(&path);
         assert_eq!(verdict, "valid", "{problems}\n{text}");
     }
+}
+
+#[test]
+fn files_have_the_form_mode_and_owner_that_openbao_agent_gives_them() {
+    let site = Site::new(serde_json::json!({ "token_ttl": "1h" }));
+    // A public key of RFC 7748, section 6.1.
+    let key = "hSDwCYkwp1R0i33ctD73Wg2/Og0mOBr066SpjqqbTmo=";
+    site.write("public.json", &format!("{{\"curve25519_public_key\":\"{key}\"}}"));
+    let encrypted =
+        format!("dh_type = \"curve25519\" dh_path = \"{}\"", site.file("public.json").display());
+    let mut sinks = vec![
+        ("plain", String::new(), ""),
+        ("mode 0600", String::new(), "mode = 0600"),
+        ("mode 0444", String::new(), "mode = 0444"),
+        ("wrapped", "wrap_ttl = \"5m\"".to_owned(), ""),
+        ("encrypted", encrypted.clone(), ""),
+        ("derived", format!("{encrypted} derive_key = true aad = \"app\""), "mode = 0400"),
+        ("wrapped and encrypted", format!("{encrypted} wrap_ttl = 300"), ""),
+    ];
+    if is_root() {
+        sinks.push(("owned", String::new(), "uid = 65534 gid = 65534"));
+    }
+    let configuration = |agent: &str, around: bool| {
+        let blocks: String = sinks
+            .iter()
+            // Inside `sinks` the incumbents take no notice of labels and of most settings.
+            .filter(|(_, settings, _)| !around || settings.is_empty())
+            .map(|(name, settings, config)| {
+                let path = site.file(&format!("{agent} {name}"));
+                let path = path.display();
+                format!("sink {{ type = \"file\" {settings} config {{ path = \"{path}\" {config} }} }}\n")
+            })
+            .collect::<Vec<_>>()
+            .concat();
+        let blocks = if around { format!("sinks {{\n{blocks}}}\n") } else { blocks };
+        format!(
+            "exit_after_auth = true\nvault {{ address = \"{}\" }}\nauto_auth {{\nmethod \"approle\" {{ config {{ role_id_file_path = \"{}\" secret_id_file_path = \"{}\" remove_secret_id_file_after_reading = false }} }}\n{blocks}}}\n",
+            site.bao.address(),
+            site.file("role-id").display(),
+            site.file("secret-id").display(),
+        )
+    };
+    for around in [false, true] {
+        let theirs = site.file("theirs.hcl");
+        std::fs::write(&theirs, configuration("theirs", around)).unwrap();
+        run_openbao_agent(&theirs);
+        let ended = Launch::agent(&configuration("ours", around)).run(LIMIT);
+        assert_eq!(ended.status, 0, "{ended:?}");
+        for (name, settings, _) in &sinks {
+            if around && !settings.is_empty() {
+                continue;
+            }
+            let theirs = Form::of(&site.file(&format!("theirs {name}")));
+            let ours = Form::of(&site.file(&format!("ours {name}")));
+            assert_eq!(ours, theirs, "{name}, in sinks: {around}");
+        }
+    }
+}
+
+/// What readers of a sink's file depend on.
+#[derive(Debug, PartialEq, Eq)]
+struct Form {
+    mode: u32,
+    owner: (u32, u32),
+    ends_with_newline: bool,
+    /// Keys in order with the type of their values; `None`: a bare token.
+    members: Option<Vec<(String, &'static str)>>,
+}
+
+impl Form {
+    fn of(path: &Path) -> Self {
+        let metadata =
+            std::fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+        let text = std::fs::read_to_string(path).unwrap();
+        let members = serde_json::from_str::<Value>(&text).ok().map(|value| {
+            let object = value.as_object().expect("an object");
+            let mut members: Vec<(usize, String, &'static str)> = object
+                .iter()
+                .map(|(key, value)| {
+                    let place = text.find(&format!("\"{key}\":")).expect("the key");
+                    let kind = match value {
+                        Value::String(_) => "string",
+                        Value::Number(number) if number.is_u64() => "whole number",
+                        _ => "something else",
+                    };
+                    (place, key.clone(), kind)
+                })
+                .collect();
+            members.sort();
+            members.into_iter().map(|(_, key, kind)| (key, kind)).collect()
+        });
+        assert!(members.is_some() || text.starts_with("s."), "no token: {}", path.display());
+        Self {
+            mode: metadata.mode() & 0o7777,
+            owner: (metadata.uid(), metadata.gid()),
+            ends_with_newline: text.ends_with('\n'),
+            members,
+        }
+    }
+}
+
+/// Until it ends by itself.
+fn run_openbao_agent(file: &Path) {
+    let output = Command::new("timeout")
+        .args(["--signal=KILL", "60"])
+        .args(["sh", "-c", "umask 022; exec \"$@\"", "sh"])
+        .arg(setup_directory().join("bao"))
+        .args(["agent", "-exit-after-auth"])
+        .arg(format!("-config={}", file.display()))
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", file.parent().unwrap())
+        .output()
+        .expect("OpenBao can be started");
+    assert!(output.status.success(), "{output:?}");
 }
 
 /// Whether OpenBao Agent would start with it, as far as it can say without starting.

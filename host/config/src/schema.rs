@@ -5,6 +5,10 @@
 //! `docs/configuration.md` come from it.
 
 mod blocks;
+#[cfg(test)]
+mod coverage;
+#[cfg(test)]
+mod document;
 mod json;
 mod later;
 

@@ -72,9 +72,18 @@ const TOP: &[(&str, &str)] = &[
     ("disable_mlock true", "disable_mlock = true"),
     ("disable_mlock false", "disable_mlock = false"),
     ("default_max_request_duration bad", "default_max_request_duration = \"x\""),
+    ("blocks of the server", "seal \"x\" { } kms \"x\" { } hsm { }"),
     ("user_lockout", "user_lockout \"all\" { }"),
     ("telemetry", "telemetry { prometheus_retention_time = \"30s\" disable_hostname = true }"),
     ("telemetry other target", "telemetry { statsd_address = \"127.0.0.1:8125\" }"),
+    (
+        "telemetry in full",
+        "telemetry { enable_hostname_label = true metrics_prefix = \"x\" filter_default = true prefix_filter = [\"+a\"] usage_gauge_period = \"5m\" maximum_gauge_cardinality = 5 lease_metrics_epsilon = \"1h\" num_lease_metrics_buckets = 5 add_lease_metrics_namespace_labels = true add_mount_point_rollback_metrics = true }",
+    ),
+    (
+        "telemetry to others",
+        "telemetry { statsite_address = \"x\" dogstatsd_addr = \"x\" dogstatsd_tags = [\"a\"] circonus_api_token = \"x\" circonus_api_app = \"x\" circonus_api_url = \"x\" circonus_submission_interval = \"x\" circonus_submission_url = \"x\" circonus_check_id = \"x\" circonus_check_force_metric_activation = \"x\" circonus_check_instance_id = \"x\" circonus_check_search_tag = \"x\" circonus_check_tags = \"x\" circonus_check_display_name = \"x\" circonus_broker_id = \"x\" circonus_broker_select_tag = \"x\" stackdriver_project_id = \"x\" stackdriver_location = \"x\" stackdriver_namespace = \"x\" stackdriver_debug_logs = true }",
+    ),
     ("telemetry unknown key", "telemetry { foo = 1 }"),
     ("telemetry quoted boolean", "telemetry { disable_hostname = \"true\" }"),
     ("telemetry bad duration", "telemetry { prometheus_retention_time = \"x\" }"),
@@ -124,6 +133,10 @@ const TOP: &[(&str, &str)] = &[
         "listener acme",
         "listener \"tcp\" { tls_acme_domains = [\"a\"] tls_key_exchange_preferences = [\"X25519\"] tls_client_ca_file = \"/c\" tls_require_and_verify_client_cert = true tls_disable_client_certs = false tls_min_version = \"tls12\" tls_max_version = \"tls13\" tls_cert_file = \"/c\" tls_key_file = \"/k\" tls_cipher_suites = \"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256\" }",
     ),
+    (
+        "listener of the server",
+        "listener \"tcp\" { cluster_address = \"x\" purpose = \"x\" http_read_header_timeout = \"1s\" http_write_timeout = 1 http_idle_timeout = \"1m\" max_request_json_memory = 5 max_request_json_strings = \"5\" max_request_duration = \"1m\" cors_enabled = true cors_allowed_origins = [\"*\"] cors_allowed_headers = [\"a\"] custom_response_headers { } profiling { } proxy_protocol_behavior = \"use_always\" proxy_protocol_authorized_addrs = \"10.0.0.1\" x_forwarded_for_authorized_addrs = \"10.0.0.1\" x_forwarded_for_hop_skips = 0 x_forwarded_for_reject_not_authorized = true x_forwarded_for_reject_not_present = true }",
+    ),
     ("cache alone", "cache { }"),
     ("cache twice", "@LISTENER cache { } cache { }"),
     ("cache with template", "cache { } template { @FILES }"),
@@ -145,9 +158,13 @@ const TOP: &[(&str, &str)] = &[
     ),
     (
         "cache keys of Vault",
-        "@LISTENER cache { enforce_consistency = \"always\" when_inconsistent = \"retry\" cache_static_secrets = true }",
+        "@LISTENER cache { enforce_consistency = \"always\" when_inconsistent = \"retry\" cache_static_secrets = true static_secret_token_capability_refresh_interval = \"5m\" static_secret_token_capability_refresh_behavior = \"optimistic\" disable_caching_dynamic_secrets = true }",
     ),
     ("api_proxy", "@LISTENER api_proxy { use_auto_auth_token = true }"),
+    (
+        "api_proxy keys of Vault",
+        "@LISTENER api_proxy { enforce_consistency = \"always\" when_inconsistent = \"retry\" prepend_configured_namespace = true }",
+    ),
     ("api_proxy twice", "@LISTENER api_proxy { } api_proxy { }"),
     ("api_proxy without listener", "api_proxy { }"),
     (
@@ -192,7 +209,7 @@ const TOP: &[(&str, &str)] = &[
     ("template no block", "template = 5"),
     (
         "template_config",
-        "template_config { exit_on_retry_failure = true static_secret_render_interval = 60 max_connections_per_host = 5 }",
+        "template_config { exit_on_retry_failure = true static_secret_render_interval = 60 max_connections_per_host = 5 lease_renewal_threshold = 0.9 }",
     ),
     ("template_config quoted boolean", "template_config { exit_on_retry_failure = \"true\" }"),
     ("template_config bad duration", "template_config { static_secret_render_interval = \"x\" }"),

@@ -1,0 +1,126 @@
+//! Writes `docs/configuration.md` from the tables, and checks that it is up to date.
+
+use std::fmt::Write as _;
+
+use super::blocks::{ALL, TOP};
+use super::{Block, Key, Kind, State};
+
+const FILE_NAME: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
+
+const HEAD: &str = r#"# Configuration
+
+<!-- Made from the tables in host/config/src/schema: `USHER_WRITE_DOCS=1 cargo test -p usher-config document` writes it anew. -->
+
+A file is JSON if it starts with `{`, else HCL 1. Keys are taken in any case. `usher validate --config PATH` names every problem of a configuration, and `usher config schema` prints a JSON Schema for editors. What differs from Vault Agent and OpenBao Agent stands in [compatibility.md](compatibility.md).
+
+Several `--config` merge in the order in which they are given, and the files of a directory (`*.hcl`, `*.json`) in the order of their names. A later file replaces whole blocks (`vault`, `auto_auth`) and single values; `exit_after_auth` and the `disable_` lists stay on once they are; `identity` and `plugin` blocks add up. Flags go before the environment, and the environment before files.
+
+A duration is a number of seconds, or a string: `"90s"`, `"1h30m"`, `"300ms"`, `"2d"`. A size is a number of bytes, or a string: `"64MiB"`.
+
+## Environment
+
+Each is looked up as `BAO_NAME`, then as `VAULT_NAME`. One that is set counts even if it is empty.
+
+| Name | What it does |
+| --- | --- |
+| `ADDR`, `CACERT`, `CAPATH`, `CLIENT_CERT`, `CLIENT_KEY`, `TLS_SERVER_NAME`, `SKIP_VERIFY`, `NAMESPACE` | As the flags and the keys of `vault`. |
+| `CACERT_BYTES`, `CLIENT_CERT_BYTES`, `CLIENT_KEY_BYTES` | PEM text instead of a file. |
+| `CLIENT_TIMEOUT` | Time for one request. Default 60s. |
+| `MAX_RETRIES` | As `vault.retry.num_retries`. |
+| `RATE_LIMIT` | Requests a second, and how many at once: `5` or `5:10`. |
+| `SRV_LOOKUP` | The host of the address names an SRV record. |
+| `DISABLE_REDIRECTS` | Follow no redirect. |
+| `PROXY_ADDR`, `HTTP_PROXY` | Proxy for every address; the first goes before the second. |
+| `LOG_LEVEL`, `LOG_FORMAT` | As the flags. |
+| `AGENT_CONFIG_PATH` | Comma-separated paths, if there is no `--config`. |
+| `AGENT_DISABLE_IDLE_CONNECTIONS`, `AGENT_DISABLE_KEEP_ALIVES` | Comma-separated lists instead of those in files. |
+
+Without a prefix count `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` (in capitals or not), and `RUNTIME_DIRECTORY` for the default of `admin_socket`.
+"#;
+
+fn document() -> String {
+    let mut text = HEAD.to_owned();
+    for block in ALL {
+        let name = if block.name == TOP { "Top level" } else { block.name };
+        let _ = write!(text, "\n## {name}\n\n");
+        if block.name == TOP {
+            text.push_str("An `identity \"NAME\" { … }` takes the keys of `auto_auth`. Unknown keys are errors in `identity` and `plugin`, and warnings elsewhere.\n\n");
+        }
+        text.push_str("| Key | Takes | |\n| --- | --- | --- |\n");
+        for key in block.keys {
+            let _ = writeln!(text, "| `{}` | {} | {} |", key.name, takes(key.kind), about(key));
+        }
+    }
+    for (plugin, schema) in [
+        ("method \"approle\"", include_str!("../../../../plugins/approle/config.schema.json")),
+        ("sink \"file\"", include_str!("../../../../plugins/file/config.schema.json")),
+    ] {
+        let _ =
+            write!(text, "\n## config of {plugin}\n\n| Key | Default | |\n| --- | --- | --- |\n");
+        let schema: serde_json::Value = serde_json::from_str(schema).unwrap();
+        for (key, property) in schema["properties"].as_object().unwrap() {
+            let default = property.get("default").map(|value| format!("`{value}`"));
+            let description = property["description"].as_str().unwrap().replace('\n', " ");
+            let _ = writeln!(text, "| `{key}` | {} | {description} |", default.unwrap_or_default());
+        }
+    }
+    text
+}
+
+fn about(key: &Key) -> String {
+    match key.state {
+        State::Built => key.description.to_owned(),
+        State::NotBuilt(_) => format!("Not supported yet. {}", key.description),
+        State::Deprecated(help) => format!("Deprecated: {help}. {}", key.description),
+        State::NoEffect(reason) => format!("Without effect: {reason}."),
+    }
+}
+
+fn takes(kind: Kind) -> String {
+    let block = |block: &Block| format!("block [{0}](#{1})", block.name, anchor(block.name));
+    match kind {
+        Kind::Text | Kind::StrictText => "string".to_owned(),
+        Kind::Choice(choices) => {
+            choices.iter().map(|choice| format!("`\"{choice}\"`")).collect::<Vec<_>>().join(", ")
+        }
+        Kind::Boolean => "`true` or `false`".to_owned(),
+        Kind::WeakBoolean => "`true` or `false`, also quoted, or a number".to_owned(),
+        Kind::Duration => "duration".to_owned(),
+        Kind::GoDuration => "duration with a unit".to_owned(),
+        Kind::Integer => "whole number, also quoted".to_owned(),
+        Kind::StrictInteger => "whole number".to_owned(),
+        Kind::Size => "size".to_owned(),
+        Kind::Strings => "list of strings".to_owned(),
+        Kind::Typed(inner) if inner.key("type").is_some() => {
+            format!("{}, with its type as label", block(inner))
+        }
+        Kind::Block(inner) | Kind::Typed(inner) => block(inner),
+        Kind::Named(inner) => format!("{}, with its name as label", block(inner)),
+        Kind::Settings => "block of the plug-in".to_owned(),
+        Kind::TokenUse => "`true`, `false` or `\"force\"`".to_owned(),
+        Kind::Command => "string or list of strings".to_owned(),
+        Kind::Signal => "name of a signal".to_owned(),
+        Kind::Permissions => "octal string or number".to_owned(),
+        Kind::Wait => "string or block".to_owned(),
+        Kind::Any => "anything".to_owned(),
+    }
+}
+
+/// As Markdown viewers make it of a heading; `identity` has no table of its own.
+fn anchor(name: &str) -> String {
+    let name = if name == "identity" { "auto_auth" } else { name };
+    name.replace('.', "")
+}
+
+#[test]
+fn the_document_is_what_the_tables_say() {
+    let document = document();
+    if std::env::var_os("USHER_WRITE_DOCS").is_some() {
+        std::fs::write(FILE_NAME, &document).unwrap();
+    }
+    let written = std::fs::read_to_string(FILE_NAME).unwrap();
+    assert!(
+        written == document,
+        "docs/configuration.md is out of date; USHER_WRITE_DOCS=1 cargo test -p usher-config document writes it"
+    );
+}
