@@ -14,6 +14,7 @@
 
 pub mod agent;
 pub mod eventually;
+pub mod forward;
 pub mod guide;
 pub mod incumbent;
 pub mod leaks;
