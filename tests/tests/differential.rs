@@ -105,6 +105,12 @@ const DIFFERENCES: &[Difference] = &[
         taken: false,
         cases: &["sinks dh_type unknown", "sinks wrap_ttl bad", "sinks without type"],
     },
+    Difference { told: "A label on `config`", taken: false, cases: &["method config labelled"] },
+    Difference {
+        told: "A key without a value at the end of a file",
+        taken: false,
+        cases: &["value missing at the end"],
+    },
     Difference {
         told: "Mistakes in keys of our own",
         taken: false,

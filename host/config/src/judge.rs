@@ -106,9 +106,10 @@ impl Fields<'_> {
                         Value::String(text) => {
                             u64::from_str_radix(text, 8).is_ok_and(|bits| bits <= PERMISSION_BITS)
                         }
-                        Value::Number(Number { value: NumberValue::Integer(bits), .. }) => {
-                            *bits >= 0
-                        }
+                        Value::Number(number) => match number.value {
+                            NumberValue::Integer(bits) => bits >= 0,
+                            NumberValue::Float(bits) => bits >= 0.0,
+                        },
                         _ => false,
                     }
                 });

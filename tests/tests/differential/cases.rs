@@ -181,6 +181,8 @@ const TOP: &[(&str, &str)] = &[
     ("template uid quoted", "template { @FILES uid = \"0\" }"),
     ("template unknown key", "template { @FILES zzz = 1 }"),
     ("template perms number", "template { @FILES perms = 0640 }"),
+    ("template perms fraction", "template { @FILES perms = 1.5 }"),
+    ("value missing at the end", "pid_file ="),
     ("template perms word", "template { @FILES perms = \"rw\" }"),
     ("template quoted boolean", "template { @FILES create_dest_dirs = \"true\" }"),
     ("template command string", "template { @FILES command = \"a,b\" command_timeout = \"5s\" }"),
@@ -324,6 +326,10 @@ const WHOLE: &[(&str, &str)] = &[
     (
         "method config twice",
         "auto_auth { method \"approle\" { @ROLE config { secret_id_file_path = \"/i\" } } sink \"file\" { @PATH } }",
+    ),
+    (
+        "method config labelled",
+        "auto_auth { method \"approle\" { config \"x\" { role_id_file_path = \"/r\" } } sink \"file\" { @PATH } }",
     ),
     (
         "method config string",
