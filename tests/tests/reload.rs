@@ -78,6 +78,73 @@ fn a_changed_identity_hands_its_token_over_until_the_new_one_is_there() {
 }
 
 #[test]
+fn a_changed_sink_keeps_the_token_and_what_the_method_remembers() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let mut configuration = site.configuration().token_check_interval("300ms");
+    // The secret-id is gone after the login: only the method remembers it.
+    configuration.method_config = format!(
+        "role_id_file_path = \"{}\"\nsecret_id_file_path = \"{}\"",
+        site.file("role-id").display(),
+        site.file("secret-id").display()
+    );
+    let mut agent = Agent::start(&configuration.text());
+    let first = site.wait_for_token();
+    eventually_true("the end of the file", LIMIT, || !site.file("secret-id").exists());
+    configuration.sinks.push(file_sink(&site.file("second")));
+    agent.reload(&configuration.text());
+    assert_eq!(token(&site, "second"), first);
+    assert_eq!(site.login_attempts(), 1);
+    eventually_true("a check of the token", LIMIT, || site.proxy.count("lookup-self") > 1);
+    site.bao.revoke(&first);
+    let next = site.wait_for_token_after(&first);
+    assert!(site.bao.is_valid(&next));
+    eventually_true("the second sink", LIMIT, || {
+        delivered(&site.file("second")) == Some(next.clone())
+    });
+}
+
+#[test]
+fn sinks_may_change_places_and_names_and_a_refusal_costs_none_its_path() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let mut configuration = site.configuration().token_check_interval("300ms");
+    configuration.sinks.push(file_sink(&site.file("second")));
+    let mut agent = Agent::start(&configuration.text());
+    let mut current = token(&site, "second");
+    let swapped = {
+        let mut swapped = configuration.clone();
+        swapped.sinks.reverse();
+        swapped
+    };
+    let mut broken = swapped.clone();
+    broken.sinks.push(file_sink("/no/such/place".as_ref()));
+    let renamed = swapped.text().replace("auto_auth {", "identity \"renamed\" {");
+    for (text, answer) in [
+        (broken.text(), "stays as it is"),
+        (swapped.text(), "is in force"),
+        (renamed, "is in force"),
+    ] {
+        let before = agent.log().len();
+        agent.reload(&text);
+        eventually_true(answer, LIMIT, || agent.log()[before..].contains(answer));
+        let checks = site.proxy.count("lookup-self");
+        eventually_true("a check of the token", LIMIT, || {
+            site.proxy.count("lookup-self") > checks + 1
+        });
+        let newest = site.wait_for_token();
+        if site.bao.is_valid(&newest) {
+            site.bao.revoke(&newest);
+        }
+        let past = [current, newest];
+        current = eventually("another token", LIMIT, || {
+            site.token().filter(|token| !past.contains(token))
+        });
+        eventually_true("the second sink", LIMIT, || {
+            delivered(&site.file("second")).as_ref() == Some(&current)
+        });
+    }
+}
+
+#[test]
 fn another_server_means_another_login() {
     let old = Site::new(json!({ "token_ttl": "1h" }));
     let new = Site::new(json!({ "token_ttl": "1h" }));

@@ -181,6 +181,32 @@ fn nonsense_from_the_server_instead_of_a_wrapping_token_costs_a_retry() {
 }
 
 #[test]
+fn a_wrapping_token_of_the_method_that_expired_undelivered_is_replaced() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let mut configuration = site.configuration();
+    std::fs::create_dir(site.file("place")).expect("a directory");
+    configuration.sinks = vec![file_sink(&site.file("place/token"))];
+    configuration.method_settings += "\nwrap_ttl = \"3s\"";
+    site.proxy.fail("auth/approle/login", Fault::Status(503));
+    let _agent = Agent::start(&configuration.text());
+    eventually_true("a login", LIMIT, || site.login_attempts() > 0);
+    std::fs::remove_dir(site.file("place")).expect("the directory goes");
+    site.proxy.heal();
+    let first = eventually("a wrapped login", LIMIT, || {
+        let answers = site.proxy.requests("auth/approle/login");
+        answers
+            .iter()
+            .find(|request| request.status == Some(200))
+            .map(|request| request.answer.clone())
+    });
+    let first = text(&first["wrap_info"]["token"]);
+    eventually_true("its end", LIMIT, || !site.bao.is_wrapped(&first));
+    std::fs::create_dir(site.file("place")).expect("a directory");
+    let written = eventually("a wrapping token", LIMIT, || delivered(&site.file("place/token")));
+    assert!(!written.contains(&first), "an expired wrapping token was delivered");
+}
+
+#[test]
 fn a_method_that_wraps_hands_over_a_login_that_the_agent_never_sees() {
     let site = Site::new(json!({ "token_ttl": "4s", "token_max_ttl": "1h" }));
     let mut configuration = site.configuration();

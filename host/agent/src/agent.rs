@@ -1,13 +1,13 @@
 //! The agent: runs every identity, reloads the configuration, and knows when to end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
-use tokio::task::{Id, JoinSet};
-use usher_config::{Diagnostic, Loaded, Settings};
+use tokio::task::{AbortHandle, Id, JoinSet};
+use usher_config::{Diagnostic, Loaded, Log, Settings};
 use usher_engine::Engine;
 use usher_lifecycle::Class;
 use usher_server::Client;
@@ -17,7 +17,7 @@ use crate::admin::{Doors, ReloadAnswer, Request};
 use crate::bind;
 use crate::cli::complain;
 use crate::driver::{self, Ending, Order, Report};
-use crate::identity::Identity;
+use crate::identity::{Identity, Inheritance};
 use crate::logging;
 use crate::notify::Notifier;
 use crate::process::PidFile;
@@ -40,7 +40,7 @@ const LONGEST_SHUTDOWN: Duration = Duration::from_secs(10);
 pub(crate) async fn run(
     settings: Settings,
     timeout: Option<Duration>,
-    load: impl Fn() -> Loaded,
+    load: impl Fn() -> Loaded + Clone + Send + 'static,
 ) -> u8 {
     let mut signals = match Signals::new() {
         Ok(signals) => signals,
@@ -115,7 +115,7 @@ struct Agent<L> {
     client: Client,
     watcher: Watcher,
     identities: BTreeMap<u64, Running>,
-    tasks: JoinSet<()>,
+    tasks: JoinSet<Option<Inheritance>>,
     /// Numbers are never used twice.
     last_number: u64,
     reports: mpsc::UnboundedSender<Report>,
@@ -128,13 +128,22 @@ struct Agent<L> {
 /// An identity at work.
 struct Running {
     name: String,
-    task: Id,
+    identity: Arc<Identity>,
+    task: AbortHandle,
     orders: watch::Sender<Order>,
     exit_on_err: bool,
     delivered: bool,
     /// Since its last success.
     login_failure: Option<Class>,
     sink_failed: bool,
+}
+
+/// An identity that a reload replaces.
+struct Predecessor {
+    identity: Arc<Identity>,
+    /// The same method at the same server, so that token and memory are of use.
+    logs_in_alike: bool,
+    inheritance: Option<Inheritance>,
 }
 
 /// A configuration that can take the place of the one in force.
@@ -146,7 +155,7 @@ struct Prepared {
     diff: usher_config::Diff,
 }
 
-impl<L: Fn() -> Loaded> Agent<L> {
+impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
     fn new(settings: Settings, bound: Bound, load: L, board: Board, notifier: Notifier) -> Self {
         let (reports, inbox) = mpsc::unbounded_channel();
         let mut agent = Self {
@@ -165,28 +174,45 @@ impl<L: Fn() -> Loaded> Agent<L> {
             notifier,
         };
         for identity in bound.identities {
-            agent.start(identity);
+            agent.start(identity, None);
         }
         agent
     }
 
-    fn start(&mut self, identity: Identity) {
+    /// Starts an identity, perhaps in the place of another one of its name.
+    fn start(&mut self, identity: Identity, predecessor: Option<Predecessor>) {
         self.last_number += 1;
         let number = self.last_number;
         let name = identity.name.clone();
         let configured = self.settings.identities.iter().find(|known| known.name == name);
-        let exit_on_err = configured.is_some_and(|known| known.method.exit_on_err);
+        // The workload has a token: a successor's first failure is no reason to end.
+        let exit_on_err =
+            predecessor.is_none() && configured.is_some_and(|known| known.method.exit_on_err);
+        let mut inherited = None;
+        if let Some(predecessor) = predecessor
+            && predecessor.logs_in_alike
+        {
+            identity.method.restore(predecessor.identity.method.state());
+            inherited = predecessor.inheritance;
+        }
         let changes = self.watcher.watch(&identity.method.watched());
         let (orders, received) = watch::channel(Order::Run { reloads: self.reloads });
         let sinks = identity.sinks.iter().map(|sink| (sink.name.clone(), sink.kind.clone()));
         let place = self.board.identity(&name, &identity.kind, sinks);
         let identity = Arc::new(identity);
-        let task = self
-            .tasks
-            .spawn(driver::run(number, identity, changes, place, self.reports.clone(), received))
-            .id();
+        let life = driver::run(
+            number,
+            Arc::clone(&identity),
+            inherited,
+            changes,
+            place,
+            self.reports.clone(),
+            received,
+        );
+        let task = self.tasks.spawn(life);
         let running = Running {
             name,
+            identity,
             task,
             orders,
             exit_on_err,
@@ -218,9 +244,9 @@ impl<L: Fn() -> Loaded> Agent<L> {
                 },
                 Some(ended) = self.tasks.join_next_with_id() => {
                     // Nobody asked it to end, so it panicked. That is logged; the others go on.
-                    let task = ended.map_or_else(|error| error.id(), |(task, ())| task);
-                    self.identities.retain(|_, identity| identity.task != task);
-                    if self.identities.is_empty() {
+                    let task = ended.map_or_else(|error| error.id(), |(task, _)| task);
+                    self.identities.retain(|_, identity| identity.task.id() != task);
+                    if self.identities.is_empty() || self.settings.exit_after_auth {
                         break (FAILURE, Ending::Final);
                     }
                 },
@@ -323,6 +349,7 @@ impl<L: Fn() -> Loaded> Agent<L> {
             }
         };
         let done = self.apply(prepared).await;
+        self.engine.leaving(Vec::new());
         self.notifier.reloaded(match &done {
             Ok(done) => done,
             Err(_) => "the new configuration is refused, the old one stays in force",
@@ -333,22 +360,78 @@ impl<L: Fn() -> Loaded> Agent<L> {
     /// Reads the configuration again and binds what is new in it. Changes nothing.
     async fn prepare(&self) -> Result<Prepared, Vec<Diagnostic>> {
         tracing::info!("reloading the configuration");
-        let loaded = (self.load)();
+        let load = self.load.clone();
+        // A file system that hangs must not stop the renewals.
+        let loaded = tokio::task::spawn_blocking(load).await.map_err(|error| {
+            let message = format!("the configuration can't be read: {error}");
+            vec![Diagnostic::new_error("config.read", message, "", None)]
+        })?;
         let Some(settings) = loaded.settings else { return Err(loaded.diagnostics) };
         for warning in loaded.diagnostics {
             complain(&warning.to_string());
         }
         let mut diff = usher_config::diff(&self.settings, &settings);
+        let settings = self.without_what_takes_a_restart(settings);
         let client = if diff.server_changed {
-            // Another server knows none of the tokens.
             diff.changed.append(&mut diff.unchanged);
             bind::client(&settings).map_err(|problem| vec![problem])?
         } else {
             self.client.clone()
         };
         let wanted = |name: &str| diff.added.iter().chain(&diff.changed).any(|new| new == name);
+        self.engine.leaving(diff.removed.iter().chain(&diff.changed).cloned().collect());
         let identities = bind::identities(&settings, wanted, &self.engine, &client).await?;
         Ok(Prepared { settings, client, identities, diff })
+    }
+
+    /// What only a restart can change counts as it was.
+    fn without_what_takes_a_restart(&self, new: Settings) -> Settings {
+        let old = &self.settings;
+        Settings {
+            admin_socket: old.admin_socket.clone(),
+            exit_after_auth: old.exit_after_auth,
+            metrics_address: old.metrics_address,
+            pid_file: old.pid_file.clone(),
+            plugin_directory: old.plugin_directory.clone(),
+            log: Log { level: new.log.level, ..old.log.clone() },
+            ..new
+        }
+    }
+
+    /// Whether the identity `name` gets its token in the same way from the same server as before.
+    fn logs_in_alike(&self, name: &str, new: &Settings) -> bool {
+        let of = |settings: &Settings| {
+            settings.identities.iter().find(|identity| identity.name == name).cloned()
+        };
+        self.settings.server.address == new.server.address
+            && of(&self.settings)
+                .zip(of(new))
+                .is_some_and(|(old, new)| old.method.same_settings(&new.method))
+    }
+
+    /// What they leave. The sinks are free for their next owner only when the last one has let go
+    /// of them.
+    async fn wait_for_the_end_of(
+        &mut self,
+        ending: &BTreeMap<String, Running>,
+    ) -> HashMap<Id, Inheritance> {
+        let mut left: Vec<Id> = ending.values().map(|identity| identity.task.id()).collect();
+        let mut inheritances = HashMap::new();
+        let ended = async {
+            while !left.is_empty()
+                && let Some(ended) = self.tasks.join_next_with_id().await
+            {
+                let (task, inheritance) = ended.unwrap_or_else(|error| (error.id(), None));
+                left.retain(|other| *other != task);
+                inheritances.extend(inheritance.map(|inheritance| (task, inheritance)));
+                // Another one may have panicked meanwhile.
+                self.identities.retain(|_, identity| identity.task.id() != task);
+            }
+        };
+        if tokio::time::timeout(LONGEST_SHUTDOWN, ended).await.is_err() {
+            tracing::warn!("an identity takes too long to end, and is ended by force");
+        }
+        inheritances
     }
 
     /// Puts a new configuration in force, or says why the old one stays.
@@ -374,39 +457,29 @@ impl<L: Fn() -> Loaded> Agent<L> {
         for name in &diff.removed {
             self.board.forget_failed(name);
         }
-        let mut ending: Vec<Id> = Vec::new();
-        self.identities.retain(|_, identity| {
-            let order = if diff.removed.contains(&identity.name) {
-                Order::End(Ending::Final)
-            } else if diff.changed.contains(&identity.name) {
-                Order::End(Ending::HandOver)
-            } else {
-                return true;
-            };
-            identity.orders.send_replace(order);
-            ending.push(identity.task);
-            false
-        });
-        // The sinks are free for their next owner only when the last one has let go of them.
-        let ended = async {
-            while !ending.is_empty()
-                && let Some(ended) = self.tasks.join_next_with_id().await
-            {
-                let task = ended.map_or_else(|error| error.id(), |(task, ())| task);
-                ending.retain(|other| *other != task);
-                // Another one may have panicked meanwhile.
-                self.identities.retain(|_, identity| identity.task != task);
-            }
-        };
-        if tokio::time::timeout(LONGEST_SHUTDOWN, ended).await.is_err() {
-            tracing::warn!("an identity takes long to end; its successor starts all the same");
+        let mut ending: BTreeMap<String, Running> = BTreeMap::new();
+        for (_, identity) in self.identities.extract_if(.., |_, identity| {
+            diff.removed.contains(&identity.name) || diff.changed.contains(&identity.name)
+        }) {
+            let removed = diff.removed.contains(&identity.name);
+            let how = if removed { Ending::Final } else { Ending::HandOver };
+            identity.orders.send_replace(Order::End(how));
+            ending.insert(identity.name.clone(), identity);
+        }
+        let mut inheritances = self.wait_for_the_end_of(&ending).await;
+        let mut predecessors = BTreeMap::new();
+        for (name, running) in ending {
+            // One that hangs must not deliver an older token over a newer one.
+            running.task.abort();
+            let logs_in_alike = self.logs_in_alike(&name, &settings);
+            let inheritance = inheritances.remove(&running.task.id());
+            let identity = running.identity;
+            predecessors.insert(name, Predecessor { identity, logs_in_alike, inheritance });
         }
         if diff.log_level_changed {
             logging::set_level(settings.log.level);
         }
-        // A key that takes a restart counts as it was.
-        let exit_after_auth = self.settings.exit_after_auth;
-        self.settings = Settings { exit_after_auth, ..settings };
+        self.settings = settings;
         self.client = client;
         self.reloads += 1;
         // What only another configuration or a new plug-in could mend is tried again.
@@ -414,7 +487,8 @@ impl<L: Fn() -> Loaded> Agent<L> {
             identity.orders.send_replace(Order::Run { reloads: self.reloads });
         }
         for identity in identities {
-            self.start(identity);
+            let predecessor = predecessors.remove(&identity.name);
+            self.start(identity, predecessor);
         }
         tracing::info!(
             added = diff.added.join(" "),

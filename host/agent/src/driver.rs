@@ -15,7 +15,7 @@ use usher_lifecycle::{Action, Class, Event, Lifecycle, Notice, Step, Token};
 use usher_secret::redactor::Live;
 use usher_watch::Changes;
 
-use crate::identity::{Held, Identity, LoggedIn, LoginOutcome, NamedSink};
+use crate::identity::{Content, Held, Identity, Inheritance, LoggedIn, LoginOutcome, NamedSink};
 use crate::status::{Attempt, Handle};
 use crate::trouble::Trouble;
 
@@ -61,15 +61,17 @@ pub(crate) enum Ending {
     Final,
 }
 
-/// Runs an identity until it is told to end and everything is in order.
+/// Runs an identity until it is told to end and everything is in order. It begins with the token
+/// that it inherits, if any, and leaves its own to a successor.
 pub(crate) async fn run(
     number: u64,
     identity: Arc<Identity>,
+    inherited: Option<Inheritance>,
     changes: Changes,
     board: Handle,
     reports: mpsc::UnboundedSender<Report>,
     orders: watch::Receiver<Order>,
-) {
+) -> Option<Inheritance> {
     let sinks = identity.sinks.len();
     let machine = Lifecycle::new(Instant::now(), identity.settings.clone(), rand::random());
     let driver = Driver {
@@ -82,6 +84,8 @@ pub(crate) async fn run(
         answers: HashMap::new(),
         aside: JoinSet::new(),
         cancel: watch::channel(false).0,
+        stop: watch::channel(false).0,
+        inherited,
         revision: String::new(),
         login_failure: None,
         unreported: None,
@@ -92,7 +96,7 @@ pub(crate) async fn run(
         reports,
         told_delivered: 0,
     };
-    driver.run(changes, orders).await;
+    driver.run(changes, orders).await
 }
 
 struct Driver {
@@ -109,6 +113,9 @@ struct Driver {
     /// Revocations and the removal of one-shot files: nobody waits for them but the end.
     aside: JoinSet<()>,
     cancel: watch::Sender<bool>,
+    /// Ends what a delivery still waits for.
+    stop: watch::Sender<bool>,
+    inherited: Option<Inheritance>,
     /// Of the credential behind the newest token.
     revision: String,
     login_failure: Option<Failure>,
@@ -135,13 +142,16 @@ enum Outcome {
 }
 
 impl Driver {
-    async fn run(mut self, mut changes: Changes, mut orders: watch::Receiver<Order>) {
+    async fn run(
+        mut self,
+        mut changes: Changes,
+        mut orders: watch::Receiver<Order>,
+    ) -> Option<Inheritance> {
         let mut ending = None;
         loop {
             while let Some(action) = self.machine.poll_action() {
                 if action == Action::Finished {
-                    self.end(ending.unwrap_or(Ending::Final)).await;
-                    return;
+                    return self.end(ending.unwrap_or(Ending::Final)).await;
                 }
                 self.start(action);
             }
@@ -185,6 +195,9 @@ impl Driver {
                 }
             };
             if let Some(event) = event {
+                if event == Event::ShutDown {
+                    self.stop.send_replace(true);
+                }
                 self.machine.handle(Instant::now(), event);
             }
             if let Some(trouble) = self.unreported.take() {
@@ -193,7 +206,7 @@ impl Driver {
         }
     }
 
-    async fn end(mut self, ending: Ending) {
+    async fn end(mut self, ending: Ending) -> Option<Inheritance> {
         if ending == Ending::Final {
             self.withdraw().await;
             if self.identity.revoke_on_exit {
@@ -201,6 +214,16 @@ impl Driver {
             }
         }
         while self.aside.join_next().await.is_some() {}
+        let held = self.machine.generation().and_then(|newest| self.tokens.get(&newest))?;
+        let left = |at: Instant| at.saturating_duration_since(Instant::now());
+        let ttl = self.machine.expires_at().map(left);
+        // A wrapping token works once, and its reader may have used it.
+        let usable = self.machine.has_good_token() && matches!(held.content, Content::Token(_));
+        usable.then(|| Inheritance {
+            held: Arc::clone(held),
+            token: Token { ttl, ..held.granted },
+            revision: self.revision.clone(),
+        })
     }
 
     /// Takes the token out of the sinks that want that.
@@ -248,6 +271,14 @@ impl Driver {
     fn start(&mut self, action: Action) {
         let identity = Arc::clone(&self.identity);
         match action {
+            Action::LogIn if self.inherited.is_some() => {
+                if let Some(inherited) = self.inherited.take() {
+                    let fallback = Outcome::Login(LoginOutcome::Failed(Trouble::defect()));
+                    self.spawn(fallback, async {
+                        Outcome::Login(LoginOutcome::Inherited(inherited))
+                    });
+                }
+            }
             Action::LogIn | Action::Look => {
                 self.cancel.send_replace(false);
                 let look = action == Action::Look;
@@ -308,8 +339,11 @@ impl Driver {
                     .machine
                     .expires_at()
                     .map(|at| SystemTime::now() + at.saturating_duration_since(Instant::now()));
+                let stop = self.stop.subscribe();
                 self.spawn_with_token(generation, fallback, move |held| async move {
-                    match identity.deliver(sink, call, &held, generation, expires_at).await {
+                    let delivered =
+                        identity.deliver(sink, call, &held, generation, expires_at, stop).await;
+                    match delivered {
                         Ok(()) => Outcome::Delivered { sink, generation },
                         Err(trouble) => Outcome::DeliveryFailed { sink, generation, trouble },
                     }
@@ -445,7 +479,11 @@ impl Driver {
             Outcome::Login(LoginOutcome::Failed(trouble))
                 if trouble.failure.code == "host.stopping" => {}
             Outcome::Login(LoginOutcome::Failed(trouble)) => board.failed(Attempt::Login, trouble),
-            Outcome::Login(LoginOutcome::Unchanged { .. } | LoginOutcome::LookFailed(_)) => {}
+            Outcome::Login(
+                LoginOutcome::Unchanged { .. }
+                | LoginOutcome::LookFailed(_)
+                | LoginOutcome::Inherited(_),
+            ) => {}
             Outcome::Renewed { .. } => board.succeeded(Attempt::Renewal),
             Outcome::RenewalFailed { trouble, .. } => board.failed(Attempt::Renewal, trouble),
             Outcome::Checked { .. } => board.succeeded(Attempt::Check),
@@ -503,6 +541,13 @@ impl Driver {
                 event
             }
             LoginOutcome::Unchanged { check_after } => Event::Unchanged { check_after },
+            LoginOutcome::Inherited(Inheritance { held, token, revision }) => {
+                tracing::info!(identity = identity.name, "the token in use goes on");
+                let _ = self.reports.send(Report::LoggedIn { identity: self.number });
+                self.revision = revision;
+                self.tokens.insert(self.machine.last_generation() + 1, held);
+                Event::LoggedIn { token, check_after: None }
+            }
             LoginOutcome::LookFailed(failure) => {
                 tracing::debug!(
                     identity = identity.name,

@@ -47,6 +47,8 @@ pub(crate) struct Held {
     pub(crate) content: Content,
     pub(crate) accessor: String,
     pub(crate) attributes: Vec<(String, String)>,
+    /// As it was granted.
+    pub(crate) granted: Token,
     _live: Option<Live>,
 }
 
@@ -70,6 +72,17 @@ pub(crate) enum LoginOutcome {
     },
     /// The method had nothing to look at.
     LookFailed(Failure),
+    /// A predecessor's token is still good.
+    Inherited(Inheritance),
+}
+
+/// What an identity that a reload replaces leaves to its successor, if both log in alike.
+pub(crate) struct Inheritance {
+    pub(crate) held: Arc<Held>,
+    /// What is left of it.
+    pub(crate) token: Token,
+    /// Of the credential behind it.
+    pub(crate) revision: String,
 }
 
 /// A new token and the credential behind it.
@@ -122,15 +135,25 @@ impl Identity {
         within(patience, self.client.lookup_self(session)).await.map(|lookup| of_lookup(&lookup))
     }
 
-    /// Revokes a token. Nobody but its reader can revoke one that is wrapped.
+    /// Revokes a token; one that is still wrapped is unwrapped for it.
     pub(crate) async fn revoke(&self, held: &Held) -> Result<(), Trouble> {
-        match &held.content {
-            Content::Token(session) => Ok(self.client.revoke_self(session).await?),
-            Content::Wrapped(_) => Ok(()),
-        }
+        let wrapped = match &held.content {
+            Content::Token(session) => return Ok(self.client.revoke_self(session).await?),
+            Content::Wrapped(wrapped) => wrapped,
+        };
+        let Some(wrapping_token) = wrapped.token() else { return Err(Trouble::defect()) };
+        let answer = match self.client.unwrap(&self.scope, &wrapping_token).await {
+            Ok(answer) => answer,
+            Err(error) if error.wrapping_used() => return Err(Trouble::out_of_reach()),
+            Err(error) => return Err(error.into()),
+        };
+        let Some(token) = token_within(&answer) else { return Err(Trouble::defect()) };
+        let session = self.client.session(&self.scope, token);
+        Ok(self.client.revoke_self(&session).await?)
     }
 
     /// Hands a token to a sink in the form that the sink wants. `expires_at` is the token's own.
+    /// The end of `cancel` is obeyed until there is something to write.
     pub(crate) async fn deliver(
         &self,
         sink: usize,
@@ -138,9 +161,13 @@ impl Identity {
         held: &Held,
         generation: u64,
         expires_at: Option<SystemTime>,
+        mut cancel: watch::Receiver<bool>,
     ) -> Result<(), Trouble> {
         let NamedSink { sink, payload, .. } = &self.sinks[sink];
-        let made = payload.make(&self.client, held, generation).await?;
+        let made = tokio::select! {
+            made = payload.make(&self.client, held, generation) => made?,
+            () = cancelled(&mut cancel) => return Err(Trouble::cancelled()),
+        };
         let delivery = Delivery {
             content: made.content,
             form: made.form,
@@ -248,7 +275,13 @@ impl Held {
             attributes.push(("ttl-s".to_owned(), ttl.as_secs().to_string()));
         }
         let live = Some(redactor::keep_out_of_logs(session.token()));
-        Self { content: Content::Token(session), accessor, attributes, _live: live }
+        Self {
+            content: Content::Token(session),
+            accessor,
+            attributes,
+            granted: *token,
+            _live: live,
+        }
     }
 
     /// A wrapped token lives as long as it lives: it is neither renewed nor checked, and replaced
@@ -258,13 +291,15 @@ impl Held {
             ("wrap-ttl-s".to_owned(), info.ttl.as_secs().to_string()),
             ("creation-path".to_owned(), info.creation_path.clone()),
         ];
+        let granted = Token { ttl: None, renewable: false, use_limited: true };
         let held = Self {
             content: Content::Wrapped(Wrapped::new(info, 0)),
             accessor: info.wrapped_accessor.clone(),
             attributes,
+            granted,
             _live: None,
         };
-        (held, Token { ttl: None, renewable: false, use_limited: true })
+        (held, granted)
     }
 
     /// The token, unless it is wrapped.
@@ -282,6 +317,13 @@ impl Held {
             Content::Wrapped(_) => None,
         }
     }
+}
+
+/// The token in an unwrapped answer: of a login, or of `sys/wrapping/wrap`.
+fn token_within(answer: &Secret<String>) -> Option<Secret<String>> {
+    let answer: serde_json::Value = serde_json::from_str(answer.expose()).ok()?;
+    let token = answer["auth"]["client_token"].as_str().or(answer["data"]["token"].as_str())?;
+    Some(Secret::new(token.to_owned()))
 }
 
 /// The answer of the server, if it comes in time.

@@ -96,7 +96,10 @@ impl Payload {
 
     async fn wrap(&self, client: &Client, held: &Held, generation: u64) -> Result<Made, Trouble> {
         let session = match &held.content {
-            Content::Wrapped(wrapped) => return Ok(wrapped.made()),
+            Content::Wrapped(wrapped) if wrapped.made.elapsed() < wrapped.ttl => {
+                return Ok(wrapped.made());
+            }
+            Content::Wrapped(_) => return Err(Trouble::wrapper_expired()),
             Content::Token(session) => session,
         };
         let Some(wrap_ttl) = self.wrap_ttl else {
@@ -136,6 +139,11 @@ impl Wrapped {
             expires_at: SystemTime::now() + info.ttl,
             _live: live,
         }
+    }
+
+    /// The wrapping token itself.
+    pub(crate) fn token(&self) -> Option<Secret<String>> {
+        usher_envelope::WrapInfo::from_json(self.json.expose()).ok().map(|info| info.token)
     }
 
     /// Whether the reader still has time to unwrap it.

@@ -46,6 +46,26 @@ impl Trouble {
         .into()
     }
 
+    /// A login that the server wrapped could not be delivered in time: only another one helps.
+    pub(crate) fn wrapper_expired() -> Self {
+        let failure = Failure::new(
+            FailureKind::Unavailable,
+            "wrapping.expired",
+            "the wrapping token expired before the sink could take it; logging in again",
+        );
+        Self { invalid_token: true, ..failure.into() }
+    }
+
+    /// Nobody but the reader of a wrapped token could revoke it.
+    pub(crate) fn out_of_reach() -> Self {
+        Failure::new(
+            FailureKind::Unavailable,
+            "wrapping.used",
+            "it was wrapped by the server, and its reader has unwrapped it",
+        )
+        .into()
+    }
+
     /// The agent stops and waits no longer.
     pub(crate) fn cancelled() -> Self {
         Failure::new(FailureKind::Unavailable, "host.stopping", "the agent stops").into()

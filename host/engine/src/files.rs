@@ -882,7 +882,8 @@ mod tests {
     fn the_output_of_another_sink_is_out_of_reach() {
         let world = World::granting(&[("read", "token"), ("write", "token")]);
         fs::write(world.path("token"), "x").unwrap();
-        world.protected.reserve(world.path("token"), "default/sink/1");
+        let holder = std::sync::Arc::new(());
+        world.protected.reserve(world.path("token"), "default/sink/1", "default", &holder);
         assert_eq!(world.files().read(&world.path("token")).unwrap_err().code, "grant.missing");
         assert_eq!(
             world.files().write(&world.path("token"), b"x", &options(0o640)).unwrap_err().code,

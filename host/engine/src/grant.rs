@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Component, Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock, Weak};
 
 use url::{Host, Url};
 
@@ -65,8 +65,23 @@ pub struct Surroundings<'a> {
 pub struct Protected {
     /// The agent's own directories and files: plug-in directory, lock, caches, sockets.
     own: Vec<PathBuf>,
-    /// Sink outputs, each with the use that writes it.
-    outputs: RwLock<Vec<(PathBuf, String)>>,
+    outputs: RwLock<Outputs>,
+}
+
+#[derive(Debug, Default)]
+struct Outputs {
+    reserved: Vec<Reservation>,
+    /// Identities that a reload is about to replace: what they write is free for others.
+    leaving: Vec<String>,
+}
+
+/// A sink's output. Ends with the use that reserved it.
+#[derive(Debug)]
+struct Reservation {
+    path: PathBuf,
+    usage: String,
+    identity: String,
+    holder: Weak<()>,
 }
 
 /// What one use may ask of the host.
@@ -133,11 +148,21 @@ impl Protected {
         Self { own, outputs: RwLock::default() }
     }
 
-    /// Reserves `path` for the use that writes it there.
-    pub(crate) fn reserve(&self, path: PathBuf, usage: &str) {
+    /// Reserves `path` for the use that writes it there, for as long as `holder` lives.
+    pub(crate) fn reserve(&self, path: PathBuf, usage: &str, identity: &str, holder: &Arc<()>) {
         let mut outputs = self.outputs.write().unwrap_or_else(PoisonError::into_inner);
-        outputs.retain(|(reserved, by)| *reserved != path || by != usage);
-        outputs.push((path, usage.to_owned()));
+        outputs.reserved.retain(|reservation| reservation.holder.strong_count() > 0);
+        outputs.reserved.push(Reservation {
+            path,
+            usage: usage.to_owned(),
+            identity: identity.to_owned(),
+            holder: Arc::downgrade(holder),
+        });
+    }
+
+    /// From now on these identities' outputs, and no others, are free for their successors.
+    pub(crate) fn leaving(&self, identities: Vec<String>) {
+        self.outputs.write().unwrap_or_else(PoisonError::into_inner).leaving = identities;
     }
 
     /// Why nobody, or not this use, may touch `path` (resolved).
@@ -151,7 +176,13 @@ impl Protected {
             return Some("it belongs to the agent itself");
         }
         let outputs = self.outputs.read().unwrap_or_else(PoisonError::into_inner);
-        if outputs.iter().any(|(output, by)| output == path && by != usage) {
+        let taken = outputs.reserved.iter().any(|reservation| {
+            reservation.path == path
+                && reservation.usage != usage
+                && reservation.holder.strong_count() > 0
+                && !outputs.leaving.contains(&reservation.identity)
+        });
+        if taken {
             return Some("it is the output of another sink");
         }
         None
@@ -754,7 +785,8 @@ mod tests {
     #[test]
     fn nobody_touches_the_agents_own_files_or_anothers_output() {
         let protected = Protected::new(vec!["/etc/usher/plugins".into()]);
-        protected.reserve("/run/token".into(), "default/sink/0");
+        let holder = Arc::new(());
+        protected.reserve("/run/token".into(), "default/sink/0", "default", &holder);
         for path in ["/proc/self/environ", "/sys/kernel", "/dev/sda", "/etc/usher/plugins/x.wasm"] {
             assert!(protected.refuses(Path::new(path), "default/sink/0").is_some(), "{path}");
         }
@@ -762,6 +794,13 @@ mod tests {
         assert!(protected.refuses(Path::new("/run/token"), "default/sink/0").is_none());
         assert!(protected.refuses(Path::new("/dev/shm/token"), "default/sink/0").is_none());
         assert!(protected.refuses(Path::new("/process/x"), "default/sink/0").is_none());
+        // A reload frees what it replaces, and what no longer exists is free anyway.
+        protected.leaving(vec!["default".to_owned()]);
+        assert!(protected.refuses(Path::new("/run/token"), "other/sink/0").is_none());
+        protected.leaving(Vec::new());
+        assert!(protected.refuses(Path::new("/run/token"), "other/sink/0").is_some());
+        drop(holder);
+        assert!(protected.refuses(Path::new("/run/token"), "other/sink/0").is_none());
     }
 
     #[test]

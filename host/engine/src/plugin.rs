@@ -189,6 +189,12 @@ impl Engine {
         Ok(Arc::new(plugin))
     }
 
+    /// These identities are about to be replaced: until the next call of this, the files that
+    /// their sinks write are free for others.
+    pub fn leaving(&self, identities: Vec<String>) {
+        self.0.protected.leaving(identities);
+    }
+
     /// Binds an auth method to the use that an identity makes of it.
     pub async fn auth_method(
         &self,
@@ -208,7 +214,8 @@ impl Engine {
                     (Some(Ok(parent)), Some(name)) => parent.join(name),
                     _ => path,
                 };
-                self.0.protected.reserve(resolved, &bound.usage.usage.name);
+                let Use { name, identity, .. } = &bound.usage.usage;
+                self.0.protected.reserve(resolved, name, identity, &bound.usage.holder);
             }
         }
         Ok(Arc::new(bound))
@@ -401,6 +408,14 @@ impl AuthMethod for Bound {
 
     fn watched(&self) -> Vec<PathBuf> {
         self.usage.grant.watched().map(Into::into).collect()
+    }
+
+    fn state(&self) -> Secret<Vec<u8>> {
+        Secret::new(self.usage.load_state())
+    }
+
+    fn restore(&self, state: Secret<Vec<u8>>) {
+        self.usage.save_state(Zeroizing::new(state.expose().clone()));
     }
 }
 

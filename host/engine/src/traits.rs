@@ -17,6 +17,10 @@ pub trait AuthMethod: Send + Sync {
     async fn authenticated(&self, call: Call) -> Result<(), Failure>;
     /// Files whose change should wake the identity, absolute.
     fn watched(&self) -> Vec<PathBuf>;
+    /// What the plug-in keeps between calls; may hold a credential.
+    fn state(&self) -> Secret<Vec<u8>>;
+    /// Puts that in force for a successor with the same settings.
+    fn restore(&self, state: Secret<Vec<u8>>);
 }
 
 /// Puts a token where the workload finds it. Calls for one use never overlap: they queue.

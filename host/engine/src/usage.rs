@@ -45,6 +45,8 @@ pub(crate) struct Usage {
     pub(crate) process: Arc<Process>,
     /// Held by a file operation, also by one that outlives its call.
     pub(crate) files: Arc<tokio::sync::Mutex<()>>,
+    /// Holds the reservations of this use.
+    pub(crate) holder: Arc<()>,
     state: Mutex<Zeroizing<Vec<u8>>>,
     /// Keeps what the plug-in has read out of every log, by where it came from.
     live: Mutex<HashMap<String, Vec<Live>>>,
@@ -90,6 +92,7 @@ impl Usage {
             egress,
             process,
             files: Arc::default(),
+            holder: Arc::default(),
             state: Mutex::default(),
             live: Mutex::default(),
         }
