@@ -19,13 +19,43 @@ fn migrating() {
 
 #[test]
 fn trusted_orchestrator() {
-    Guide::read("trusted-orchestrator.md").follow();
+    let guide = Guide::read("trusted-orchestrator.md");
+    guide.follow();
+    // With the thief's copy, used by now: the agent says what the guide quotes.
+    let said = guide.shell(
+        "cp /run/app/copy-of-a-thief /run/app/secret-id
+        usher agent --config /etc/app/agent.hcl --exit-after-auth --timeout 10s 2>&1",
+    );
+    assert!(!said.status.success());
+    let said = String::from_utf8_lossy(&said.stdout).into_owned();
+    let text = include_str!("../../docs/trusted-orchestrator.md");
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    let quotes: Vec<&str> = text.split('*').filter(|part| part.starts_with("was used")).collect();
+    assert_eq!(quotes.len(), 1, "{quotes:?}");
+    assert!(said.contains(quotes[0]), "{said}");
 }
 
 #[test]
 fn systemd() {
-    let printed = Guide::read("systemd.md").follow();
+    let guide = Guide::read("systemd.md");
+    let printed = guide.follow();
     assert!(printed.contains("INTERCEPTION"), "{printed}");
+    // The unit's own commands: the application starts with a token or not at all.
+    let unit = std::fs::read_to_string(guide.path("/etc/systemd/system/app.service"));
+    let unit = unit.expect("the unit");
+    let command = |key: &str| {
+        let line = unit.lines().find_map(|line| line.strip_prefix(key)).expect("a command");
+        line.replace("$$", "$")
+    };
+    let deliver = command("ExecStartPre=");
+    let start = command("ExecStart=");
+    let delivered = guide.shell(&format!("{deliver}\ncp /run/app/wrapped-token /run/app/copy"));
+    assert!(delivered.status.success(), "{delivered:?}");
+    let first = guide.shell(&start);
+    assert_eq!(first.status.code(), Some(0), "{first:?}");
+    let second = guide.shell(&format!("mv /run/app/copy /run/app/wrapped-token\n{start}"));
+    assert!(!second.status.success(), "{second:?}");
+    assert!(String::from_utf8_lossy(&second.stderr).contains("INTERCEPTION"), "{second:?}");
 }
 
 #[test]

@@ -18,6 +18,7 @@ fn the_documented_walkthrough_ends_with_a_usable_token() {
     assert_eq!(ended.status, 0, "{ended:?}");
     assert!(site.bao.is_valid(&site.wait_for_token()));
 
+    std::fs::remove_file(site.file("token")).expect("the token file");
     configuration.sink_settings = "wrap_ttl = \"5m\"".into();
     let ended = Launch::agent(&configuration.text()).run(LIMIT);
     assert_eq!(ended.status, 0, "{ended:?}");
@@ -27,6 +28,7 @@ fn the_documented_walkthrough_ends_with_a_usable_token() {
     assert!(site.bao.is_valid(&text(&answer.body["data"]["token"])));
     assert_ne!(site.bao.unwrap(&wrapping_token).status, 200, "a second unwrap");
 
+    std::fs::remove_file(site.file("token")).expect("the token file");
     configuration.sink_settings = "wrap_ttl = \"1s\"".into();
     let ended = Launch::agent(&configuration.text()).run(LIMIT);
     assert_eq!(ended.status, 0, "{ended:?}");
@@ -61,14 +63,14 @@ fn a_wrapped_sink_gets_the_incumbents_json() {
 
 #[test]
 fn the_token_behind_a_wrapped_sink_is_renewed_and_wrapped_anew_at_each_change() {
-    let site = Site::new(json!({ "token_ttl": "4s", "token_max_ttl": "1h" }));
+    let site = Site::new(json!({ "token_ttl": "6s", "token_max_ttl": "1h" }));
     let mut configuration = site.configuration();
     configuration.sink_settings = "wrap_ttl = \"5m\"".into();
     let configuration = configuration.token_check_interval("300ms");
     let _agent = Agent::start(&configuration.text());
     let first = site.wait_for_token();
     let inner = text(&site.bao.unwrap(&text(&site.wrap_info()["token"])).body["data"]["token"]);
-    always("the token inside is valid", Duration::from_secs(8), || site.bao.is_valid(&inner));
+    always("the token inside is valid", Duration::from_secs(9), || site.bao.is_valid(&inner));
     assert_eq!(site.wait_for_token(), first, "a renewal is no change");
     assert_eq!(site.login_attempts(), 1);
     site.bao.revoke(&inner);

@@ -28,8 +28,9 @@ pub(crate) enum TokenCommand {
 #[command(
     after_help = "The private key stays with the reader of the token and is readable by its owner alone.
 The public key goes where the sink's dh_path points (with dh_type = \"curve25519\"); give
-whoever makes the configuration its path. A file that exists is never overwritten: agents
-keep the public key they read first until they end.
+whoever makes the configuration its path. A file that exists is never overwritten: an
+agent keeps the public key that it read first for as long as the identity runs unchanged; a
+reload that changes the identity reads the key anew.
 
 Exit status: 0 both files are written, 1 they are not, 2 wrong usage"
 )]
@@ -44,7 +45,9 @@ pub(crate) struct KeygenArguments {
 
 #[derive(Args)]
 #[command(after_help = "Prints the token and a line break, nothing else:
-  export VAULT_TOKEN=\"$(usher token read /run/app/token)\"
+  VAULT_TOKEN=\"$(usher token read /run/app/token)\" && export VAULT_TOKEN
+Not export VAULT_TOKEN=\"$(...)\", nor VAULT_TOKEN=\"$(...)\" COMMAND: a shell ignores there that
+nothing was printed, and goes on with an empty token.
 
 An encrypted file opens with the private key and the sink's aad, whether or not it was made
 with derive_key. With --private-key a file that isn't encrypted is refused, and with --unwrap
