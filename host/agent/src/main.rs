@@ -15,6 +15,7 @@ mod notify;
 mod payload;
 mod plugins;
 mod process;
+mod reload;
 mod status;
 mod trouble;
 mod unwrapper;

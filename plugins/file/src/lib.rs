@@ -62,12 +62,12 @@ impl Sink for FileSink {
 
     fn check(config: &Config) -> Result<(), Failure> {
         files::check_write(&config.path, &config.options()).map_err(|failure| {
-            let failure = config.advise(failure).detail("key", "config.path");
+            let failure = config.advise(failure);
             // No directory, no permission, a read-only file system: start-up is the time to say
             // so. What may pass by itself, such as a full disk, is left to `deliver`.
             match failure.code.as_str() {
                 "file.not-found" | "file.permission" | "file.not-regular" | "file.busy"
-                | "grant.missing" => failure.into_kind(Kind::Config),
+                | "grant.missing" => failure.into_kind(Kind::Config).detail("key", "config.path"),
                 _ => failure,
             }
         })

@@ -100,6 +100,8 @@ fn at_start_a_directory_that_cannot_take_the_file_is_a_wrong_configuration() {
         let failure = testing::check::<FileSink>(&config()).unwrap_err();
         assert_eq!((failure.kind, failure.code.as_str()), (Kind::Config, code));
         assert!(failure.message.contains(PATH), "{failure}");
+        // Tells the agent where the wrong setting stands.
+        assert_eq!(failure.details, [("key".to_owned(), "config.path".to_owned())]);
     }
 }
 
