@@ -7,7 +7,8 @@
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::hash::{Hash, Hasher};
+use std::hash::{BuildHasher as _, Hash, Hasher, RandomState};
+use std::ops::Range;
 use std::sync::{LazyLock, PoisonError, RwLock};
 
 use base64::Engine as _;
@@ -37,27 +38,85 @@ pub fn keep_text_out_of_logs(text: &str) -> Live {
     register(text)
 }
 
-/// `text` with every live secret replaced by [`REDACTED`].
+/// `text` with every live secret replaced by [`REDACTED`]. Takes time by the length of the text,
+/// however many secrets there are.
 pub fn redact(text: &str) -> Cow<'_, str> {
     let live = LIVE.read().unwrap_or_else(PoisonError::into_inner);
-    let mut found: Vec<&str> = live
-        .values()
-        .flat_map(|entry| &entry.forms)
-        .map(|form| form.as_str())
-        .filter(|form| text.contains(form))
-        .collect();
-    // Longest first, so that a form that contains another is replaced whole.
-    found.sort_unstable_by_key(|form| std::cmp::Reverse(form.len()));
-    let mut result = Cow::Borrowed(text);
-    for form in found {
-        result = Cow::Owned(result.replace(form, REDACTED));
+    // What overlaps is replaced together: a form may hold the beginning of another one.
+    let mut found: Vec<Range<usize>> = Vec::new();
+    for (start, beginning) in text.as_bytes().windows(SHORTEST).enumerate() {
+        let Some(length) = live.longest_at(&text.as_bytes()[start..], beginning) else { continue };
+        let end = start + length;
+        match found.last_mut() {
+            Some(last) if start < last.end => last.end = last.end.max(end),
+            _ => found.push(start..end),
+        }
     }
-    result
+    if found.is_empty() {
+        return Cow::Borrowed(text);
+    }
+    let mut result = String::with_capacity(text.len());
+    let mut rest = 0;
+    for range in found {
+        result.push_str(&text[rest..range.start]);
+        result.push_str(REDACTED);
+        rest = range.end;
+    }
+    result.push_str(&text[rest..]);
+    Cow::Owned(result)
 }
 
-struct Entry {
-    guards: usize,
-    forms: Vec<Zeroizing<String>>,
+/// Every live secret.
+#[derive(Default)]
+struct AllLive {
+    guards: HashMap<Key, usize>,
+    /// The forms of each, by the hash of their first [`SHORTEST`] bytes.
+    forms: HashMap<u64, Vec<Zeroizing<String>>>,
+    hasher: RandomState,
+}
+
+impl AllLive {
+    fn add(&mut self, key: Key) {
+        let guards = self.guards.entry(key.clone()).or_default();
+        *guards += 1;
+        if *guards == 1 {
+            for form in forms(&key.0) {
+                let hash = self.hash(&form.as_bytes()[..SHORTEST]);
+                self.forms.entry(hash).or_default().push(form);
+            }
+        }
+    }
+
+    fn remove(&mut self, key: &Key) {
+        let Some(guards) = self.guards.get_mut(key) else { return };
+        *guards -= 1;
+        if *guards > 0 {
+            return;
+        }
+        self.guards.remove(key);
+        for form in forms(&key.0) {
+            let hash = self.hash(&form.as_bytes()[..SHORTEST]);
+            let Some(alike) = self.forms.get_mut(&hash) else { continue };
+            // Another secret may have the same form; one of the two stays.
+            if let Some(index) = alike.iter().position(|other| *other == form) {
+                alike.swap_remove(index);
+            }
+            if alike.is_empty() {
+                self.forms.remove(&hash);
+            }
+        }
+    }
+
+    /// Length of the longest form that `text`, which starts with `beginning`, starts with.
+    fn longest_at(&self, text: &[u8], beginning: &[u8]) -> Option<usize> {
+        let alike = self.forms.get(&self.hash(beginning))?;
+        let starting = alike.iter().filter(|form| text.starts_with(form.as_bytes()));
+        starting.map(|form| form.len()).max()
+    }
+
+    fn hash(&self, beginning: &[u8]) -> u64 {
+        self.hasher.hash_one(beginning)
+    }
 }
 
 /// A secret as the key of the map; wiped like every other copy.
@@ -70,7 +129,7 @@ impl Hash for Key {
     }
 }
 
-static LIVE: LazyLock<RwLock<HashMap<Key, Entry>>> = LazyLock::new(RwLock::default);
+static LIVE: LazyLock<RwLock<AllLive>> = LazyLock::new(RwLock::default);
 
 fn register(text: &str) -> Live {
     let text = text.trim();
@@ -78,20 +137,14 @@ fn register(text: &str) -> Live {
         return Live(None);
     }
     let key = Key(Zeroizing::new(text.to_owned()));
-    let mut live = LIVE.write().unwrap_or_else(PoisonError::into_inner);
-    live.entry(key.clone()).or_insert_with(|| Entry { guards: 0, forms: forms(text) }).guards += 1;
+    LIVE.write().unwrap_or_else(PoisonError::into_inner).add(key.clone());
     Live(Some(key))
 }
 
 impl Drop for Live {
     fn drop(&mut self) {
-        let Some(key) = self.0.take() else { return };
-        let mut live = LIVE.write().unwrap_or_else(PoisonError::into_inner);
-        if let Some(entry) = live.get_mut(&key) {
-            entry.guards -= 1;
-            if entry.guards == 0 {
-                live.remove(&key);
-            }
+        if let Some(key) = self.0.take() {
+            LIVE.write().unwrap_or_else(PoisonError::into_inner).remove(&key);
         }
     }
 }
@@ -163,6 +216,20 @@ mod tests {
         assert_eq!(redact(secret.expose()), REDACTED);
         drop(second);
         assert_eq!(redact(secret.expose()), secret.expose().as_str());
+    }
+
+    #[test]
+    fn overlapping_secrets_leave_nothing_of_either() {
+        let _lives =
+            ["overlap-first-second", "second-third", "overlap-fi"].map(keep_text_out_of_logs);
+        assert_eq!(redact("a overlap-first-second-third b"), "a [redacted] b");
+        assert_eq!(redact("a overlap-fiasco"), "a [redacted]asco");
+    }
+
+    #[test]
+    fn text_of_many_bytes_a_character_is_cut_between_characters() {
+        let _live = keep_text_out_of_logs("päßwörter");
+        assert_eq!(redact("ä päßwörter ö"), "ä [redacted] ö");
     }
 
     #[test]

@@ -73,7 +73,9 @@ auto_auth {{
     );
     let configuration = home.join("agent.hcl");
     std::fs::write(&configuration, text).map_err(|error| error.to_string())?;
-    let log = home.join("log");
+    // Apart from the credentials: in their directory each line would be a change that the agent
+    // looks into.
+    let log = home.with_extension("log");
     let file = std::fs::File::create(&log).map_err(|error| error.to_string())?;
     let mut command = Command::new(usher);
     clean(&mut command, home).arg("agent").arg("--config").arg(&configuration);
