@@ -1,7 +1,9 @@
 //! The guides of `docs/` work as they are written.
 
 use serde_json::json;
+use usher_tests::agent::Agent;
 use usher_tests::guide::Guide;
+use usher_tests::site::Site;
 
 #[test]
 fn migrating() {
@@ -75,4 +77,19 @@ fn kubernetes() {
             assert!(help.contains(flag.trim_matches('"')), "usher {subcommand} {flag}");
         }
     }
+}
+
+#[test]
+fn status() {
+    let guide = Guide::read("status.md");
+    let socket = guide.path("/run/usher/usher.sock");
+    std::fs::create_dir_all(socket.parent().expect("a directory")).expect("a directory");
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let mut configuration = site.configuration();
+    configuration.top = format!("admin_socket = {socket:?}\n");
+    let _agent = Agent::start(&configuration.text());
+    site.wait_for_token();
+    let printed = guide.follow();
+    assert!(printed.contains("\"started_at\": "), "{printed}");
+    assert!(printed.contains("the new configuration is in force"), "{printed}");
 }

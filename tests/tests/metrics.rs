@@ -30,6 +30,12 @@ fn the_metrics_are_well_formed_and_true() {
     let delivered = format!("usher_deliveries_total{{{app},sink=\"file\",result=\"success\"}}");
     assert_eq!(value(&delivered), Some(1.0));
     assert_eq!(value(&format!("usher_sink_pending{{{app},sink=\"file\"}}")), Some(0.0));
+    let requests =
+        |result: &str| value(&format!("usher_server_requests_total{{result=\"{result}\"}}"));
+    assert_eq!(requests("unavailable"), Some(2.0));
+    assert!(requests("success") >= Some(1.0), "the login at least");
+    assert_eq!(requests("refused"), Some(0.0));
+    assert_eq!(value("usher_server_in_trouble"), Some(0.0));
     assert_eq!(metrics.state(), "valid");
     let expiry = value(&format!("usher_token_expiry_timestamp_seconds{{{app}}}"));
     let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970").as_secs_f64();

@@ -147,6 +147,7 @@ pub(crate) struct Predecessor {
 
 impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
     fn new(settings: Settings, bound: Bound, load: L, board: Board, notifier: Notifier) -> Self {
+        board.set_server(&bound.client);
         let (reports, inbox) = mpsc::unbounded_channel();
         let mut agent = Self {
             settings,

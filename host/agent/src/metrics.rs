@@ -19,8 +19,24 @@ pub(crate) fn text(report: &Report) -> String {
     page.sample("usher_build_info", &[("version", &report.version)], 1);
     page.family("usher_ready", Type::Gauge, "Whether every sink of every identity has its token.");
     page.sample("usher_ready", &[], u8::from(report.ready));
-    let identities = &report.identities;
+    let server = report.server;
+    let requests = "usher_server_requests_total";
+    page.family(requests, Type::Counter, "Requests to the secrets server.");
+    for (result, count) in [
+        ("success", server.succeeded),
+        ("refused", server.refused),
+        ("unavailable", server.passing),
+    ] {
+        page.sample(requests, &[("result", result)], count);
+    }
+    page.family(
+        "usher_server_in_trouble",
+        Type::Gauge,
+        "Whether requests are held to one a second until the server answers again.",
+    );
+    page.sample("usher_server_in_trouble", &[], u8::from(server.in_trouble));
 
+    let identities = &report.identities;
     page.family("usher_identity_state", Type::Gauge, "1 for the state that the identity is in.");
     for identity in identities {
         for state in STATES {

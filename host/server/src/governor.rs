@@ -39,6 +39,11 @@ impl Governor {
         Self(Arc::new(Shared { core: Mutex::new(core), ..Shared::default() }))
     }
 
+    /// How the requests ended so far.
+    pub fn requests(&self) -> Requests {
+        self.core().requests
+    }
+
     /// True while the server is in trouble and requests are held to one a second.
     pub fn is_open(&self) -> bool {
         self.core().open
@@ -82,6 +87,17 @@ impl Governor {
     fn core(&self) -> MutexGuard<'_, Core> {
         self.0.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// How many requests ended in which way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Requests {
+    /// The server did what was asked.
+    pub succeeded: u64,
+    /// The server refused it.
+    pub refused: u64,
+    /// No answer, or one that says that the server is in trouble.
+    pub passing: u64,
 }
 
 /// A request that was sent. Dropped before [`UnderWay::ended`], it counts as a passing error if it
@@ -130,6 +146,7 @@ struct Core {
     counted: Option<Instant>,
     failures: u32,
     open: bool,
+    requests: Requests,
     /// When the last request was let through, for the open breaker's spacing.
     last: Option<Instant>,
 }
@@ -149,6 +166,7 @@ impl Core {
             counted: None,
             failures: 0,
             open: false,
+            requests: Requests::default(),
             last: None,
         }
     }
@@ -180,11 +198,16 @@ impl Core {
     fn record(&mut self, outcome: Outcome, now: Instant) -> Option<Change> {
         match outcome {
             Outcome::Success => {
+                self.requests.succeeded += 1;
                 self.failures = 0;
                 std::mem::take(&mut self.open).then_some(Change::Closed)
             }
-            Outcome::Refused => None,
+            Outcome::Refused => {
+                self.requests.refused += 1;
+                None
+            }
             Outcome::Passing => {
+                self.requests.passing += 1;
                 self.failures = self.failures.saturating_add(1);
                 if self.open || self.failures < FAILURES_TO_OPEN {
                     return None;

@@ -28,6 +28,6 @@ mod tls;
 pub use answer::{Auth, Lookup, WrapInfo, WrappingLookup};
 pub use client::{Client, Login, Scope, Session};
 pub use error::{Class, Error, Reason};
-pub use governor::Governor;
+pub use governor::{Governor, Requests};
 pub use settings::{Settings, SettingsError};
 pub use tls::{Certificate, Tls};

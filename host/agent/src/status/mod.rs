@@ -13,9 +13,11 @@ use std::time::{Instant, SystemTime};
 use tokio::sync::watch;
 use usher_lifecycle::{Class, Lifecycle, NextStep, State, Step};
 use usher_secret::redactor::redact;
+use usher_server::{Client, Governor};
 
 pub(crate) use report::{
-    ActionReport, Counts, ErrorReport, IdentityReport, Report, SinkReport, TokenReport, moment,
+    ActionReport, Counts, ErrorReport, IdentityReport, Report, ServerReport, SinkReport,
+    TokenReport, moment,
 };
 
 use crate::trouble::Trouble;
@@ -64,6 +66,8 @@ struct Shared {
     started_at: SystemTime,
     entries: Mutex<Entries>,
     readiness: watch::Sender<Readiness>,
+    /// Of the server in force; None until there is one.
+    governor: Mutex<Option<Governor>>,
 }
 
 #[derive(Default)]
@@ -117,7 +121,14 @@ impl Board {
             started_at: SystemTime::now(),
             entries: Mutex::default(),
             readiness: watch::Sender::default(),
+            governor: Mutex::default(),
         }))
+    }
+
+    /// The requests that count from now on are those of this server.
+    pub(crate) fn set_server(&self, client: &Client) {
+        *self.0.governor.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(client.governor().clone());
     }
 
     /// Puts an identity on the board; of each sink its name and its kind.
@@ -189,7 +200,20 @@ impl Board {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: self.0.started_at,
             ready: !identities.is_empty() && identities.iter().all(|identity| identity.ready),
+            server: self.server(),
             identities,
+        }
+    }
+
+    fn server(&self) -> ServerReport {
+        let governor = self.0.governor.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(governor) = &*governor else { return ServerReport::default() };
+        let requests = governor.requests();
+        ServerReport {
+            in_trouble: governor.is_open(),
+            succeeded: requests.succeeded,
+            refused: requests.refused,
+            passing: requests.passing,
         }
     }
 

@@ -16,8 +16,22 @@ pub(crate) struct Report {
     pub(crate) started_at: SystemTime,
     /// Whether every sink of every identity holds a good token.
     pub(crate) ready: bool,
+    /// Absent from agents that don't count yet.
+    #[serde(default)]
+    pub(crate) server: ServerReport,
     /// In the order in which they were set up.
     pub(crate) identities: Vec<IdentityReport>,
+}
+
+/// Requests to the secrets server, since the agent got to know it.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct ServerReport {
+    /// Held to one request a second until the server answers again.
+    pub(crate) in_trouble: bool,
+    pub(crate) succeeded: u64,
+    pub(crate) refused: u64,
+    /// Without an answer, or with one that says that the server is in trouble.
+    pub(crate) passing: u64,
 }
 
 /// One identity.
