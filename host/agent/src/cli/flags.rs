@@ -1,5 +1,4 @@
-//! The flags that say what the agent's configuration is, as `usher agent` and `usher validate` take
-//! them.
+//! Flags that several commands take: where the server is, and what the configuration is.
 
 use std::path::PathBuf;
 
@@ -12,30 +11,8 @@ pub(crate) struct Flags {
     /// Configuration file or directory, HCL or JSON; may be given several times.
     #[arg(long, value_name = "PATH")]
     pub(crate) config: Vec<PathBuf>,
-    /// Address of the server: https://, http:// or unix://.
-    #[arg(long, value_name = "URL")]
-    address: Option<String>,
-    /// File with the certificate authorities to trust, PEM.
-    #[arg(long, value_name = "FILE")]
-    ca_cert: Option<String>,
-    /// Directory with the certificate authorities to trust.
-    #[arg(long, value_name = "DIRECTORY")]
-    ca_path: Option<String>,
-    /// Client certificate, PEM.
-    #[arg(long, value_name = "FILE")]
-    client_cert: Option<String>,
-    /// Key of the client certificate, PEM.
-    #[arg(long, value_name = "FILE")]
-    client_key: Option<String>,
-    /// Name to expect in the server's certificate.
-    #[arg(long, value_name = "NAME")]
-    tls_server_name: Option<String>,
-    /// Don't verify the server's certificate.
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = go_bool)]
-    tls_skip_verify: Option<bool>,
-    /// Namespace (also --ns).
-    #[arg(long, value_name = "NAME")]
-    namespace: Option<String>,
+    #[command(flatten)]
+    server: ServerFlags,
     /// trace, debug, info, warn or error.
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
@@ -66,14 +43,6 @@ impl Flags {
     /// The files, and what goes before them.
     pub(crate) fn into_parts(self) -> (Vec<PathBuf>, Overrides) {
         let overrides = Overrides {
-            address: self.address,
-            ca_cert: self.ca_cert,
-            ca_path: self.ca_path,
-            client_cert: self.client_cert,
-            client_key: self.client_key,
-            tls_server_name: self.tls_server_name,
-            tls_skip_verify: self.tls_skip_verify,
-            namespace: self.namespace,
             log_level: self.log_level,
             log_format: self.log_format,
             log_file: self.log_file,
@@ -82,8 +51,55 @@ impl Flags {
             log_rotate_max_files: self.log_rotate_max_files,
             exit_after_auth: self.exit_after_auth,
             disable_redirects: self.disable_redirects,
+            ..self.server.into_overrides()
         };
         (self.config, overrides)
+    }
+}
+
+/// Where the server is and how to reach it.
+#[derive(Args)]
+pub(crate) struct ServerFlags {
+    /// Address of the server: https://, http:// or unix://.
+    #[arg(long, value_name = "URL")]
+    address: Option<String>,
+    /// File with the certificate authorities to trust, PEM.
+    #[arg(long, value_name = "FILE")]
+    ca_cert: Option<String>,
+    /// Directory with the certificate authorities to trust.
+    #[arg(long, value_name = "DIRECTORY")]
+    ca_path: Option<String>,
+    /// Client certificate, PEM.
+    #[arg(long, value_name = "FILE")]
+    client_cert: Option<String>,
+    /// Key of the client certificate, PEM.
+    #[arg(long, value_name = "FILE")]
+    client_key: Option<String>,
+    /// Name to expect in the server's certificate.
+    #[arg(long, value_name = "NAME")]
+    tls_server_name: Option<String>,
+    /// Don't verify the server's certificate.
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = go_bool)]
+    tls_skip_verify: Option<bool>,
+    /// Namespace (also --ns).
+    #[arg(long, value_name = "NAME")]
+    namespace: Option<String>,
+}
+
+impl ServerFlags {
+    /// What goes before the environment.
+    pub(crate) fn into_overrides(self) -> Overrides {
+        Overrides {
+            address: self.address,
+            ca_cert: self.ca_cert,
+            ca_path: self.ca_path,
+            client_cert: self.client_cert,
+            client_key: self.client_key,
+            tls_server_name: self.tls_server_name,
+            tls_skip_verify: self.tls_skip_verify,
+            namespace: self.namespace,
+            ..Overrides::default()
+        }
     }
 }
 

@@ -10,10 +10,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use usher_config::Overrides;
 
 use crate::cli::complain;
-use crate::cli::flags::go_bool;
+use crate::cli::flags::ServerFlags;
 use crate::process;
 
 #[derive(Subcommand)]
@@ -87,52 +86,7 @@ pub(crate) struct ReadArguments {
     #[arg(long)]
     remove: bool,
     #[command(flatten, next_help_heading = "Server, for --unwrap")]
-    server: ServerArguments,
-}
-
-/// Where the server is, as `usher agent` takes it.
-#[derive(Args)]
-struct ServerArguments {
-    /// Address of the server: https://, http:// or unix://.
-    #[arg(long, value_name = "URL")]
-    address: Option<String>,
-    /// File with the certificate authorities to trust, PEM.
-    #[arg(long, value_name = "FILE")]
-    ca_cert: Option<String>,
-    /// Directory with the certificate authorities to trust.
-    #[arg(long, value_name = "DIRECTORY")]
-    ca_path: Option<String>,
-    /// Client certificate, PEM.
-    #[arg(long, value_name = "FILE")]
-    client_cert: Option<String>,
-    /// Key of the client certificate, PEM.
-    #[arg(long, value_name = "FILE")]
-    client_key: Option<String>,
-    /// Name to expect in the server's certificate.
-    #[arg(long, value_name = "NAME")]
-    tls_server_name: Option<String>,
-    /// Don't verify the server's certificate.
-    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = go_bool)]
-    tls_skip_verify: Option<bool>,
-    /// Namespace (also --ns).
-    #[arg(long, value_name = "NAME")]
-    namespace: Option<String>,
-}
-
-impl ServerArguments {
-    fn overrides(self) -> Overrides {
-        Overrides {
-            address: self.address,
-            ca_cert: self.ca_cert,
-            ca_path: self.ca_path,
-            client_cert: self.client_cert,
-            client_key: self.client_key,
-            tls_server_name: self.tls_server_name,
-            tls_skip_verify: self.tls_skip_verify,
-            namespace: self.namespace,
-            ..Overrides::default()
-        }
-    }
+    server: ServerFlags,
 }
 
 pub(crate) fn run(command: TokenCommand) -> ExitCode {

@@ -48,7 +48,7 @@ pub(super) fn token(arguments: ReadArguments) -> Result<(Secret<String>, ReadFil
         }
         Content::Wrapped(info) if arguments.unwrap => {
             let expected = arguments.creation_path.as_deref();
-            unwrapping::unwrap(path, &info, expected, arguments.server.overrides())?
+            unwrapping::unwrap(path, &info, expected, arguments.server.into_overrides())?
         }
         Content::Wrapped(_) => {
             return Err(failure(format!(
