@@ -178,6 +178,25 @@ fn a_token_that_is_wanted_no_more_leaves_the_sink_that_says_so() {
     assert!(site.token().is_some(), "what exit_after_auth leaves is for somebody else");
 }
 
+#[test]
+fn a_sink_that_moves_takes_its_token_along_if_it_says_so() {
+    for (setting, stays) in [("on_exit = \"remove\"", false), ("", true)] {
+        let site = Site::new(json!({ "token_ttl": "1h" }));
+        let mut configuration = site.configuration();
+        configuration.sink_settings = setting.into();
+        let mut agent = Agent::start(&configuration.text());
+        let first = site.wait_for_token();
+        configuration.sinks = vec![file_sink(&site.file("moved"))];
+        agent.reload(&configuration.text());
+        assert_eq!(token(&site, "moved"), first);
+        if stays {
+            assert_eq!(site.token(), Some(first));
+        } else {
+            eventually_true("the end of the old file", LIMIT, || site.token().is_none());
+        }
+    }
+}
+
 /// A further identity of the site, whose sink is the file of its name.
 fn identity(site: &Site, name: &str, settings: &str) -> String {
     let mut configuration: Configuration = site.configuration();

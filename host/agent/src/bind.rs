@@ -229,7 +229,7 @@ impl Binder<'_> {
             server_address: self.settings.server.address.clone(),
             namespace: self.scope.namespace().to_owned(),
             mount_path: String::new(),
-            config: config.json(),
+            config: config.json().to_owned(),
             allow,
             limits,
             unwrapper: None,

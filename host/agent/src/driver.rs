@@ -15,7 +15,7 @@ use usher_lifecycle::{Action, Class, Event, Lifecycle, Notice, Step, Token};
 use usher_secret::redactor::Live;
 use usher_watch::Changes;
 
-use crate::identity::{Content, Held, Identity, Inheritance, LoggedIn, LoginOutcome, NamedSink};
+use crate::identity::{Content, Held, Identity, Inheritance, LoggedIn, LoginOutcome};
 use crate::status::{Attempt, Handle};
 use crate::trouble::Trouble;
 
@@ -74,7 +74,8 @@ pub(crate) async fn run(
 ) -> Option<Inheritance> {
     let sinks = identity.sinks.len();
     let machine = Lifecycle::new(Instant::now(), identity.settings.clone(), rand::random());
-    let driver = Driver {
+    // Boxed once: a future would hold a copy of it for each function that takes it over.
+    let mut driver = Box::new(Driver {
         number,
         identity,
         machine,
@@ -95,7 +96,7 @@ pub(crate) async fn run(
         board,
         reports,
         told_delivered: 0,
-    };
+    });
     driver.run(changes, orders).await
 }
 
@@ -143,7 +144,7 @@ enum Outcome {
 
 impl Driver {
     async fn run(
-        mut self,
+        &mut self,
         mut changes: Changes,
         mut orders: watch::Receiver<Order>,
     ) -> Option<Inheritance> {
@@ -151,7 +152,7 @@ impl Driver {
         loop {
             while let Some(action) = self.machine.poll_action() {
                 if action == Action::Finished {
-                    return self.end(ending.unwrap_or(Ending::Final)).await;
+                    return Box::pin(self.end(ending.unwrap_or(Ending::Final))).await;
                 }
                 self.start(action);
             }
@@ -206,9 +207,9 @@ impl Driver {
         }
     }
 
-    async fn end(mut self, ending: Ending) -> Option<Inheritance> {
+    async fn end(&mut self, ending: Ending) -> Option<Inheritance> {
         if ending == Ending::Final {
-            self.withdraw().await;
+            self.identity.withdraw(|sink| sink.on_exit == SinkOnExit::Remove).await;
             if self.identity.revoke_on_exit {
                 self.revoke().await;
             }
@@ -224,26 +225,6 @@ impl Driver {
             token: Token { ttl, ..held.granted },
             revision: self.revision.clone(),
         })
-    }
-
-    /// Takes the token out of the sinks that want that.
-    async fn withdraw(&self) {
-        let identity = self.identity.name.as_str();
-        let sinks = self.identity.sinks.iter();
-        for NamedSink { name, sink, .. } in sinks.filter(|sink| sink.on_exit == SinkOnExit::Remove)
-        {
-            let call = Call { reason: Reason::Deliver, previous_failure: None };
-            match sink.withdraw(call).await {
-                Ok(()) => {
-                    tracing::info!(identity, sink = name, "token removed, as on_exit asks");
-                }
-                Err(failure) => tracing::warn!(
-                    identity,
-                    sink = name,
-                    "the token stays in the sink, it can't be removed: {failure}"
-                ),
-            }
-        }
     }
 
     async fn revoke(&self) {

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
 use usher_config::SinkOnExit;
-use usher_engine::{Answer, AuthMethod, Call, Credential, Delivery, Failure, Sink};
+use usher_engine::{Answer, AuthMethod, Call, Credential, Delivery, Failure, Reason, Sink};
 use usher_lifecycle::{Settings, Token};
 use usher_secret::Secret;
 use usher_secret::redactor::{self, Live};
@@ -179,6 +179,24 @@ impl Identity {
         sink.deliver(call, delivery).await?;
         payload.forget().await;
         Ok(())
+    }
+
+    /// Takes the token out of the sinks that `leaving` names.
+    pub(crate) async fn withdraw(&self, leaving: impl Fn(&NamedSink) -> bool) {
+        let identity = self.name.as_str();
+        for sink in self.sinks.iter().filter(|sink| leaving(sink)) {
+            let call = Call { reason: Reason::Deliver, previous_failure: None };
+            match sink.sink.withdraw(call).await {
+                Ok(()) => {
+                    tracing::info!(identity, sink = sink.name, "token removed, as on_exit asks");
+                }
+                Err(failure) => tracing::warn!(
+                    identity,
+                    sink = sink.name,
+                    "the token stays in the sink, it can't be removed: {failure}"
+                ),
+            }
+        }
     }
 
     async fn send(&self, answer: Answer) -> LoginOutcome {

@@ -1,18 +1,20 @@
 //! Reload: reads the configuration again, binds what is new in it, and puts it in force whole or not
 //! at all.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use tokio::sync::mpsc;
 use tokio::task::Id;
-use usher_config::{Diagnostic, Loaded, Log, Settings};
+use usher_config::{Diagnostic, Loaded, Log, Settings, SinkOnExit};
 use usher_server::Client;
 
 use crate::admin::{ReloadAnswer, Request};
 use crate::agent::{Agent, LONGEST_SHUTDOWN, Predecessor, Running, Signals};
 use crate::cli::complain;
 use crate::driver::{Ending, Order};
-use crate::identity::{Identity, Inheritance};
+use crate::identity::{Identity, Inheritance, NamedSink};
 use crate::{bind, logging};
 
 /// A configuration that can take the place of the one in force.
@@ -171,6 +173,11 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
             ending.insert(identity.name.clone(), identity);
         }
         let mut inheritances = self.wait_for_the_end_of(&ending).await;
+        let written: BTreeSet<PathBuf> = identities
+            .iter()
+            .flat_map(|identity| &identity.sinks)
+            .flat_map(|sink| sink.sink.written())
+            .collect();
         let mut predecessors = BTreeMap::new();
         for (name, running) in ending {
             // One that hangs must not deliver an older token over a newer one.
@@ -178,12 +185,17 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
             let logs_in_alike = self.logs_in_alike(&name, &settings);
             let inheritance = inheritances.remove(&running.task.id());
             let identity = running.identity;
+            // Of one that is gone for good, its own end has done that.
+            if !diff.removed.contains(&name) {
+                withdraw_what_moved(Arc::clone(&identity), &written);
+            }
             predecessors.insert(name, Predecessor { identity, logs_in_alike, inheritance });
         }
         if diff.log_level_changed {
             logging::set_level(settings.log.level);
         }
         self.settings = settings;
+        self.board.set_server(&client);
         self.client = client;
         self.reloads += 1;
         // What only another configuration or a new plug-in could mend is tried again.
@@ -202,6 +214,20 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
             "the new configuration is in force"
         );
         Ok(said(&diff))
+    }
+}
+
+/// A file that no sink writes any more would keep a token that nobody replaces.
+fn withdraw_what_moved(old: Arc<Identity>, written: &BTreeSet<PathBuf>) {
+    fn has_moved(sink: &NamedSink, written: &BTreeSet<PathBuf>) -> bool {
+        let files = sink.sink.written();
+        sink.on_exit == SinkOnExit::Remove
+            && !files.is_empty()
+            && files.iter().all(|file| !written.contains(file))
+    }
+    if old.sinks.iter().any(|sink| has_moved(sink, written)) {
+        let written = written.clone();
+        tokio::spawn(async move { old.withdraw(|sink| has_moved(sink, &written)).await });
     }
 }
 

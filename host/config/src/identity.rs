@@ -446,10 +446,12 @@ pub(crate) fn check_file_sinks<'a>(
     let mut seen: BTreeMap<PathBuf, &Sink> = BTreeMap::new();
     let sinks = identities.flat_map(|identity| &identity.sinks);
     for sink in sinks.filter(|sink| sink.kind == "file") {
-        let Some(path) = sink.config.as_map().get("path").and_then(|path| path.as_str()) else {
+        let Some(path) =
+            sink.config.to_map().remove("path").and_then(|path| path.as_str().map(str::to_owned))
+        else {
             continue;
         };
-        match seen.get(&normal(path)) {
+        match seen.get(&normal(&path)) {
             Some(first) => report.push(Diagnostic::new_error(
                 "sink.file.path",
                 format!(
@@ -460,7 +462,7 @@ pub(crate) fn check_file_sinks<'a>(
                 Some(sink.config.locate(&["path"])),
             )),
             None => {
-                seen.insert(normal(path), sink);
+                seen.insert(normal(&path), sink);
             }
         }
     }

@@ -61,7 +61,8 @@ use file::{AutoAuth, Part};
 pub struct Loaded {
     /// Present if and only if no diagnostic is an error.
     pub settings: Option<Settings>,
-    /// What could be read in spite of errors, to look for more of them; never to work with.
+    /// In their place what could be read in spite of errors, to look for more of them; never to
+    /// work with.
     pub draft: Option<Settings>,
     /// Every problem, file by file.
     pub diagnostics: Vec<Diagnostic>,
@@ -111,7 +112,8 @@ pub fn load(
     }
     let draft = environment::settle(whole, overrides, &environment, &mut report);
     let failed = report.iter().any(Diagnostic::is_error);
-    Loaded { settings: draft.clone().filter(|_| !failed), draft, diagnostics: report }
+    let (settings, draft) = if failed { (None, draft) } else { (draft, None) };
+    Loaded { settings, draft, diagnostics: report }
 }
 
 /// The rules that hold over all files together.

@@ -175,7 +175,7 @@ pub struct Sink {
     pub wrap_ttl: Option<Duration>,
     /// The sink gets its content encrypted.
     pub encryption: Option<Encryption>,
-    /// What becomes of the sink's content when the agent ends.
+    /// What becomes of the sink's content when the agent ends or a reload moves the sink.
     pub on_exit: SinkOnExit,
     /// Handed to the plug-in.
     pub config: PluginConfig,
@@ -207,53 +207,58 @@ pub enum SinkOnExit {
 /// The `config` block of a method or sink: JSON for the plug-in, places for messages.
 #[derive(Clone)]
 pub struct PluginConfig {
-    map: Map<String, Json>,
-    places: BTreeMap<Vec<String>, Location>,
+    /// As text: a thousand identities keep theirs for as long as the agent runs.
+    json: Box<str>,
+    /// By the JSON Pointer (RFC 6901) of the value.
+    places: Box<[(Box<str>, Location)]>,
     location: Location,
 }
 
 impl PluginConfig {
     /// Whether the plug-in would get the same.
     pub fn same_settings(&self, other: &Self) -> bool {
-        self.map == other.map
+        self.json == other.json
     }
 
     pub(crate) fn new(object: &Object, location: Location) -> Self {
-        let mut places = BTreeMap::new();
+        let mut places = Vec::new();
         let map = object.to_json(&mut Vec::new(), &mut |path, place| {
-            places.insert(path.to_vec(), place.clone());
+            places.push((pointer(path).into(), place.clone()));
         });
-        Self { map, places, location }
+        let json = Json::Object(map).to_string().into();
+        Self { json, places: places.into(), location }
     }
 
-    /// The JSON object; "{}" when there is no `config` block.
-    pub fn json(&self) -> String {
-        // Shown by `Display`, which can't fail for a map with string keys.
-        Json::Object(self.map.clone()).to_string()
+    /// The JSON object, its keys in order; "{}" when there is no `config` block.
+    pub fn json(&self) -> &str {
+        &self.json
     }
 
     /// The same, parsed.
-    pub fn as_map(&self) -> &Map<String, Json> {
-        &self.map
+    pub fn to_map(&self) -> Map<String, Json> {
+        serde_json::from_str(&self.json).unwrap_or_default()
     }
 
     /// Where a value stands; `&[]` is the block. Of a path that isn't there: the nearest around it.
     pub fn locate(&self, path: &[&str]) -> &Location {
-        let mut path: Vec<String> = path.iter().map(|&key| key.to_owned()).collect();
-        while !path.is_empty() {
-            if let Some(place) = self.places.get(&path) {
-                return place;
-            }
-            path.pop();
-        }
-        &self.location
+        let find = |length| {
+            let wanted = pointer(&path[..length]);
+            self.places.iter().rfind(|(pointer, _)| **pointer == *wanted).map(|(_, place)| place)
+        };
+        (1..=path.len()).rev().find_map(find).unwrap_or(&self.location)
     }
+}
+
+fn pointer(path: &[impl AsRef<str>]) -> String {
+    path.iter().fold(String::new(), |pointer, key| {
+        pointer + "/" + &key.as_ref().replace('~', "~0").replace('/', "~1")
+    })
 }
 
 /// Keys only: values may be secret.
 impl fmt::Debug for PluginConfig {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.map.keys()).finish()
+        f.debug_set().entries(self.to_map().keys()).finish()
     }
 }
 

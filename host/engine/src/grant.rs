@@ -252,6 +252,11 @@ impl Grant {
         self.targets(Capability::Watch).map(Path::new)
     }
 
+    /// The files to write, absolute.
+    pub fn written(&self) -> impl Iterator<Item = &Path> {
+        self.targets(Capability::Write).map(Path::new)
+    }
+
     /// Granted file targets for a capability; "watch" includes "read".
     fn targets(&self, capability: Capability) -> impl Iterator<Item = &str> {
         self.needs

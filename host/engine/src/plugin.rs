@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use tokio::sync::{Mutex, MutexGuard, SemaphorePermit};
 use usher_secret::Secret;
 use wasmtime::Store;
 use zeroize::Zeroizing;
@@ -207,16 +208,13 @@ impl Engine {
     /// Binds a sink to one sink of an identity, and reserves the files that it writes.
     pub async fn sink(&self, plugin: &Arc<Plugin>, usage: Use) -> Result<Arc<dyn Sink>, LoadError> {
         let bound = self.bind(plugin, usage, Kind::Sink).await?;
-        for need in bound.usage.grant.needs() {
-            if need.capability == Capability::Write {
-                let path = PathBuf::from(&need.target);
-                let resolved = match (path.parent().map(std::fs::canonicalize), path.file_name()) {
-                    (Some(Ok(parent)), Some(name)) => parent.join(name),
-                    _ => path,
-                };
-                let Use { name, identity, .. } = &bound.usage.usage;
-                self.0.protected.reserve(resolved, name, identity, &bound.usage.holder);
-            }
+        for path in bound.written() {
+            let resolved = match (path.parent().map(std::fs::canonicalize), path.file_name()) {
+                (Some(Ok(parent)), Some(name)) => parent.join(name),
+                _ => path,
+            };
+            let Use { name, identity, .. } = &bound.usage.usage;
+            self.0.protected.reserve(resolved, name, identity, &bound.usage.holder);
         }
         Ok(Arc::new(bound))
     }
@@ -241,7 +239,7 @@ impl Engine {
             "config",
             plugin.secret_settings(&usage.usage.config).iter().map(String::as_str),
         );
-        Ok(Bound { plugin: Arc::clone(plugin), usage, turn: tokio::sync::Mutex::default() })
+        Ok(Bound { plugin: Arc::clone(plugin), usage, turn: Mutex::default() })
     }
 }
 
@@ -345,18 +343,28 @@ struct Bound {
     plugin: Arc<Plugin>,
     usage: Arc<Usage>,
     /// Calls for one use never overlap.
-    turn: tokio::sync::Mutex<()>,
+    turn: Mutex<()>,
+}
+
+/// A call that may begin: it is its use's turn, and there is room for it.
+struct Turn<'a> {
+    store: Store<State>,
+    _place: Option<SemaphorePermit<'a>>,
+    _turn: MutexGuard<'a, ()>,
 }
 
 impl Bound {
-    fn store(&self, call: Call) -> Store<State> {
-        new_store(
+    async fn turn(&self, call: Call) -> Turn<'_> {
+        let turn = self.turn.lock().await;
+        let place = self.plugin.engine.0.place().await;
+        let store = new_store(
             &self.plugin.engine.0.wasmtime,
             &self.plugin.name,
             Some(Arc::clone(&self.usage)),
             Some(call),
             &self.usage.usage.limits,
-        )
+        );
+        Turn { store, _place: place, _turn: turn }
     }
 
     async fn run<T>(
@@ -364,7 +372,6 @@ impl Bound {
         timeout: Duration,
         call: impl Future<Output = wasmtime::Result<Result<T, wit_types::Failure>>>,
     ) -> Result<T, Failure> {
-        let _turn = self.turn.lock().await;
         guarded(&self.plugin.engine.0, timeout, call).await?.map_err(Into::into)
     }
 
@@ -377,16 +384,17 @@ impl Bound {
 #[async_trait]
 impl AuthMethod for Bound {
     async fn authenticate(&self, call: Call) -> Result<Answer, Failure> {
-        let mut store = self.store(call);
+        let mut turn = self.turn(call).await;
+        let store = &mut turn.store;
         let answer = self
             .run(self.usage.usage.limits.method_timeout, async {
                 let Linked::AuthMethod(pre) = &self.plugin.linked else {
                     return Self::wrong_kind();
                 };
-                let instance = pre.instantiate_async(&mut store).await?;
+                let instance = pre.instantiate_async(&mut *store).await?;
                 instance
                     .usher_plugin_auth_method()
-                    .call_authenticate(&mut store, &self.usage.usage.config)
+                    .call_authenticate(store, &self.usage.usage.config)
                     .await
             })
             .await?;
@@ -394,13 +402,14 @@ impl AuthMethod for Bound {
     }
 
     async fn authenticated(&self, call: Call) -> Result<(), Failure> {
-        let mut store = self.store(call);
+        let mut turn = self.turn(call).await;
+        let store = &mut turn.store;
         self.run(self.usage.usage.limits.method_timeout, async {
             let Linked::AuthMethod(pre) = &self.plugin.linked else { return Self::wrong_kind() };
-            let instance = pre.instantiate_async(&mut store).await?;
+            let instance = pre.instantiate_async(&mut *store).await?;
             instance
                 .usher_plugin_auth_method()
-                .call_authenticated(&mut store, &self.usage.usage.config)
+                .call_authenticated(store, &self.usage.usage.config)
                 .await
         })
         .await
@@ -422,17 +431,19 @@ impl AuthMethod for Bound {
 #[async_trait]
 impl Sink for Bound {
     async fn check(&self, call: Call) -> Result<(), Failure> {
-        let mut store = self.store(call);
+        let mut turn = self.turn(call).await;
+        let store = &mut turn.store;
         self.run(self.usage.usage.limits.sink_timeout, async {
             let Linked::Sink(pre) = &self.plugin.linked else { return Self::wrong_kind() };
-            let instance = pre.instantiate_async(&mut store).await?;
-            instance.usher_plugin_sink().call_check(&mut store, &self.usage.usage.config).await
+            let instance = pre.instantiate_async(&mut *store).await?;
+            instance.usher_plugin_sink().call_check(store, &self.usage.usage.config).await
         })
         .await
     }
 
     async fn deliver(&self, call: Call, delivery: Delivery) -> Result<(), Failure> {
-        let mut store = self.store(call);
+        let mut turn = self.turn(call).await;
+        let store = &mut turn.store;
         let content = Zeroizing::new(delivery.content.expose().clone());
         let mut delivery = wit_sink::Delivery {
             content: content.to_vec(),
@@ -449,10 +460,10 @@ impl Sink for Bound {
         let result = self
             .run(self.usage.usage.limits.sink_timeout, async {
                 let Linked::Sink(pre) = &self.plugin.linked else { return Self::wrong_kind() };
-                let instance = pre.instantiate_async(&mut store).await?;
+                let instance = pre.instantiate_async(&mut *store).await?;
                 instance
                     .usher_plugin_sink()
-                    .call_deliver(&mut store, &self.usage.usage.config, &delivery)
+                    .call_deliver(store, &self.usage.usage.config, &delivery)
                     .await
             })
             .await;
@@ -461,13 +472,18 @@ impl Sink for Bound {
     }
 
     async fn withdraw(&self, call: Call) -> Result<(), Failure> {
-        let mut store = self.store(call);
+        let mut turn = self.turn(call).await;
+        let store = &mut turn.store;
         self.run(self.usage.usage.limits.sink_timeout, async {
             let Linked::Sink(pre) = &self.plugin.linked else { return Self::wrong_kind() };
-            let instance = pre.instantiate_async(&mut store).await?;
-            instance.usher_plugin_sink().call_withdraw(&mut store, &self.usage.usage.config).await
+            let instance = pre.instantiate_async(&mut *store).await?;
+            instance.usher_plugin_sink().call_withdraw(store, &self.usage.usage.config).await
         })
         .await
+    }
+
+    fn written(&self) -> Vec<PathBuf> {
+        self.usage.grant.written().map(Into::into).collect()
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmtime::component::Linker;
 
 use crate::bindings::AuthMethodPlugin;
@@ -19,6 +20,13 @@ use crate::usage::Process;
 /// A guest that computes is asked to yield this often.
 const TICK: Duration = Duration::from_millis(10);
 
+/// More calls than this at once wait for each other, so that a thousand identities that wake
+/// together don't take the memory of a thousand instances.
+const CALLS_AT_ONCE: usize = 64;
+
+/// But no longer than this: plug-ins that hang must not keep others from their work.
+const LONGEST_WAIT: Duration = Duration::from_secs(1);
+
 /// Runs plug-ins. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine(pub(crate) Arc<Inner>);
@@ -29,6 +37,7 @@ pub(crate) struct Inner {
     pub(crate) protected: Arc<Protected>,
     pub(crate) process: Arc<Process>,
     ticker: Arc<Ticker>,
+    places: Semaphore,
     /// One for each kind, with and without the WASI floor, made when first needed.
     linkers: [OnceLock<Linker<State>>; 4],
 }
@@ -50,6 +59,7 @@ impl Engine {
             protected: Arc::new(protected),
             process: Arc::new(Process::new()),
             ticker,
+            places: Semaphore::new(CALLS_AT_ONCE),
             linkers: Default::default(),
         })))
     }
@@ -80,6 +90,11 @@ impl Inner {
             wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
         }
         Ok(linker)
+    }
+
+    /// Waits for a place among the calls that run at once. None: it took too long, go on without.
+    pub(crate) async fn place(&self) -> Option<SemaphorePermit<'_>> {
+        tokio::time::timeout(LONGEST_WAIT, self.places.acquire()).await.ok()?.ok()
     }
 
     /// Keeps the ticker going for as long as the guard exists.

@@ -32,6 +32,8 @@ pub trait Sink: Send + Sync {
     async fn deliver(&self, call: Call, delivery: Delivery) -> Result<(), Failure>;
     /// Takes away what `deliver` left.
     async fn withdraw(&self, call: Call) -> Result<(), Failure>;
+    /// The files that it may write.
+    fn written(&self) -> Vec<PathBuf>;
 }
 
 /// What the secrets server does for a method, over the agent's own connection and never with a

@@ -232,11 +232,11 @@ async fn needs(
     let mut configs = Vec::new();
     for identity in &settings.identities {
         if plugin.kind == Kind::AuthMethod && identity.method.kind == plugin.name {
-            configs.push(identity.method.config.json());
+            configs.push(identity.method.config.json().to_owned());
         }
         for sink in &identity.sinks {
             if plugin.kind == Kind::Sink && sink.kind == plugin.name {
-                configs.push(sink.config.json());
+                configs.push(sink.config.json().to_owned());
             }
         }
     }

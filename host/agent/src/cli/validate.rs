@@ -67,7 +67,7 @@ pub(crate) fn run(arguments: ValidateArguments) -> ExitCode {
     let (config, overrides) = arguments.flags.into_parts();
     let loaded = load(&config, &overrides, &|name| std::env::var(name).ok());
     let mut problems = loaded.diagnostics;
-    if let Some(settings) = &loaded.draft {
+    if let Some(settings) = loaded.settings.as_ref().or(loaded.draft.as_ref()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let checked = match runtime {
             Ok(runtime) => runtime.block_on(check_plugins(settings)),
@@ -181,7 +181,7 @@ fn usage(settings: &Settings, identity: &Identity, plugin: &str, config: &Plugin
         server_address: settings.server.address.clone(),
         namespace: identity.method.namespace.clone(),
         mount_path: identity.method.mount_path.clone(),
-        config: config.json(),
+        config: config.json().to_owned(),
         allow,
         limits,
         unwrapper: None,

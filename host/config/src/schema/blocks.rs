@@ -284,7 +284,7 @@ static SINK_KEYS: [Key; 9] = [
     built(
         "on_exit",
         Choice(&["keep", "remove"]),
-        "What becomes of the sink's content when the agent ends. Default \"keep\".",
+        "What becomes of the sink's content when the agent ends or a reload moves the sink. Default \"keep\".",
     ),
     built("config", Settings, "Settings of the sink itself."),
 ];

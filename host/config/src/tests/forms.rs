@@ -103,7 +103,8 @@ fn every_built_setting_arrives() {
     assert_eq!(identity.method.min_backoff, Duration::from_secs(2));
     assert_eq!(identity.method.max_backoff, Duration::from_mins(1));
     assert!(identity.method.exit_on_err);
-    let sinks: Vec<_> = identity.sinks.iter().map(|s| (s.kind.as_str(), s.config.json())).collect();
+    let sinks: Vec<_> =
+        identity.sinks.iter().map(|s| (s.kind.as_str(), s.config.json().to_owned())).collect();
     assert_eq!(
         sinks,
         [
@@ -176,7 +177,7 @@ fn every_form_of_method_and_sink_means_the_same() {
         let text = format!(r#"auto_auth = {{ method "approle" {{}} {sink} }}"#);
         let identity = Case::new(&text).settings().identities.remove(0);
         let sinks: Vec<_> =
-            identity.sinks.iter().map(|s| (s.kind.as_str(), s.config.json())).collect();
+            identity.sinks.iter().map(|s| (s.kind.as_str(), s.config.json().to_owned())).collect();
         assert_eq!(sinks, [("file", r#"{"path":"/s"}"#.to_owned())], "{sink}");
     }
 }

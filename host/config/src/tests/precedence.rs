@@ -194,7 +194,7 @@ fn of_several_files_the_later_replaces_blocks_and_switches_stay_on() {
     assert_eq!(settings.pid_file, Some("/a".into()));
     assert_eq!(settings.plugins.keys().collect::<Vec<_>>(), ["a", "b"]);
     assert_eq!(settings.identities.len(), 1);
-    assert_eq!(settings.identities[0].sinks[0].config.as_map()["path"], "/t");
+    assert_eq!(settings.identities[0].sinks[0].config.to_map()["path"], "/t");
     assert_eq!(brief(&case.load().diagnostics), ["replaced-block@1:1", "replaced-block@2:1"]);
 }
 
