@@ -143,8 +143,11 @@ impl Ticker {
     }
 
     fn enter(&self) {
-        *self.running.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.wake.notify_one();
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        *running += 1;
+        if *running == 1 {
+            self.wake.notify_one();
+        }
     }
 }
 
