@@ -7,6 +7,8 @@
 
 #![forbid(unsafe_code)]
 
+mod directory;
+
 use std::collections::HashSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
@@ -17,6 +19,8 @@ use std::time::Duration;
 use notify::event::{AccessKind, AccessMode};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
+
+pub use directory::watch_directory;
 
 /// Events are asked for only after this long.
 const START: Duration = Duration::from_millis(100);
@@ -30,7 +34,7 @@ const POLL: Duration = Duration::from_secs(3);
 #[derive(Clone, Default)]
 pub struct Watcher(Arc<Mutex<Inner>>);
 
-/// Tells when one of the watched files has changed, appeared or vanished.
+/// Tells when something that is watched has changed, appeared or vanished.
 pub struct Changes(mpsc::Receiver<()>);
 
 #[derive(Default)]
@@ -112,9 +116,7 @@ impl Inner {
     /// Asks the kernel for events, and looks for what happened before there were any.
     fn start(&mut self, hint: mpsc::Sender<()>) {
         let notify = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // Being read is no change.
-            let read = |kind| matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write));
-            if !event.is_ok_and(|event| read(event.kind)) {
+            if !event.is_ok_and(|event| is_reading(event.kind)) {
                 // A full channel means that a look is due already.
                 let _ = hint.try_send(());
             }
@@ -173,6 +175,11 @@ impl Inner {
         self.directories = watched;
         self.polling = polling;
     }
+}
+
+/// Being read is no change.
+fn is_reading(kind: EventKind) -> bool {
+    matches!(kind, EventKind::Access(access) if access != AccessKind::Close(AccessMode::Write))
 }
 
 /// The directory of `path` and of each link on the way to where it leads; for one that doesn't
