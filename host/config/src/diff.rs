@@ -68,6 +68,7 @@ pub fn diff(old: &Settings, new: &Settings) -> Diff {
         ("metrics_address", old.metrics_address != new.metrics_address),
         ("pid_file", old.pid_file != new.pid_file),
         ("plugin_directory", old.plugin_directory != new.plugin_directory),
+        ("plugin_lock", old.plugin_lock != new.plugin_lock),
     ] {
         if differs {
             diff.needs_restart.push(key);

@@ -4,7 +4,7 @@
 //! empty: a present but empty `BAO_X` hides `VAULT_X`, and blanks what the files say.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use usher_secret::Secret;
@@ -123,6 +123,7 @@ pub(crate) fn settle(
     let server = choice.server(&part, overrides, report);
     let admin_socket = admin_socket(&part, environment);
     let metrics_address = metrics_address(&part, report);
+    check_lock(&part, report);
     let default = match part.auto_auth {
         AutoAuth::Present(identity) => Some(*identity),
         AutoAuth::Broken | AutoAuth::Absent => None,
@@ -147,6 +148,7 @@ pub(crate) fn settle(
         exit_after_auth: overrides.exit_after_auth.unwrap_or(part.exit_after_auth),
         log,
         plugin_directory: path(part.plugin_directory),
+        plugin_lock: path(part.plugin_lock),
         plugins: part.plugins,
         admin_socket,
         metrics_address,
@@ -185,6 +187,34 @@ fn metrics_address(part: &Part, report: &mut Report) -> Option<SocketAddr> {
         ));
     }
     address
+}
+
+/// Whoever can replace a plug-in must not be able to replace what admits it.
+fn check_lock(part: &Part, report: &mut Report) {
+    let (Some(directory), Some(lock)) = (&part.plugin_directory, &part.plugin_lock) else { return };
+    if lock.value.is_empty() || directory.value.is_empty() {
+        return;
+    }
+    if without_dots(&lock.value).starts_with(without_dots(&directory.value)) {
+        report.push(Diagnostic::new_error(
+            "plugin_lock",
+            "`plugin_lock` lies in `plugin_directory`, with what it is to keep watch over",
+            "write a path beside it: plugin_lock = \"/etc/usher/usher.lock\"",
+            Some(&lock.location),
+        ));
+    }
+}
+
+/// A path without `.` and `..`, read as it stands.
+fn without_dots(path: &str) -> PathBuf {
+    Path::new(path).components().fold(PathBuf::new(), |mut path, part| {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => drop(path.pop()),
+            part => path.push(part),
+        }
+        path
+    })
 }
 
 /// The name of the log file where `log_file` is a directory.

@@ -42,6 +42,7 @@ pub(crate) struct Part {
     pub(crate) disable_idle_connections: bool,
     pub(crate) disable_keep_alives: bool,
     pub(crate) plugin_directory: Option<Located<String>>,
+    pub(crate) plugin_lock: Option<Located<String>>,
     pub(crate) plugins: BTreeMap<String, Plugin>,
 }
 
@@ -135,6 +136,7 @@ impl Part {
             disable_idle_connections: connections(&fields, "disable_idle_connections", report),
             disable_keep_alives: connections(&fields, "disable_keep_alives", report),
             plugin_directory: fields.string("plugin_directory", report),
+            plugin_lock: fields.string("plugin_lock", report),
             plugins: BTreeMap::new(),
         };
         part.check_log(report);
@@ -222,6 +224,7 @@ impl Part {
             (&mut self.log_file, later.log_file),
             (&mut self.metrics_address, later.metrics_address),
             (&mut self.plugin_directory, later.plugin_directory),
+            (&mut self.plugin_lock, later.plugin_lock),
         ] {
             if let Some(newer) = newer.filter(|newer| !newer.value.is_empty()) {
                 *value = Some(newer);

@@ -30,7 +30,7 @@ impl Fields<'_> {
     /// Judges what has no effect and makes no setting.
     pub(crate) fn judge_without_effect(&self, report: &mut Report) {
         for key in self.block.keys {
-            if matches!(key.state, State::NoEffect(_)) || key.name == "plugin_lock" {
+            if matches!(key.state, State::NoEffect(_)) {
                 self.judge_key(key.name, key.kind, report);
             }
         }

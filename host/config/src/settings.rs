@@ -27,6 +27,8 @@ pub struct Settings {
     pub log: Log,
     /// Where plug-ins other than the built-in ones are.
     pub plugin_directory: Option<PathBuf>,
+    /// Lists the digests that may be loaded from there. None: all.
+    pub plugin_lock: Option<PathBuf>,
     /// Pins, grants and limits, by the plug-in's name.
     pub plugins: BTreeMap<String, Plugin>,
     /// Where `usher status`, `usher reload` and `usher wait` find the agent. Default

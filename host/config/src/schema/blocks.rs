@@ -92,11 +92,10 @@ pub(crate) static FILE: Block = Block {
             "Where plug-ins other than the built-in ones are. Default: none.",
         ),
         built("plugin", Named(&PLUGIN), "What the plug-in of this name may do."),
-        not_built(
+        built(
             "plugin_lock",
             Text,
-            "pin each plug-in instead: plugin \"NAME\" { sha256 = \"…\" }",
-            "File that lists the digests of plug-ins that may be loaded.",
+            "File that lists the digests of plug-ins that may be loaded; `usher plugin lock` writes it. Default: all may.",
         ),
         not_built(
             "api_proxy",

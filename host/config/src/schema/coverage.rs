@@ -25,7 +25,6 @@ const COVERAGE: &[(&str, &str, &[&str])] = &[
         "the configuration",
         &[
             "vault",
-            "plugin_lock",
             "api_proxy",
             "listener",
             "cache",
@@ -62,6 +61,7 @@ const COVERAGE: &[(&str, &str, &[&str])] = &[
             "metrics_address",
             "admin_socket",
             "plugin_directory",
+            "plugin_lock",
             "plugin",
         ],
     ),

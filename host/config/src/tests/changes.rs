@@ -67,6 +67,7 @@ fn what_concerns_all_is_said_apart() {
         ("metrics_address", "\"127.0.0.1:1\""),
         ("pid_file", "\"/p\""),
         ("plugin_directory", "\"/d\""),
+        ("plugin_lock", "\"/k\""),
     ] {
         let found = changes(TWO, &format!("{TWO}{key} = {value}"));
         assert_eq!(found, Diff { needs_restart: vec![key], ..unchanged(&["a", "b"]) });

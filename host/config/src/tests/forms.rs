@@ -76,6 +76,7 @@ fn every_built_setting_arrives() {
         disable_idle_connections = ["auto-auth", "caching"]
         disable_keep_alives = ["proxying"]
         plugin_directory = "/etc/usher/plugins"
+        plugin_lock = "/etc/usher/usher.lock"
         plugin "acme-sso" {
           sha256 = "9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08"
           allow { connect = ["https://sso"] read = ["/a", "/b/*"] env = ["X"] server = ["unwrap"] kdc = ["R"] }
@@ -136,6 +137,7 @@ fn every_built_setting_arrives() {
     assert!(settings.exit_after_auth);
     assert_eq!((settings.log.level, settings.log.format), (LogLevel::Warn, LogFormat::Json));
     assert_eq!(settings.plugin_directory, Some("/etc/usher/plugins".into()));
+    assert_eq!(settings.plugin_lock, Some("/etc/usher/usher.lock".into()));
     let plugin = &settings.plugins["acme-sso"];
     assert_eq!(plugin.allow.read, ["/a", "/b/*"]);
     assert_eq!(plugin.allow.server, ["unwrap"]);

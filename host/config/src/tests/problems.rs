@@ -108,8 +108,18 @@ fn what_is_not_built_yet_is_refused_by_name() {
         assert_eq!(problem.location.as_ref().map(crate::Location::line), Some(7));
         assert!(problem.message.contains(&format!("`{key}`")) && !problem.help.is_empty());
     }
-    let lock = Case::new(&with_top("plugin_lock = \"/l\"")).refused();
-    assert_eq!(brief(&lock), ["!unsupported@7:1"]);
+}
+
+#[test]
+fn the_lock_lies_outside_of_the_plug_in_directory() {
+    for (lock, refused) in
+        [("/p/usher.lock", true), ("/p/../p/a/b", true), ("/p.lock", false), ("/etc/lock", false)]
+    {
+        let text = with_top(&format!("plugin_directory = \"/p\" plugin_lock = \"{lock}\""));
+        let found = Case::new(&text).load().diagnostics;
+        let expected: &[&str] = if refused { &["!plugin_lock@7:39"] } else { &[] };
+        assert_eq!(brief(&found), expected, "{lock}\n{}", shown(&found));
+    }
 }
 
 #[test]
