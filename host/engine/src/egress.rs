@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use crate::address::{Named, reachable};
 use crate::failure::{Failure, FailureKind};
-use crate::grant::{Capability, Grant, Need, block};
+use crate::grant::{Capability, Grant, Need, missing};
 
 /// Bytes of a body, either way.
 const LARGEST_BODY: usize = 1 << 20;
@@ -283,14 +283,7 @@ fn literal(url: &Url) -> Option<IpAddr> {
 
 fn refused(plugin: &str, url: &Url) -> Failure {
     let need = Need { capability: Capability::Connect, target: origin(url) };
-    config(
-        "grant.missing",
-        format!(
-            "a connection to {} isn't granted; if the plug-in should have it, write {}",
-            origin(url),
-            block(plugin, &[need]).replace('\n', " ")
-        ),
-    )
+    missing(plugin, &format!("a connection to {}", origin(url)), need)
 }
 
 fn prohibited(url: &Url) -> Failure {

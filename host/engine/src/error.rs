@@ -65,6 +65,30 @@ pub enum LoadError {
         /// Digest in the configuration.
         pinned: String,
     },
+    /// The lock doesn't list the digest.
+    #[error(
+        "its sha256 is {found}, which {} doesn't list{}; if you trust it, run: usher plugin approve {plugin} --config FILE (usher plugin lock takes all there are)",
+        lock.display(),
+        known.as_ref().map(|known| format!(" (it has {known})")).unwrap_or_default()
+    )]
+    Unlisted {
+        /// The plug-in.
+        plugin: String,
+        /// Digest of the file.
+        found: String,
+        /// Digest in the lock, if it has the plug-in.
+        known: Option<String>,
+        /// The lock.
+        lock: PathBuf,
+    },
+    /// The lock can't be understood.
+    #[error("the lock {} {problem}; write it anew with: usher plugin lock --config FILE", path.display())]
+    Lock {
+        /// The lock.
+        path: PathBuf,
+        /// What is wrong.
+        problem: String,
+    },
     /// The compiler failed.
     #[error("it can't be compiled: {0}")]
     Compile(String),

@@ -17,7 +17,7 @@ use rustix::fs::{Gid, Mode, OFlags, Uid};
 use zeroize::Zeroizing;
 
 use crate::failure::{Failure, FailureKind};
-use crate::grant::{Capability, Grant, Protected, block};
+use crate::grant::{Capability, Grant, Protected, missing};
 
 /// The largest file read or written, in bytes.
 pub(crate) const LARGEST_FILE: u64 = 1 << 20;
@@ -216,15 +216,7 @@ impl Files<'_> {
         };
         if !self.grant.permits_file(capability, actual, resolve) {
             let need = crate::grant::Need { capability, target: asked.display().to_string() };
-            return Err(Failure::new(
-                FailureKind::Config,
-                "grant.missing",
-                format!(
-                    "{} of {leads} isn't granted; if the plug-in should have it, write {}",
-                    capability.name(),
-                    block(self.plugin, &[need]).replace('\n', " ")
-                ),
-            ));
+            return Err(missing(self.plugin, &format!("{} of {leads}", capability.name()), need));
         }
         if let Some(why) = self.protected.refuses(actual, self.usage) {
             return Err(Failure::new(

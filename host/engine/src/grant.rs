@@ -6,15 +6,25 @@
 //! opens a file or a connection: callers resolve names first and pass what they found; only the
 //! directory before a `*` is resolved here.
 
-use std::collections::BTreeMap;
-use std::fmt;
-use std::net::IpAddr;
-use std::path::{Component, Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock, Weak};
+mod origins;
+mod paths;
+mod protected;
+mod refusal;
 
-use url::{Host, Url};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use url::Url;
 
 use crate::address::Named;
+
+use origins::Origin;
+use paths::{glob, pattern_matches};
+
+pub(crate) use paths::Surroundings;
+pub use protected::Protected;
+pub use refusal::Refusal;
+pub(crate) use refusal::missing;
 
 /// A kind of thing that a plug-in can ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,64 +60,12 @@ pub struct Need {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Allow(pub BTreeMap<Capability, Vec<String>>);
 
-/// Where relative names and variables in needs and allowances lead.
-pub struct Surroundings<'a> {
-    /// The agent's working directory, absolute.
-    pub working_directory: &'a Path,
-    /// The agent's home directory.
-    pub home: Option<&'a Path>,
-    /// Environment variables.
-    pub environment: &'a dyn Fn(&str) -> Option<String>,
-}
-
-/// What is never granted to anyone, besides the fixed list.
-#[derive(Debug, Default)]
-pub struct Protected {
-    /// The agent's own directories and files: plug-in directory, lock, caches, sockets.
-    own: Vec<PathBuf>,
-    outputs: RwLock<Outputs>,
-}
-
-#[derive(Debug, Default)]
-struct Outputs {
-    reserved: Vec<Reservation>,
-    /// Identities that a reload is about to replace: what they write is free for others.
-    leaving: Vec<String>,
-}
-
-/// A sink's output. Ends with the use that reserved it.
-#[derive(Debug)]
-struct Reservation {
-    path: PathBuf,
-    usage: String,
-    identity: String,
-    holder: Weak<()>,
-}
-
 /// What one use may ask of the host.
 #[derive(Clone, Debug, Default)]
 pub struct Grant {
     needs: Vec<Need>,
     /// None: a built-in, allowed what it asks.
     allowed: Option<Vec<Need>>,
-}
-
-/// Why a configuration gets no grant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// The plug-in asked for a capability that this host doesn't have.
-    UnknownCapability(String),
-    /// A need that can't be understood, or is never granted, and why.
-    Never(Need, String),
-    /// Needs that the `plugin` block doesn't allow.
-    NotAllowed {
-        /// The plug-in's name, as in `plugin "NAME"`.
-        plugin: String,
-        /// All needs of the configuration.
-        needs: Vec<Need>,
-        /// Those that aren't allowed.
-        missing: Vec<Need>,
-    },
 }
 
 impl Capability {
@@ -139,53 +97,6 @@ impl Capability {
 
     fn is_file(self) -> bool {
         matches!(self, Self::Read | Self::Watch | Self::Write | Self::Remove)
-    }
-}
-
-impl Protected {
-    /// Protects the agent's own `paths`, and what is below them.
-    pub fn new(own: Vec<PathBuf>) -> Self {
-        Self { own, outputs: RwLock::default() }
-    }
-
-    /// Reserves `path` for the use that writes it there, for as long as `holder` lives.
-    pub(crate) fn reserve(&self, path: PathBuf, usage: &str, identity: &str, holder: &Arc<()>) {
-        let mut outputs = self.outputs.write().unwrap_or_else(PoisonError::into_inner);
-        outputs.reserved.retain(|reservation| reservation.holder.strong_count() > 0);
-        outputs.reserved.push(Reservation {
-            path,
-            usage: usage.to_owned(),
-            identity: identity.to_owned(),
-            holder: Arc::downgrade(holder),
-        });
-    }
-
-    /// From now on these identities' outputs, and no others, are free for their successors.
-    pub(crate) fn leaving(&self, identities: Vec<String>) {
-        self.outputs.write().unwrap_or_else(PoisonError::into_inner).leaving = identities;
-    }
-
-    /// Why nobody, or not this use, may touch `path` (resolved).
-    pub(crate) fn refuses(&self, path: &Path, usage: &str) -> Option<&'static str> {
-        const SYSTEM: [&str; 3] = ["/proc", "/sys", "/dev"];
-        // A RAM disk for ordinary files; the usual place for a token that must not reach a disk.
-        if !path.starts_with("/dev/shm") && SYSTEM.iter().any(|system| path.starts_with(system)) {
-            return Some("/proc, /sys and /dev are never granted");
-        }
-        if self.own.iter().any(|own| path.starts_with(own)) {
-            return Some("it belongs to the agent itself");
-        }
-        let outputs = self.outputs.read().unwrap_or_else(PoisonError::into_inner);
-        let taken = outputs.reserved.iter().any(|reservation| {
-            reservation.path == path
-                && reservation.usage != usage
-                && reservation.holder.strong_count() > 0
-                && !outputs.leaving.contains(&reservation.identity)
-        });
-        if taken {
-            return Some("it is the output of another sink");
-        }
-        None
     }
 }
 
@@ -331,46 +242,6 @@ impl Allow {
     }
 }
 
-impl Surroundings<'_> {
-    /// `${NAME}` replaced; None when a variable is unset. Also the variables named.
-    fn expand(&self, target: &str) -> (Option<String>, Vec<String>) {
-        let mut expanded = Some(String::new());
-        let mut variables = Vec::new();
-        let mut rest = target;
-        while let Some(start) = rest.find("${") {
-            let Some(length) = rest[start..].find('}') else { break };
-            let name = &rest[start + 2..start + length];
-            variables.push(name.to_owned());
-            if let Some(text) = &mut expanded {
-                text.push_str(&rest[..start]);
-            }
-            match (&mut expanded, (self.environment)(name)) {
-                (Some(text), Some(value)) => text.push_str(&value),
-                _ => expanded = None,
-            }
-            rest = &rest[start + length + 1..];
-        }
-        if let Some(text) = &mut expanded {
-            text.push_str(rest);
-        }
-        (expanded, variables)
-    }
-
-    /// An absolute path without `.` and `..`, as text because it may hold a `*`.
-    fn absolute(&self, path: &str) -> String {
-        self.absolute_path(path).to_string_lossy().into_owned()
-    }
-
-    /// The file that a plug-in names, absolute but not resolved.
-    pub(crate) fn absolute_path(&self, path: &str) -> PathBuf {
-        let path = match (path.strip_prefix("~/"), self.home) {
-            (Some(below), Some(home)) => home.join(below),
-            _ => PathBuf::from(path),
-        };
-        normal(&self.working_directory.join(path))
-    }
-}
-
 /// Whether a grant of `granted` gives `asked` as well.
 fn gives(granted: Capability, asked: Capability) -> bool {
     granted == asked || (granted == Capability::Watch && asked == Capability::Read)
@@ -408,219 +279,6 @@ fn malformed(need: &Need) -> Option<String> {
         }
         _ => None,
     }
-}
-
-/// Whether a resolved `path` is what a granted path means. One without `*` is resolved like the
-/// path itself; in one with `*` the part before it is resolved.
-fn pattern_matches(granted: &str, path: &Path, resolve: &dyn Fn(&Path) -> Option<PathBuf>) -> bool {
-    let Some(star) = granted.find('*') else {
-        return resolve(Path::new(granted)).as_deref() == Some(path);
-    };
-    let Some(slash) = granted[..star].rfind('/') else { return false };
-    let directory = if slash == 0 { "/" } else { &granted[..slash] };
-    let Ok(directory) = std::fs::canonicalize(directory) else { return false };
-    let (Some(directory), Some(path)) = (directory.to_str(), path.to_str()) else { return false };
-    glob(&format!("{}{}", directory.trim_end_matches('/'), &granted[slash..]), path)
-}
-
-/// `*` matches anything, `/` too.
-fn glob(pattern: &str, text: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else { return false };
-    let mut parts: Vec<&str> = parts.collect();
-    let Some(last) = parts.pop() else { return rest.is_empty() };
-    for part in parts {
-        match rest.find(part) {
-            Some(position) => rest = &rest[position + part.len()..],
-            None => return false,
-        }
-    }
-    rest.ends_with(last)
-}
-
-/// `.` and `..` removed without looking at the file system.
-fn normal(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::ParentDir => {
-                normal.pop();
-            }
-            Component::CurDir => {}
-            other => normal.push(other),
-        }
-    }
-    normal
-}
-
-/// `scheme://host[:port][/path-prefix]`; the host may start with `*.`.
-struct Origin {
-    scheme: String,
-    host: HostPattern,
-    port: u16,
-    /// Without the trailing slash; "" for everything.
-    path: String,
-}
-
-#[derive(PartialEq, Eq)]
-enum HostPattern {
-    /// What follows "*."; matches one or more labels before it.
-    Below(String),
-    Name(String),
-    Address(IpAddr),
-}
-
-impl Origin {
-    fn parse(text: &str) -> Result<Self, String> {
-        let explain = |what: &str| format!("{text:?} {what}; write \"https://host[:port][/path]\"");
-        let (wildcard, plain) = match text.split_once("://*.") {
-            Some((scheme, rest)) => (true, format!("{scheme}://{rest}")),
-            None => (false, text.to_owned()),
-        };
-        let url = Url::parse(&plain).map_err(|_| explain("is no origin"))?;
-        if !["http", "https"].contains(&url.scheme()) {
-            return Err(explain("is neither http nor https"));
-        }
-        if !url.username().is_empty()
-            || url.password().is_some()
-            || url.query().is_some()
-            || url.fragment().is_some()
-        {
-            return Err(explain("has more than scheme, host, port and path"));
-        }
-        let host = match url.host() {
-            Some(Host::Domain(name)) if name.contains('*') => {
-                return Err(explain("has a \"*\" that doesn't stand for whole leading labels"));
-            }
-            Some(Host::Domain(name)) if wildcard => {
-                if !name.contains('.') {
-                    return Err(explain("would match a whole top-level domain"));
-                }
-                HostPattern::Below(name.to_owned())
-            }
-            Some(Host::Domain(name)) => HostPattern::Name(name.trim_end_matches('.').to_owned()),
-            Some(Host::Ipv4(address)) if !wildcard => HostPattern::Address(address.into()),
-            Some(Host::Ipv6(address)) if !wildcard => {
-                HostPattern::Address(IpAddr::V6(address).to_canonical())
-            }
-            _ => return Err(explain("has no host")),
-        };
-        Ok(Self {
-            scheme: url.scheme().to_owned(),
-            host,
-            port: url.port_or_known_default().unwrap_or_default(),
-            path: url.path().trim_end_matches('/').to_owned(),
-        })
-    }
-
-    fn permits(&self, url: &Url) -> bool {
-        let host = match url.host() {
-            Some(Host::Domain(name)) => HostPattern::Name(name.trim_end_matches('.').to_owned()),
-            Some(Host::Ipv4(address)) => HostPattern::Address(address.into()),
-            Some(Host::Ipv6(address)) => HostPattern::Address(IpAddr::V6(address).to_canonical()),
-            None => return false,
-        };
-        url.scheme() == self.scheme
-            && url.port_or_known_default() == Some(self.port)
-            && self.host.covers(&host)
-            && (self.path.is_empty() || !has_hidden_slash(url.path()))
-            && below(&self.path, url.path())
-    }
-
-    fn covers(&self, other: &Self) -> bool {
-        self.scheme == other.scheme
-            && self.port == other.port
-            && self.host.covers(&other.host)
-            && below(&self.path, &other.path)
-    }
-
-    fn named(&self) -> Named {
-        match &self.host {
-            HostPattern::Address(address) => Named::Address(*address),
-            HostPattern::Name(name) if name == "localhost" => Named::Localhost,
-            _ => Named::Name,
-        }
-    }
-}
-
-impl HostPattern {
-    fn covers(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Below(suffix), Self::Name(name)) => {
-                name.strip_suffix(suffix.as_str()).is_some_and(|labels| labels.ends_with('.'))
-            }
-            (Self::Below(suffix), Self::Below(other)) => {
-                suffix == other
-                    || other
-                        .strip_suffix(suffix.as_str())
-                        .is_some_and(|labels| labels.ends_with('.'))
-            }
-            (one, other) => one == other,
-        }
-    }
-}
-
-/// Whether a server might see more segments in a path than are written.
-fn has_hidden_slash(path: &str) -> bool {
-    let path = path.to_ascii_lowercase();
-    path.contains("%2f") || path.contains("%5c")
-}
-
-/// Whether `path` is `prefix` or lies below it, by whole segments.
-fn below(prefix: &str, path: &str) -> bool {
-    match path.strip_prefix(prefix) {
-        Some(rest) => prefix.is_empty() || rest.is_empty() || rest.starts_with('/'),
-        None => false,
-    }
-}
-
-impl fmt::Display for Need {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} {:?}", self.capability.name(), self.target)
-    }
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UnknownCapability(name) => write!(
-                formatter,
-                "it needs the capability {name:?}, which this version of Usher doesn't have; update Usher or use an older version of the plug-in"
-            ),
-            Self::Never(need, why) => {
-                write!(formatter, "it needs {need}, which can't be granted: {why}")
-            }
-            Self::NotAllowed { plugin, needs, missing } => {
-                let list: Vec<String> = missing.iter().map(ToString::to_string).collect();
-                write!(
-                    formatter,
-                    "its configuration needs {}, which isn't allowed; if you trust the plug-in, write\n{}",
-                    list.join(", "),
-                    block(plugin, needs)
-                )
-            }
-        }
-    }
-}
-
-impl std::error::Error for Refusal {}
-
-/// The `plugin` block that allows `needs`, ready to paste.
-pub(crate) fn block(plugin: &str, needs: &[Need]) -> String {
-    let mut lines = vec![format!("plugin {plugin:?} {{"), "  allow {".to_owned()];
-    for capability in Capability::ALL {
-        let targets: Vec<String> = needs
-            .iter()
-            .filter(|need| need.capability == capability)
-            .map(|need| format!("{:?}", need.target))
-            .collect();
-        if !targets.is_empty() {
-            lines.push(format!("    {} = [{}]", capability.name(), targets.join(", ")));
-        }
-    }
-    lines.extend(["  }".to_owned(), "}".to_owned()]);
-    lines.join("\n")
 }
 
 #[cfg(test)]
@@ -785,40 +443,5 @@ mod tests {
         assert_eq!(named("http://2130706433:8080/x"), Some(Named::Address([127, 0, 0, 1].into())));
         assert_eq!(named("http://localhost:99/"), Some(Named::Localhost));
         assert_eq!(named("http://localhost:98/"), None);
-    }
-
-    #[test]
-    fn nobody_touches_the_agents_own_files_or_anothers_output() {
-        let protected = Protected::new(vec!["/etc/usher/plugins".into()]);
-        let holder = Arc::new(());
-        protected.reserve("/run/token".into(), "default/sink/0", "default", &holder);
-        for path in ["/proc/self/environ", "/sys/kernel", "/dev/sda", "/etc/usher/plugins/x.wasm"] {
-            assert!(protected.refuses(Path::new(path), "default/sink/0").is_some(), "{path}");
-        }
-        assert!(protected.refuses(Path::new("/run/token"), "default/method").is_some());
-        assert!(protected.refuses(Path::new("/run/token"), "default/sink/0").is_none());
-        assert!(protected.refuses(Path::new("/dev/shm/token"), "default/sink/0").is_none());
-        assert!(protected.refuses(Path::new("/process/x"), "default/sink/0").is_none());
-        // A reload frees what it replaces, and what no longer exists is free anyway.
-        protected.leaving(vec!["default".to_owned()]);
-        assert!(protected.refuses(Path::new("/run/token"), "other/sink/0").is_none());
-        protected.leaving(Vec::new());
-        assert!(protected.refuses(Path::new("/run/token"), "other/sink/0").is_some());
-        drop(holder);
-        assert!(protected.refuses(Path::new("/run/token"), "other/sink/0").is_none());
-    }
-
-    #[test]
-    fn a_path_with_a_star_matches_below_its_resolved_directory_only() {
-        let directory = tempfile::tempdir().unwrap();
-        let real = directory.path().join("real");
-        std::fs::create_dir(&real).unwrap();
-        let link = directory.path().join("link");
-        std::os::unix::fs::symlink(&real, &link).unwrap();
-        let granted = format!("{}/*", link.display());
-        let resolve = |path: &Path| std::fs::canonicalize(path).ok();
-        let real = std::fs::canonicalize(real).unwrap();
-        assert!(pattern_matches(&granted, &real.join("a/b"), &resolve));
-        assert!(!pattern_matches(&granted, &real.parent().unwrap().join("other"), &resolve));
     }
 }

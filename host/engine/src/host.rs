@@ -19,7 +19,7 @@ use crate::bindings::usher::plugin::{
 use crate::egress::{Request, Tls};
 use crate::failure::{Failure, FailureKind};
 use crate::files::{Files, WriteOptions};
-use crate::grant::Capability;
+use crate::grant::{Capability, Need, missing};
 use crate::limits::{MOST_RANDOM, MOST_STATE};
 use crate::store::State;
 use crate::text;
@@ -204,12 +204,10 @@ impl env::Host for State {
     async fn get(&mut self, name: String) -> Answer<Option<String>> {
         answer(self.usage().and_then(|usage| {
             if !usage.grant.permits_env(&name) {
-                let name = text::line(&name);
-                return Err(Failure::new(
-                    FailureKind::Config,
-                    "grant.missing",
-                    format!("the environment variable {name:?} isn't granted; if the plug-in should have it, write plugin {:?} {{ allow {{ env = [{name:?}] }} }}", usage.plugin),
-                ));
+                let target = text::line(&name);
+                let what = format!("the environment variable {target:?}");
+                let need = Need { capability: Capability::Env, target };
+                return Err(missing(&usage.plugin, &what, need));
             }
             match std::env::var(&name) {
                 Ok(value) => {
@@ -350,9 +348,19 @@ impl kdc::Host for State {
     async fn exchange(
         &mut self,
         _krb5_conf: String,
-        _realm: String,
+        realm: String,
         _request: Vec<u8>,
     ) -> Answer<Vec<u8>> {
+        let usage = match self.usage() {
+            Ok(usage) => usage,
+            Err(failure) => return answer(Err(failure)),
+        };
+        if !usage.grant.permits_named(Capability::Kdc, &realm) {
+            let target = text::line(&realm);
+            let what = format!("an exchange with the realm {target:?}");
+            let need = Need { capability: Capability::Kdc, target };
+            return answer(Err(missing(&usage.plugin, &what, need)));
+        }
         unsupported("kdc")
     }
 }
@@ -365,14 +373,8 @@ impl server::Host for State {
             Err(failure) => return answer(Err(failure)),
         };
         if !usage.grant.permits_named(Capability::Server, "unwrap") {
-            return answer(Err(Failure::new(
-                FailureKind::Config,
-                "grant.missing",
-                format!(
-                    "unwrapping isn't granted; if the plug-in should have it, write plugin {:?} {{ allow {{ server = [\"unwrap\"] }} }}",
-                    usage.plugin
-                ),
-            )));
+            let need = Need { capability: Capability::Server, target: "unwrap".to_owned() };
+            return answer(Err(missing(&usage.plugin, "unwrapping", need)));
         }
         let Some(unwrapper) = usage.usage.unwrapper.clone() else {
             return unsupported("server");

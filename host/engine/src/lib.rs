@@ -8,16 +8,22 @@
 //! 3. [`Engine::auth_method`] and [`Engine::sink`] bind a plug-in to one *use*: an identity's
 //!    method, or one sink. `prepare` is called, its needs are checked against what the operator
 //!    allows, and the resulting [`Grant`] is in force for every call of this use.
-//! 4. Each call gets a fresh store and instance, all limits set, and is dropped afterwards. What
+//! 4. [`Engine::replace`] puts another version in the place of one that serves uses, without a call
+//!    that fails for it.
+//! 5. Each call gets a fresh store and instance, all limits set, and is dropped afterwards. What
 //!    a plug-in remembers is the use's state, kept here in memory that is wiped.
 
 #![deny(unsafe_code)]
 
 mod address;
+mod answer;
 mod bindings;
+mod bound;
+mod cache;
 mod call;
 mod compile;
 mod configuration;
+mod confine;
 mod egress;
 mod error;
 mod failure;
@@ -35,8 +41,10 @@ mod store;
 mod text;
 mod traits;
 mod usage;
+mod uses;
 mod wasi_http;
 
+pub use cache::Cache;
 pub use compile::{Compiler, compile, compile_stream};
 pub use egress::Egress;
 pub use error::LoadError;
@@ -46,10 +54,11 @@ pub use inspect::{CONTRACT, Inspection, inspect};
 pub use limits::{LARGEST_MEMORY, Limits};
 pub use plugin::{Info, Kind, Origin, Plugin};
 pub use precompiled::Precompiled;
-pub use registry::{Found, Scanned, digest, find, scan};
+pub use registry::{Found, Scanned, digest, find, read_trusted, scan};
 pub use runtime::Engine;
 pub use traits::{
     Answer, AuthMethod, Call, Certificate, Credential, Delivery, Form, Login, Reason, Sink,
     Unwrapper,
 };
 pub use usage::Use;
+pub use uses::InUse;

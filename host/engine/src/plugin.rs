@@ -1,26 +1,19 @@
-//! A loaded plug-in, and its two shapes as the agent's traits.
+//! A loaded plug-in: compiled, linked, and started once.
 
-use std::future::Future;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use async_trait::async_trait;
-use tokio::sync::{Mutex, MutexGuard, SemaphorePermit};
-use usher_secret::Secret;
-use wasmtime::Store;
-use zeroize::Zeroizing;
+use wasmtime::component::Component;
 
-use crate::bindings::exports::usher::plugin::auth_method as wit_method;
+use crate::bindings::AuthMethodPluginPre;
 use crate::bindings::exports::usher::plugin::plugin as wit_plugin;
 use crate::bindings::sink_world::SinkPluginPre;
-use crate::bindings::sink_world::exports::usher::plugin::sink as wit_sink;
-use crate::bindings::{AuthMethodPluginPre, usher::plugin::types as wit_types};
 use crate::call::guarded;
 use crate::compile::Compiler;
 use crate::error::LoadError;
-use crate::failure::{Failure, FailureKind};
-use crate::grant::{Capability, Grant};
+use crate::failure::Failure;
+use crate::grant::Grant;
 use crate::inspect::{CONTRACT, inspect};
 use crate::limits::Limits;
 use crate::precompiled::Precompiled;
@@ -28,10 +21,7 @@ use crate::registry::Found;
 use crate::runtime::Engine;
 use crate::store::{State, new_store};
 use crate::text;
-use crate::traits::{
-    Answer, AuthMethod, Call, Certificate, Credential, Delivery, Form, Login, Sink,
-};
-use crate::usage::{Usage, Use};
+use crate::usage::Use;
 
 /// What a plug-in is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,10 +75,10 @@ pub struct Plugin {
     /// Names of what it imports.
     pub imports: Vec<String>,
     engine: Engine,
-    linked: Linked,
+    pub(crate) linked: Linked,
 }
 
-enum Linked {
+pub(crate) enum Linked {
     AuthMethod(AuthMethodPluginPre<State>),
     Sink(SinkPluginPre<State>),
 }
@@ -102,7 +92,8 @@ impl Kind {
         }
     }
 
-    fn with_article(self) -> &'static str {
+    /// "an auth method" or "a sink".
+    pub fn with_article(self) -> &'static str {
         match self {
             Self::AuthMethod => "an auth method",
             Self::Sink => "a sink",
@@ -120,7 +111,10 @@ impl Engine {
         digest: &str,
         size: u64,
     ) -> Result<Arc<Plugin>, LoadError> {
-        self.load(name, kind, Origin::BuiltIn, code, CONTRACT, digest.to_owned(), size).await
+        let component = code
+            .load(&self.0.wasmtime)
+            .map_err(|error| LoadError::Compile(format!("{error:#}")))?;
+        self.load(name, kind, Origin::BuiltIn, &component, CONTRACT, digest.to_owned(), size).await
     }
 
     /// Compiles and loads a component of the plug-in directory.
@@ -130,17 +124,43 @@ impl Engine {
         compiler: &Compiler,
     ) -> Result<Arc<Plugin>, LoadError> {
         let inspection = inspect(&found.bytes)?;
-        let code = compiler.run(&found.bytes).await?;
+        let component = self.component(found, compiler).await?;
         self.load(
             &found.name,
             inspection.kind,
             Origin::File(found.path.clone()),
-            &code,
+            &component,
             &inspection.contract,
             found.digest.clone(),
             found.bytes.len() as u64,
         )
         .await
+    }
+
+    /// The machine code of a file, from the cache if it can be had there.
+    async fn component(&self, found: &Found, compiler: &Compiler) -> Result<Component, LoadError> {
+        let name = self.code_name(&found.digest);
+        if let Some(code) = compiler.cached(&name) {
+            match code.load(&self.0.wasmtime) {
+                Ok(component) => return Ok(component),
+                Err(error) => {
+                    tracing::debug!(plugin = found.name, "damaged code in the cache: {error:#}");
+                    compiler.forget(&name);
+                }
+            }
+        }
+        let file = found.path.display().to_string();
+        tracing::info!(plugin = found.name, file, "compiling the plug-in");
+        let code = compiler.compile(&found.bytes, &name).await?;
+        code.load(&self.0.wasmtime).map_err(|error| LoadError::Compile(format!("{error:#}")))
+    }
+
+    /// What the cache calls the code of a component: its digest, and a hash over the exact version
+    /// of the engine, its settings and this processor.
+    fn code_name(&self, digest: &str) -> String {
+        let mut hasher = DefaultHasher::new();
+        self.0.wasmtime.precompile_compatibility_hash().hash(&mut hasher);
+        format!("{digest}-{:016x}", hasher.finish())
     }
 
     #[allow(clippy::too_many_arguments, reason = "one call for each origin, named just above")]
@@ -149,19 +169,17 @@ impl Engine {
         name: &str,
         kind: Kind,
         origin: Origin,
-        code: &Precompiled,
+        component: &Component,
         contract: &str,
         digest: String,
         size: u64,
     ) -> Result<Arc<Plugin>, LoadError> {
         let link = |error: wasmtime::Error| LoadError::Link(text::line(&format!("{error:#}")));
         let wasmtime = &self.0.wasmtime;
-        let component =
-            code.load(wasmtime).map_err(|error| LoadError::Compile(format!("{error:#}")))?;
         let imports: Vec<String> =
             component.component_type().imports(wasmtime).map(|(name, _)| name.to_owned()).collect();
         let wasi = imports.iter().any(|name| name.starts_with("wasi:"));
-        let instance = self.0.linker(kind, wasi)?.instantiate_pre(&component).map_err(link)?;
+        let instance = self.0.linker(kind, wasi)?.instantiate_pre(component).map_err(link)?;
         let linked = match kind {
             Kind::AuthMethod => {
                 Linked::AuthMethod(AuthMethodPluginPre::new(instance).map_err(link)?)
@@ -188,58 +206,6 @@ impl Engine {
         };
         plugin.info = plugin.describe().await.map_err(LoadError::Start)?;
         Ok(Arc::new(plugin))
-    }
-
-    /// These identities are about to be replaced: until the next call of this, the files that
-    /// their sinks write are free for others.
-    pub fn leaving(&self, identities: Vec<String>) {
-        self.0.protected.leaving(identities);
-    }
-
-    /// Binds an auth method to the use that an identity makes of it.
-    pub async fn auth_method(
-        &self,
-        plugin: &Arc<Plugin>,
-        usage: Use,
-    ) -> Result<Arc<dyn AuthMethod>, LoadError> {
-        Ok(Arc::new(self.bind(plugin, usage, Kind::AuthMethod).await?))
-    }
-
-    /// Binds a sink to one sink of an identity, and reserves the files that it writes.
-    pub async fn sink(&self, plugin: &Arc<Plugin>, usage: Use) -> Result<Arc<dyn Sink>, LoadError> {
-        let bound = self.bind(plugin, usage, Kind::Sink).await?;
-        for path in bound.written() {
-            let resolved = match (path.parent().map(std::fs::canonicalize), path.file_name()) {
-                (Some(Ok(parent)), Some(name)) => parent.join(name),
-                _ => path,
-            };
-            let Use { name, identity, .. } = &bound.usage.usage;
-            self.0.protected.reserve(resolved, name, identity, &bound.usage.holder);
-        }
-        Ok(Arc::new(bound))
-    }
-
-    async fn bind(&self, plugin: &Arc<Plugin>, usage: Use, kind: Kind) -> Result<Bound, LoadError> {
-        if plugin.kind != kind {
-            return Err(LoadError::Kind {
-                found: plugin.kind.with_article(),
-                expected: kind.with_article(),
-            });
-        }
-        let grant = plugin.grant(&usage).await?;
-        let usage = Arc::new(Usage::new(
-            plugin.name.clone(),
-            usage,
-            grant,
-            Arc::clone(&self.0.protected),
-            Arc::clone(&self.0.egress),
-            Arc::clone(&self.0.process),
-        ));
-        usage.keep_out_of_logs(
-            "config",
-            plugin.secret_settings(&usage.usage.config).iter().map(String::as_str),
-        );
-        Ok(Bound { plugin: Arc::clone(plugin), usage, turn: Mutex::default() })
     }
 }
 
@@ -282,7 +248,8 @@ impl Plugin {
         Ok(needs.into_iter().map(|need| (need.capability, need.target)).collect())
     }
 
-    async fn grant(&self, usage: &Use) -> Result<Grant, LoadError> {
+    /// What `usage` grants, if the operator allows it.
+    pub(crate) async fn grant(&self, usage: &Use) -> Result<Grant, LoadError> {
         let needs = self.prepare(&usage.config, &usage.limits).await?;
         let allow = (self.origin != Origin::BuiltIn).then_some(&usage.allow);
         self.engine
@@ -325,7 +292,7 @@ impl Plugin {
     }
 
     /// Values of the settings that the schema marks `writeOnly`.
-    fn secret_settings(&self, config: &str) -> Vec<String> {
+    pub(crate) fn secret_settings(&self, config: &str) -> Vec<String> {
         let schema: serde_json::Value =
             serde_json::from_str(&self.info.config_schema).unwrap_or_default();
         let config: serde_json::Value = serde_json::from_str(config).unwrap_or_default();
@@ -336,225 +303,4 @@ impl Plugin {
             .filter_map(|(name, _)| config[name].as_str().map(str::to_owned))
             .collect()
     }
-}
-
-/// A plug-in bound to one use.
-struct Bound {
-    plugin: Arc<Plugin>,
-    usage: Arc<Usage>,
-    /// Calls for one use never overlap.
-    turn: Mutex<()>,
-}
-
-/// A call that may begin: it is its use's turn, and there is room for it.
-struct Turn<'a> {
-    store: Store<State>,
-    _place: Option<SemaphorePermit<'a>>,
-    _turn: MutexGuard<'a, ()>,
-}
-
-impl Bound {
-    async fn turn(&self, call: Call) -> Turn<'_> {
-        let turn = self.turn.lock().await;
-        let place = self.plugin.engine.0.place().await;
-        let store = new_store(
-            &self.plugin.engine.0.wasmtime,
-            &self.plugin.name,
-            Some(Arc::clone(&self.usage)),
-            Some(call),
-            &self.usage.usage.limits,
-        );
-        Turn { store, _place: place, _turn: turn }
-    }
-
-    async fn run<T>(
-        &self,
-        timeout: Duration,
-        call: impl Future<Output = wasmtime::Result<Result<T, wit_types::Failure>>>,
-    ) -> Result<T, Failure> {
-        guarded(&self.plugin.engine.0, timeout, call).await?.map_err(Into::into)
-    }
-
-    /// The other world: `bind` makes a method only of methods.
-    fn wrong_kind<T>() -> wasmtime::Result<T> {
-        Err(wasmtime::Error::msg("the plug-in is of the other kind"))
-    }
-}
-
-#[async_trait]
-impl AuthMethod for Bound {
-    async fn authenticate(&self, call: Call) -> Result<Answer, Failure> {
-        let mut turn = self.turn(call).await;
-        let store = &mut turn.store;
-        let answer = self
-            .run(self.usage.usage.limits.method_timeout, async {
-                let Linked::AuthMethod(pre) = &self.plugin.linked else {
-                    return Self::wrong_kind();
-                };
-                let instance = pre.instantiate_async(&mut *store).await?;
-                instance
-                    .usher_plugin_auth_method()
-                    .call_authenticate(store, &self.usage.usage.config)
-                    .await
-            })
-            .await?;
-        self.accept(answer)
-    }
-
-    async fn authenticated(&self, call: Call) -> Result<(), Failure> {
-        let mut turn = self.turn(call).await;
-        let store = &mut turn.store;
-        self.run(self.usage.usage.limits.method_timeout, async {
-            let Linked::AuthMethod(pre) = &self.plugin.linked else { return Self::wrong_kind() };
-            let instance = pre.instantiate_async(&mut *store).await?;
-            instance
-                .usher_plugin_auth_method()
-                .call_authenticated(store, &self.usage.usage.config)
-                .await
-        })
-        .await
-    }
-
-    fn watched(&self) -> Vec<PathBuf> {
-        self.usage.grant.watched().map(Into::into).collect()
-    }
-
-    fn state(&self) -> Secret<Vec<u8>> {
-        Secret::new(self.usage.load_state())
-    }
-
-    fn restore(&self, state: Secret<Vec<u8>>) {
-        self.usage.save_state(Zeroizing::new(state.expose().clone()));
-    }
-}
-
-#[async_trait]
-impl Sink for Bound {
-    async fn check(&self, call: Call) -> Result<(), Failure> {
-        let mut turn = self.turn(call).await;
-        let store = &mut turn.store;
-        self.run(self.usage.usage.limits.sink_timeout, async {
-            let Linked::Sink(pre) = &self.plugin.linked else { return Self::wrong_kind() };
-            let instance = pre.instantiate_async(&mut *store).await?;
-            instance.usher_plugin_sink().call_check(store, &self.usage.usage.config).await
-        })
-        .await
-    }
-
-    async fn deliver(&self, call: Call, delivery: Delivery) -> Result<(), Failure> {
-        let mut turn = self.turn(call).await;
-        let store = &mut turn.store;
-        let content = Zeroizing::new(delivery.content.expose().clone());
-        let mut delivery = wit_sink::Delivery {
-            content: content.to_vec(),
-            form: match delivery.form {
-                Form::Token => wit_sink::Form::Token,
-                Form::Wrapped => wit_sink::Form::Wrapped,
-                Form::Encrypted => wit_sink::Form::Encrypted,
-            },
-            accessor: delivery.accessor,
-            expires_at_ms: delivery.expires_at.map(milliseconds),
-            generation: delivery.generation,
-            attributes: delivery.attributes,
-        };
-        let result = self
-            .run(self.usage.usage.limits.sink_timeout, async {
-                let Linked::Sink(pre) = &self.plugin.linked else { return Self::wrong_kind() };
-                let instance = pre.instantiate_async(&mut *store).await?;
-                instance
-                    .usher_plugin_sink()
-                    .call_deliver(store, &self.usage.usage.config, &delivery)
-                    .await
-            })
-            .await;
-        drop(Zeroizing::new(std::mem::take(&mut delivery.content)));
-        result
-    }
-
-    async fn withdraw(&self, call: Call) -> Result<(), Failure> {
-        let mut turn = self.turn(call).await;
-        let store = &mut turn.store;
-        self.run(self.usage.usage.limits.sink_timeout, async {
-            let Linked::Sink(pre) = &self.plugin.linked else { return Self::wrong_kind() };
-            let instance = pre.instantiate_async(&mut *store).await?;
-            instance.usher_plugin_sink().call_withdraw(store, &self.usage.usage.config).await
-        })
-        .await
-    }
-
-    fn written(&self) -> Vec<PathBuf> {
-        self.usage.grant.written().map(Into::into).collect()
-    }
-}
-
-impl Bound {
-    /// Checks what a method answered before anything of it is sent.
-    fn accept(&self, answer: wit_method::Answer) -> Result<Answer, Failure> {
-        let check_after = answer.check_after_ms.map(|ms| Duration::from_millis(ms.into()));
-        let credential = match answer.credential {
-            wit_method::Credential::Token(token) => {
-                let token = Secret::new(token);
-                self.require("token", "answered with a token")?;
-                Credential::Token(token)
-            }
-            wit_method::Credential::Login(login) => {
-                let body = Secret::new(login.body);
-                let certificate = login.certificate.map(|certificate| Certificate {
-                    chain_pem: certificate.chain_pem,
-                    key_pem: Secret::new(certificate.key_pem),
-                });
-                if login.ca_pem.is_some() {
-                    self.require("trust", "answered with roots of its own for the server")?;
-                }
-                if !is_path(&login.path) {
-                    return Err(broken(format!(
-                        "the login path {:?} must not be empty, start with \"/\" or have \".\" or \"..\" segments",
-                        text::line(&login.path)
-                    )));
-                }
-                if !serde_json::from_str::<serde_json::Value>(body.expose())
-                    .is_ok_and(|body| body.is_object())
-                {
-                    return Err(broken("the login body is no JSON object".to_owned()));
-                }
-                Credential::Login(Login {
-                    path: login.path,
-                    body,
-                    headers: login.headers,
-                    certificate,
-                    ca_pem: login.ca_pem,
-                })
-            }
-        };
-        Ok(Answer { credential, revision: answer.revision, check_after })
-    }
-
-    fn require(&self, target: &str, what: &str) -> Result<(), Failure> {
-        if self.usage.grant.permits_named(Capability::Server, target) {
-            return Ok(());
-        }
-        Err(Failure::new(
-            FailureKind::Config,
-            "grant.missing",
-            format!(
-                "the plug-in {what}, which isn't granted; if it should, write plugin {:?} {{ allow {{ server = [{target:?}] }} }}",
-                self.plugin.name
-            ),
-        ))
-    }
-}
-
-fn broken(message: String) -> Failure {
-    Failure::new(FailureKind::Internal, "plugin.answer", message)
-}
-
-fn is_path(path: &str) -> bool {
-    !path.is_empty()
-        && path.split('/').all(|segment| !["", ".", ".."].contains(&segment))
-        && path.bytes().all(|byte| byte.is_ascii_graphic() && !b"?#\\".contains(&byte))
-}
-
-fn milliseconds(time: SystemTime) -> u64 {
-    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

@@ -13,8 +13,8 @@ pub struct Precompiled(Source);
 
 enum Source {
     Bytes(&'static [u8]),
-    /// An anonymous file that nobody else can open or change.
-    Anonymous(File),
+    /// A file that nobody else can change: an anonymous one, or one of the agent's cache.
+    Own(File),
 }
 
 impl Precompiled {
@@ -30,7 +30,13 @@ impl Precompiled {
 
     /// Code that our compiler child wrote into an anonymous file that only it and we hold.
     pub(crate) fn from_child(file: File) -> Self {
-        Self(Source::Anonymous(file))
+        Self(Source::Own(file))
+    }
+
+    /// Code that our compiler child wrote into the agent's cache, where only the agent's user can
+    /// write.
+    pub(crate) fn from_cache(file: File) -> Self {
+        Self(Source::Own(file))
     }
 
     #[allow(unsafe_code, reason = "see Precompiled: these bytes come from our own compiler")]
@@ -38,9 +44,10 @@ impl Precompiled {
         match &self.0 {
             // SAFETY: `embedded` demands the unchanged output of our compiler.
             Source::Bytes(bytes) => unsafe { Component::deserialize(engine, bytes) },
-            // SAFETY: the file was written by our own child; it is anonymous and the child has
-            // ended, so nothing else can change it while it is mapped.
-            Source::Anonymous(file) => unsafe {
+            // SAFETY: the file was written by our own child, which has ended. It is anonymous, or
+            // only the agent's user could change it, who replaces such files and never writes into
+            // them: so it doesn't change while it is mapped.
+            Source::Own(file) => unsafe {
                 Component::deserialize_file(engine, format!("/proc/self/fd/{}", file.as_raw_fd()))
             },
         }

@@ -114,6 +114,22 @@ fn read(path: &Path, name: &str) -> Result<Found, LoadError> {
     Ok(Found { name: name.to_owned(), path: path.to_owned(), bytes, digest })
 }
 
+/// The content of a small file, such as a lock, that nobody else can change.
+///
+/// # Errors
+/// When it can't be read, belongs to somebody else, or is larger than `most` bytes.
+pub fn read_trusted(path: &Path, most: u64) -> Result<Vec<u8>, LoadError> {
+    let unreadable = |error| LoadError::Unreadable { path: path.to_owned(), error };
+    let file = File::open(path).map_err(unreadable)?;
+    check_owner(path, &file.metadata().map_err(unreadable)?)?;
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > most {
+        return Err(unreadable(std::io::Error::other(format!("it is larger than {most} bytes"))));
+    }
+    Ok(bytes)
+}
+
 fn check_directory(directory: &Path) -> Result<(), LoadError> {
     let metadata = fs::metadata(directory)
         .map_err(|error| LoadError::Unreadable { path: directory.to_owned(), error })?;

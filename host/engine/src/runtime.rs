@@ -16,6 +16,7 @@ use crate::grant::Protected;
 use crate::plugin::Kind;
 use crate::store::{HasState, State};
 use crate::usage::Process;
+use crate::uses::Uses;
 
 /// A guest that computes is asked to yield this often.
 const TICK: Duration = Duration::from_millis(10);
@@ -36,6 +37,7 @@ pub(crate) struct Inner {
     pub(crate) egress: Arc<Egress>,
     pub(crate) protected: Arc<Protected>,
     pub(crate) process: Arc<Process>,
+    pub(crate) uses: Uses,
     ticker: Arc<Ticker>,
     places: Semaphore,
     /// One for each kind, with and without the WASI floor, made when first needed.
@@ -58,6 +60,7 @@ impl Engine {
             egress: Arc::new(Egress::default()),
             protected: Arc::new(protected),
             process: Arc::new(Process::new()),
+            uses: Uses::default(),
             ticker,
             places: Semaphore::new(CALLS_AT_ONCE),
             linkers: Default::default(),

@@ -47,9 +47,9 @@ pub(crate) struct Usage {
     pub(crate) files: Arc<tokio::sync::Mutex<()>>,
     /// Holds the reservations of this use.
     pub(crate) holder: Arc<()>,
-    state: Mutex<Zeroizing<Vec<u8>>>,
+    state: Arc<Mutex<Zeroizing<Vec<u8>>>>,
     /// Keeps what the plug-in has read out of every log, by where it came from.
-    live: Mutex<HashMap<String, Vec<Live>>>,
+    live: Arc<Mutex<HashMap<String, Vec<Live>>>>,
 }
 
 /// What the agent knows of its own process.
@@ -93,8 +93,24 @@ impl Usage {
             process,
             files: Arc::default(),
             holder: Arc::default(),
-            state: Mutex::default(),
-            live: Mutex::default(),
+            state: Arc::default(),
+            live: Arc::default(),
+        }
+    }
+
+    /// The same use served by another plug-in: with its grant, and all that the use keeps.
+    pub(crate) fn with_grant(&self, grant: Grant) -> Self {
+        Self {
+            plugin: self.plugin.clone(),
+            usage: self.usage.clone(),
+            grant,
+            protected: Arc::clone(&self.protected),
+            egress: Arc::clone(&self.egress),
+            process: Arc::clone(&self.process),
+            files: Arc::clone(&self.files),
+            holder: Arc::clone(&self.holder),
+            state: Arc::clone(&self.state),
+            live: Arc::clone(&self.live),
         }
     }
 
