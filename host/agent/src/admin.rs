@@ -176,16 +176,6 @@ impl Drop for SocketFile {
     }
 }
 
-/// Where a socket is that isn't there yet: the links on the way to it are followed.
-pub(crate) fn resolved(socket: &Path) -> PathBuf {
-    let directory = socket.parent().filter(|directory| !directory.as_os_str().is_empty());
-    let directory = directory.unwrap_or(Path::new(".")).canonicalize();
-    match (directory, socket.file_name()) {
-        (Ok(directory), Some(name)) => directory.join(name),
-        _ => socket.to_owned(),
-    }
-}
-
 /// Who is at the door.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Visitor {

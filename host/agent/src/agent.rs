@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use usher_config::{Diagnostic, Loaded, Settings};
-use usher_engine::Engine;
+use usher_engine::{Engine, Kind};
 use usher_lifecycle::Class;
 use usher_server::Client;
 use usher_watch::Watcher;
@@ -18,7 +18,9 @@ use crate::bind;
 use crate::cli::complain;
 use crate::driver::{self, Ending, Order, Report};
 use crate::identity::{Identity, Inheritance};
+use crate::live::{Live, Taken};
 use crate::notify::Notifier;
+use crate::plugins::Patience;
 use crate::process::PidFile;
 use crate::status::Board;
 
@@ -101,7 +103,8 @@ impl Bound {
     async fn new(settings: &Settings) -> Result<Self, Vec<Diagnostic>> {
         let client = bind::client(settings).map_err(|problem| vec![problem])?;
         let engine = bind::engine(settings).map_err(|problem| vec![problem])?;
-        let identities = bind::identities(settings, |_| true, &engine, &client).await?;
+        let identities =
+            bind::identities(settings, |_| true, &engine, &client, Patience::Wait).await?;
         Ok(Self { engine, client, identities })
     }
 }
@@ -119,9 +122,15 @@ pub(crate) struct Agent<L> {
     pub(crate) last_number: u64,
     pub(crate) reports: mpsc::UnboundedSender<Report>,
     pub(crate) inbox: mpsc::UnboundedReceiver<Report>,
-    pub(crate) reloads: u64,
+    /// Grows with each configuration and each plug-in that comes into force.
+    pub(crate) changes: u64,
     pub(crate) board: Board,
     pub(crate) notifier: Notifier,
+    /// Follows the plug-in directory, if there is one.
+    pub(crate) live: Option<Live>,
+    taken: mpsc::UnboundedReceiver<Taken>,
+    /// Whether `exit_after_auth` waits for what may still come.
+    has_timeout: bool,
 }
 
 /// An identity at work.
@@ -148,7 +157,9 @@ pub(crate) struct Predecessor {
 impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
     fn new(settings: Settings, bound: Bound, load: L, board: Board, notifier: Notifier) -> Self {
         board.set_server(&bound.client);
+        board.set_engine(&bound.engine);
         let (reports, inbox) = mpsc::unbounded_channel();
+        let (taking, taken) = mpsc::unbounded_channel();
         let mut agent = Self {
             settings,
             load,
@@ -160,13 +171,18 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
             last_number: 0,
             reports,
             inbox,
-            reloads: 0,
+            changes: 0,
             board,
             notifier,
+            live: None,
+            taken,
+            has_timeout: false,
         };
         for identity in bound.identities {
             agent.start(identity, None);
         }
+        agent.live =
+            Live::start(&agent.settings, &agent.engine, &agent.watcher, &agent.board, taking);
         agent
     }
 
@@ -186,8 +202,7 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
             identity.method.restore(predecessor.identity.method.state());
             inherited = predecessor.inheritance;
         }
-        let changes = self.watcher.watch(&identity.method.watched());
-        let (orders, received) = watch::channel(Order::Run { reloads: self.reloads });
+        let (orders, received) = watch::channel(Order::Run { changes: self.changes });
         let sinks = identity.sinks.iter().map(|sink| (sink.name.clone(), sink.kind.clone()));
         let place = self.board.identity(&name, &identity.kind, sinks);
         let identity = Arc::new(identity);
@@ -195,7 +210,7 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
             number,
             Arc::clone(&identity),
             inherited,
-            changes,
+            self.watcher.clone(),
             place,
             self.reports.clone(),
             received,
@@ -227,6 +242,7 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
             }
         };
         tokio::pin!(deadline);
+        self.has_timeout = timeout.is_some();
         let (status, ending) = loop {
             tokio::select! {
                 Some(report) = self.inbox.recv() => if let Some(status) = self.judge(report) {
@@ -241,6 +257,7 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
                         break (FAILURE, Ending::Final);
                     }
                 },
+                Some((kind, name)) = self.taken.recv() => self.wake_users(kind, &name),
                 wish = signals.next() => match wish {
                     Wish::End => {
                         tracing::info!("shutting down");
@@ -276,15 +293,30 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
         status
     }
 
+    /// What only a new plug-in could mend is tried again.
+    fn wake_users(&mut self, kind: Kind, name: &str) {
+        self.changes += 1;
+        for Running { identity, orders, .. } in self.identities.values() {
+            let uses = match kind {
+                Kind::AuthMethod => identity.kind == name,
+                Kind::Sink => identity.sinks.iter().any(|sink| sink.kind == name),
+            };
+            if uses {
+                orders.send_replace(Order::Run { changes: self.changes });
+            }
+        }
+    }
+
     /// The exit status, if a report ends the agent.
     fn judge(&mut self, report: Report) -> Option<u8> {
         let exit_after_auth = self.settings.exit_after_auth;
         // One that was replaced meanwhile has nothing to say.
         let identity = self.identities.get_mut(&report.identity())?;
         match report {
-            Report::LoginFailed { class, .. } => {
+            Report::LoginFailed { class, awaits_plugin, .. } => {
                 identity.login_failure = Some(class);
-                let one_shot = exit_after_auth && class == Class::Configuration;
+                let waits = awaits_plugin && self.has_timeout;
+                let one_shot = exit_after_auth && class == Class::Configuration && !waits;
                 return (identity.exit_on_err || one_shot).then(|| status_of(class));
             }
             Report::LoggedIn { .. } => identity.login_failure = None,

@@ -1,6 +1,6 @@
 //! Binds what the configuration names: plug-ins to their uses, the client to its server.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,11 +11,11 @@ use usher_engine::{
 use usher_lifecycle::Backoff;
 use usher_server::{Certificate, Client, Governor, Scope, Tls};
 
-use crate::admin;
 use crate::cli::complain;
 use crate::identity::{Identity, NamedSink};
 use crate::payload::Payload;
-use crate::plugins::{Plugins, problem};
+use crate::plugin_files::cache_place;
+use crate::plugins::{AWAITED, Absence, Patience, Plugins, problem};
 use crate::unwrapper::ServerUnwrapper;
 
 /// Between attempts to deliver: as often as the incumbents, whose sinks wait 1 to 3 s.
@@ -23,13 +23,26 @@ const SINK_BACKOFF: Backoff = Backoff { min: Duration::from_secs(1), max: Durati
 
 /// The engine for the plug-ins of these settings.
 pub(crate) fn engine(settings: &Settings) -> Result<Engine, Diagnostic> {
-    let own = settings
-        .plugin_directory
-        .iter()
-        .map(|path| path.canonicalize().unwrap_or_else(|_| path.clone()))
-        .chain(settings.admin_socket.as_deref().map(admin::resolved));
+    let own = [
+        settings.plugin_directory.clone(),
+        settings.plugin_lock.clone(),
+        settings.admin_socket.clone(),
+        cache_place(),
+    ];
+    let own = own.into_iter().flatten().map(|path| resolved(&path));
     Engine::new(Protected::new(own.collect()))
         .map_err(|error| Diagnostic::new_error("engine", error.to_string(), "", None))
+}
+
+/// Where a path leads that may not be there yet: the links on the way to it are followed.
+fn resolved(path: &Path) -> PathBuf {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    for existing in path.ancestors() {
+        if let (Ok(real), Ok(rest)) = (existing.canonicalize(), path.strip_prefix(existing)) {
+            return real.join(rest);
+        }
+    }
+    path
 }
 
 /// Loads the plug-ins of the identities that `wanted` names, binds each to its use, and checks
@@ -39,8 +52,9 @@ pub(crate) async fn identities(
     wanted: impl Fn(&str) -> bool,
     engine: &Engine,
     client: &Client,
+    patience: Patience,
 ) -> Result<Vec<Identity>, Vec<Diagnostic>> {
-    let mut plugins = Plugins::new(engine, settings);
+    let mut plugins = Plugins::new(engine, settings, patience);
     let mut problems = Vec::new();
     let mut identities = Vec::new();
     for identity in settings.identities.iter().filter(|identity| wanted(&identity.name)) {
@@ -161,15 +175,30 @@ async fn bind_identity(
 impl Binder<'_> {
     async fn method(&self, plugins: &mut Plugins<'_>) -> Result<Arc<dyn AuthMethod>, Diagnostic> {
         let method = &self.identity.method;
-        let kind = Kind::AuthMethod;
-        let plugin = plugins.find(kind, &method.kind, &method.location).await?;
-        let mut usage = self.usage("method", &method.kind, &method.config, plugins);
+        let named = Named {
+            kind: Kind::AuthMethod,
+            name: &method.kind,
+            config: &method.config,
+            location: &method.location,
+        };
+        let mut usage = self.usage("method", &named, plugins);
         usage.mount_path.clone_from(&method.mount_path);
         usage.unwrapper = Some(Arc::new(ServerUnwrapper(self.client.clone())));
-        self.engine
-            .auth_method(&plugin, usage)
-            .await
-            .map_err(|error| refused(kind, &method.kind, &error, &method.config, &method.location))
+        let bound = match plugins.find(named.kind, named.name, named.location).await {
+            Ok(plugin) => {
+                let bound = self.engine.auth_method(&plugin, usage.clone()).await;
+                bound.map_err(|error| named.absence(&error, plugins))
+            }
+            Err(absence) => Err(absence),
+        };
+        match bound {
+            Ok(bound) => Ok(bound),
+            Err(Absence::Problem(problem)) => Err(problem),
+            Err(Absence::Awaited(why)) => {
+                self.say_awaited(&named, &why);
+                Ok(self.engine.awaited_auth_method(named.name, usage, why))
+            }
+        }
     }
 
     /// Binds a sink and checks it.
@@ -181,14 +210,28 @@ impl Binder<'_> {
         } else {
             kind.to_owned()
         };
-        let plugin = plugins.find(Kind::Sink, kind, location).await?;
-        let usage = self.usage(&format!("sink/{index}"), kind, &configured.config, plugins);
-        let bound = self.engine.sink(&plugin, usage).await;
-        let sink = bound
-            .map_err(|error| refused(Kind::Sink, kind, &error, &configured.config, location))?;
+        let named = Named { kind: Kind::Sink, name: kind, config: &configured.config, location };
+        let usage = self.usage(&format!("sink/{index}"), &named, plugins);
+        let bound = match plugins.find(named.kind, named.name, named.location).await {
+            Ok(plugin) => {
+                let bound = self.engine.sink(&plugin, usage.clone()).await;
+                bound.map_err(|error| named.absence(&error, plugins))
+            }
+            Err(absence) => Err(absence),
+        };
+        let sink = match bound {
+            Ok(bound) => bound,
+            Err(Absence::Problem(problem)) => return Err(problem),
+            Err(Absence::Awaited(why)) => {
+                self.say_awaited(&named, &why);
+                self.engine.awaited_sink(named.name, usage, why)
+            }
+        };
         let call = Call { reason: Reason::Deliver, previous_failure: None };
         match sink.check(call).await {
             Ok(()) => {}
+            // Said already.
+            Err(failure) if failure.code == AWAITED => {}
             Err(failure) if failure.kind == FailureKind::Config => {
                 return Err(Diagnostic::new_error(
                     "sink",
@@ -215,24 +258,48 @@ impl Binder<'_> {
         })
     }
 
-    fn usage(
-        &self,
-        role: &str,
-        kind: &str,
-        config: &usher_config::PluginConfig,
-        plugins: &Plugins<'_>,
-    ) -> Use {
-        let (allow, limits) = plugins.permissions(kind);
+    fn say_awaited(&self, named: &Named<'_>, why: &Failure) {
+        tracing::error!(
+            identity = self.identity.name,
+            plugin = named.name,
+            "the {} waits for its plug-in: {}",
+            named.kind.name(),
+            why.message
+        );
+    }
+
+    fn usage(&self, role: &str, named: &Named<'_>, plugins: &Plugins<'_>) -> Use {
+        let (allow, limits) = plugins.permissions(named.name);
         Use {
             name: format!("{}/{role}", self.identity.name),
             identity: self.identity.name.clone(),
             server_address: self.settings.server.address.clone(),
             namespace: self.scope.namespace().to_owned(),
             mount_path: String::new(),
-            config: config.json().to_owned(),
+            config: named.config.json().to_owned(),
             allow,
             limits,
             unwrapper: None,
+        }
+    }
+}
+
+/// A plug-in, where the configuration names it.
+struct Named<'a> {
+    kind: Kind,
+    name: &'a str,
+    config: &'a usher_config::PluginConfig,
+    location: &'a Location,
+}
+
+impl Named<'_> {
+    /// Why a plug-in that is there can't serve this use.
+    fn absence(&self, error: &LoadError, plugins: &Plugins<'_>) -> Absence {
+        match plugins.absence(self.kind, self.name, error, self.location) {
+            Absence::Problem(_) => {
+                Absence::Problem(refused(self.kind, self.name, error, self.config, self.location))
+            }
+            Absence::Awaited(why) => Absence::Awaited(why),
         }
     }
 }

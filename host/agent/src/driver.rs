@@ -13,16 +13,17 @@ use usher_config::SinkOnExit;
 use usher_engine::{Call, Failure, Reason};
 use usher_lifecycle::{Action, Class, Event, Lifecycle, Notice, Step, Token};
 use usher_secret::redactor::Live;
-use usher_watch::Changes;
+use usher_watch::Watcher;
 
 use crate::identity::{Content, Held, Identity, Inheritance, LoggedIn, LoginOutcome};
+use crate::plugins::AWAITED;
 use crate::status::{Attempt, Handle};
 use crate::trouble::Trouble;
 
 /// What an identity tells the agent.
 pub(crate) enum Report {
-    /// A login failed.
-    LoginFailed { identity: u64, class: Class },
+    /// A login failed; perhaps only because its plug-in isn't there yet.
+    LoginFailed { identity: u64, class: Class, awaits_plugin: bool },
     /// A login succeeded.
     LoggedIn { identity: u64 },
     /// A sink refused or missed its token.
@@ -46,8 +47,8 @@ impl Report {
 /// What the agent tells an identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// Go on. `reloads` grows with each configuration that came into force.
-    Run { reloads: u64 },
+    /// Go on. `changes` grows with each configuration or plug-in that came into force.
+    Run { changes: u64 },
     /// End in good order.
     End(Ending),
 }
@@ -67,7 +68,7 @@ pub(crate) async fn run(
     number: u64,
     identity: Arc<Identity>,
     inherited: Option<Inheritance>,
-    changes: Changes,
+    watcher: Watcher,
     board: Handle,
     reports: mpsc::UnboundedSender<Report>,
     orders: watch::Receiver<Order>,
@@ -97,7 +98,7 @@ pub(crate) async fn run(
         reports,
         told_delivered: 0,
     });
-    driver.run(changes, orders).await
+    driver.run(watcher, orders).await
 }
 
 struct Driver {
@@ -145,10 +146,12 @@ enum Outcome {
 impl Driver {
     async fn run(
         &mut self,
-        mut changes: Changes,
+        watcher: Watcher,
         mut orders: watch::Receiver<Order>,
     ) -> Option<Inheritance> {
         let mut ending = None;
+        let mut watched = self.identity.method.watched();
+        let mut changes = watcher.watch(&watched);
         loop {
             while let Some(action) = self.machine.poll_action() {
                 if action == Action::Finished {
@@ -198,6 +201,12 @@ impl Driver {
             if let Some(event) = event {
                 if event == Event::ShutDown {
                     self.stop.send_replace(true);
+                }
+                // Another version of the plug-in may read other files.
+                if event == Event::ConfigurationChanged && watched != self.identity.method.watched()
+                {
+                    watched = self.identity.method.watched();
+                    changes = watcher.watch(&watched);
                 }
                 self.machine.handle(Instant::now(), event);
             }
@@ -579,9 +588,12 @@ impl Driver {
                 );
             }
         }
-        let _ = self
-            .reports
-            .send(Report::LoginFailed { identity: self.number, class: trouble.class() });
+        let awaits_plugin = error.code == AWAITED;
+        let _ = self.reports.send(Report::LoginFailed {
+            identity: self.number,
+            class: trouble.class(),
+            awaits_plugin,
+        });
     }
 
     /// How long an answer about the token is awaited: no longer than leaves time to try again

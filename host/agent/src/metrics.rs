@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::status::{Counts, IdentityReport, Report, STATES, SinkReport};
+use crate::status::{Counts, IdentityReport, PluginReport, Report, STATES, SinkReport};
 
 /// The media type of [`text`].
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -108,6 +108,7 @@ pub(crate) fn text(report: &Report) -> String {
             page.sample("usher_sink_last_delivery_timestamp_seconds", &labels, seconds(at));
         }
     }
+    page.plugins(&report.plugins);
     page.process(report);
     page.0
 }
@@ -176,6 +177,54 @@ impl Page {
         for identity in identities {
             for (result, count) in results(counts(identity)) {
                 self.sample(name, &[("identity", &identity.name), ("result", result)], count);
+            }
+        }
+    }
+
+    fn plugins(&mut self, plugins: &[PluginReport]) {
+        const INFO: &str = "usher_plugin_info";
+        const LOADS: &str = "usher_plugin_loads_total";
+        self.family(INFO, Type::Gauge, "A plug-in that serves its uses; always 1.");
+        for plugin in plugins {
+            if let (Some(version), Some(sha256)) = (&plugin.version, &plugin.sha256) {
+                let labels = [
+                    ("plugin", &*plugin.name),
+                    ("kind", &plugin.kind),
+                    ("version", version),
+                    ("sha256", sha256),
+                ];
+                self.sample(INFO, &labels, 1);
+            }
+        }
+        let name = |plugin: &PluginReport| [plugin.name.clone(), plugin.kind.clone()];
+        for (family, help, value) in [
+            (
+                "usher_plugin_loaded",
+                "Whether the plug-in serves its uses; else they wait for it.",
+                (|plugin| plugin.loaded) as fn(&PluginReport) -> bool,
+            ),
+            (
+                "usher_plugin_amiss",
+                "Whether the plug-in's file can't be used, or is gone.",
+                |plugin| plugin.last_error.as_ref().is_some_and(|error| error.current),
+            ),
+        ] {
+            self.family(family, Type::Gauge, help);
+            for plugin in plugins {
+                let [name, kind] = &name(plugin);
+                self.sample(family, &[("plugin", name), ("kind", kind)], u8::from(value(plugin)));
+            }
+        }
+        self.family(
+            LOADS,
+            Type::Counter,
+            "Files that took a plug-in's place while the agent ran, and files that couldn't.",
+        );
+        for plugin in plugins {
+            for (result, count) in results(plugin.loads) {
+                let labels =
+                    [("plugin", &*plugin.name), ("kind", &plugin.kind), ("result", result)];
+                self.sample(LOADS, &labels, count);
             }
         }
     }

@@ -1,14 +1,14 @@
 //! Finds the plug-in behind a type of the configuration, built-in or from the plug-in directory.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use usher_config::{Diagnostic, Location, Settings};
-use usher_engine::{Allow, Capability, Compiler, Engine, Kind, Limits, LoadError, Origin, Plugin};
+use usher_engine::{
+    Allow, Capability, Engine, Failure, FailureKind, Kind, Limits, LoadError, Origin, Plugin,
+};
 
-/// The hidden command by which the agent compiles in a child.
-pub(crate) const COMPILE: [&str; 2] = ["plugin", "compile"];
+use crate::plugin_files::{self, PluginFiles};
 
 /// Methods that the incumbents have and Usher hasn't built yet.
 const COMING: [&str; 15] = [
@@ -33,13 +33,30 @@ const COMING: [&str; 15] = [
 pub(crate) struct Plugins<'a> {
     engine: &'a Engine,
     settings: &'a Settings,
-    compiler: Compiler,
+    patience: Patience,
     loaded: HashMap<(bool, String), Arc<Plugin>>,
 }
 
+/// What is done without a plug-in that can be loaded.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// Its uses wait: the directory is watched.
+    Wait,
+    /// It is a problem of the configuration.
+    Refuse,
+}
+
+/// Why there is no plug-in.
+pub(crate) enum Absence {
+    /// The configuration must be corrected.
+    Problem(Diagnostic),
+    /// It may still come.
+    Awaited(Failure),
+}
+
 impl<'a> Plugins<'a> {
-    pub(crate) fn new(engine: &'a Engine, settings: &'a Settings) -> Self {
-        Self { engine, settings, compiler: compiler(), loaded: HashMap::new() }
+    pub(crate) fn new(engine: &'a Engine, settings: &'a Settings, patience: Patience) -> Self {
+        Self { engine, settings, patience, loaded: HashMap::new() }
     }
 
     /// The plug-in for `kind` called `name`; `location` is where the configuration names it.
@@ -48,7 +65,7 @@ impl<'a> Plugins<'a> {
         kind: Kind,
         name: &str,
         location: &Location,
-    ) -> Result<Arc<Plugin>, Diagnostic> {
+    ) -> Result<Arc<Plugin>, Absence> {
         let key = (kind == Kind::Sink, name.to_owned());
         if let Some(plugin) = self.loaded.get(&key) {
             return Ok(Arc::clone(plugin));
@@ -63,10 +80,8 @@ impl<'a> Plugins<'a> {
         kind: Kind,
         name: &str,
         location: &Location,
-    ) -> Result<Arc<Plugin>, Diagnostic> {
-        let built_in = usher_builtins::find(kind, name);
-        let operator = self.settings.plugins.get(name);
-        if let Some(built_in) = built_in.filter(|_| !operator.is_some_and(|own| own.overrides)) {
+    ) -> Result<Arc<Plugin>, Absence> {
+        if let Some(built_in) = built_in(self.settings, kind, name) {
             return self
                 .engine
                 .load_built_in(
@@ -77,30 +92,37 @@ impl<'a> Plugins<'a> {
                     built_in.size,
                 )
                 .await
-                .map_err(|error| problem(kind, name, &error, location));
+                .map_err(|error| Absence::Problem(problem(kind, name, &error, location)));
         }
-        let Some(directory) = &self.settings.plugin_directory else {
-            return Err(unknown(kind, name, "and there is no plugin_directory", location));
+        let Some(files) = PluginFiles::of(self.settings) else {
+            let why = "and there is no plugin_directory";
+            return Err(Absence::Problem(unknown(kind, name, why, location)));
         };
-        let found = usher_engine::find(directory, name)
-            .map_err(|error| problem(kind, name, &error, location))?;
-        let Some(found) = found else {
-            let why = format!("and {} has no {name}.wasm", directory.display());
-            return Err(unknown(kind, name, &why, location));
+        // What serves goes on, whatever became of its file; a newer one is taken by those who
+        // follow the directory, for all uses together.
+        let in_use = self.engine.in_use(kind, name);
+        if let Some(plugin) = in_use.filter(|plugin| plugin.origin != Origin::BuiltIn)
+            && files.pin_fits(&plugin)
+        {
+            return Ok(plugin);
+        }
+        let found = match files.read(name).await {
+            Ok(Some(found)) => found,
+            Ok(None) if self.patience == Patience::Wait => {
+                return Err(Absence::Awaited(missing(name, &files)));
+            }
+            Ok(None) => {
+                let why = format!("and {} has no {name}.wasm", files.directory.display());
+                return Err(Absence::Problem(unknown(kind, name, &why, location)));
+            }
+            Err(error) => return Err(self.absence(kind, name, &error, location)),
         };
         let file = found.path.display().to_string();
-        if let Some(pinned) = operator.and_then(|own| own.sha256.as_ref())
-            && *pinned != found.digest
-        {
-            let error = LoadError::Pinned { found: found.digest, pinned: pinned.clone() };
-            return Err(problem(kind, &file, &error, location));
-        }
-        tracing::info!(plugin = name, file, "compiling the plug-in");
-        let plugin = self
-            .engine
-            .load_file(&found, &self.compiler)
-            .await
-            .map_err(|error| problem(kind, &file, &error, location))?;
+        let loaded = match files.admit(&found).await {
+            Ok(()) => plugin_files::load(self.engine, kind, &found).await,
+            Err(error) => Err(error),
+        };
+        let plugin = loaded.map_err(|error| self.absence(kind, &file, &error, location))?;
         tracing::info!(
             plugin = name,
             version = plugin.info.version,
@@ -108,6 +130,24 @@ impl<'a> Plugins<'a> {
             "plug-in loaded"
         );
         Ok(plugin)
+    }
+
+    /// What a plug-in that can't be used means: another file may mend it, unless it is the
+    /// configuration that is wrong.
+    pub(crate) fn absence(
+        &self,
+        kind: Kind,
+        plugin: &str,
+        error: &LoadError,
+        location: &Location,
+    ) -> Absence {
+        let of_configuration =
+            matches!(error, LoadError::Kind { .. } | LoadError::Prepare(_) | LoadError::Refused(_));
+        let is_part_of_this_program = built_in(self.settings, kind, plugin).is_some();
+        if of_configuration || is_part_of_this_program || self.patience == Patience::Refuse {
+            return Absence::Problem(problem(kind, plugin, error, location));
+        }
+        Absence::Awaited(broken(plugin, error))
     }
 
     /// A warning for each `plugin` block that no plug-in in use obeys.
@@ -167,13 +207,36 @@ pub(crate) fn permissions(settings: &Settings, name: &str) -> (Allow, Limits) {
     (allow, limits)
 }
 
-/// How the agent starts itself as a compiler.
-pub(crate) fn compiler() -> Compiler {
-    Compiler {
-        program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe")),
-        arguments: COMPILE.iter().map(Into::into).collect(),
-    }
+/// The built-in that a type of the configuration means, unless a file takes its place.
+pub(crate) fn built_in(
+    settings: &Settings,
+    kind: Kind,
+    name: &str,
+) -> Option<&'static usher_builtins::BuiltIn> {
+    let overridden = settings.plugins.get(name).is_some_and(|block| block.overrides);
+    usher_builtins::find(kind, name).filter(|_| !overridden)
 }
+
+/// What each call of a use answers whose plug-in isn't there.
+pub(crate) fn missing(name: &str, files: &PluginFiles) -> Failure {
+    let message = format!(
+        "no built-in is called {name:?}, and {} has no {name}.wasm; it is used as soon as it is there",
+        files.directory.display()
+    );
+    Failure::new(FailureKind::Config, AWAITED, message)
+}
+
+/// What each call of a use answers whose plug-in can't be used.
+pub(crate) fn broken(plugin: &str, error: &LoadError) -> Failure {
+    Failure::new(
+        FailureKind::Config,
+        AWAITED,
+        format!("the plug-in {plugin} can't be used: {error}"),
+    )
+}
+
+/// The code of a failure that ends when the plug-in comes.
+pub(crate) const AWAITED: &str = "plugin.awaited";
 
 /// A located problem with a plug-in, called by its name or its file.
 pub(crate) fn problem(

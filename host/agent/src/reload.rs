@@ -15,6 +15,7 @@ use crate::agent::{Agent, LONGEST_SHUTDOWN, Predecessor, Running, Signals};
 use crate::cli::complain;
 use crate::driver::{Ending, Order};
 use crate::identity::{Identity, Inheritance, NamedSink};
+use crate::plugins::Patience;
 use crate::{bind, logging};
 
 /// A configuration that can take the place of the one in force.
@@ -86,7 +87,8 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
         };
         let wanted = |name: &str| diff.added.iter().chain(&diff.changed).any(|new| new == name);
         self.engine.leaving(diff.removed.iter().chain(&diff.changed).cloned().collect());
-        let identities = bind::identities(&settings, wanted, &self.engine, &client).await?;
+        let identities =
+            bind::identities(&settings, wanted, &self.engine, &client, Patience::Refuse).await?;
         Ok(Prepared { settings, client, identities, diff })
     }
 
@@ -99,6 +101,7 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
             metrics_address: old.metrics_address,
             pid_file: old.pid_file.clone(),
             plugin_directory: old.plugin_directory.clone(),
+            plugin_lock: old.plugin_lock.clone(),
             log: Log { level: new.log.level, ..old.log.clone() },
             ..new
         }
@@ -197,14 +200,17 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
         self.settings = settings;
         self.board.set_server(&client);
         self.client = client;
-        self.reloads += 1;
-        // What only another configuration or a new plug-in could mend is tried again.
+        self.changes += 1;
+        // What only another configuration could mend is tried again.
         for identity in self.identities.values() {
-            identity.orders.send_replace(Order::Run { reloads: self.reloads });
+            identity.orders.send_replace(Order::Run { changes: self.changes });
         }
         for identity in identities {
             let predecessor = predecessors.remove(&identity.name);
             self.start(identity, predecessor);
+        }
+        if let Some(live) = &self.live {
+            live.follow(&self.settings);
         }
         tracing::info!(
             added = diff.added.join(" "),

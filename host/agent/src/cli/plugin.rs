@@ -1,5 +1,7 @@
 //! `usher plugin`: what plug-ins there are, what they are, and what they need.
 
+mod lock;
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -14,7 +16,7 @@ use usher_engine::{
 };
 
 use crate::cli::{complain, table};
-use crate::plugins::compiler;
+use crate::plugin_files::compiler;
 
 #[derive(Subcommand)]
 pub(crate) enum PluginCommand {
@@ -22,6 +24,10 @@ pub(crate) enum PluginCommand {
     List(ListArguments),
     /// Show what a plug-in is, imports and needs.
     Inspect(InspectArguments),
+    /// List every plug-in of the plug-in directory in the lock.
+    Lock(lock::LockArguments),
+    /// Show what is new about a plug-in, and list it in the lock.
+    Approve(lock::ApproveArguments),
     /// Compile a component from standard input to standard output; used by the agent itself.
     #[command(hide = true)]
     Compile,
@@ -77,6 +83,8 @@ pub(crate) fn run(command: PluginCommand) -> ExitCode {
         match command {
             PluginCommand::List(arguments) => list(arguments).await,
             PluginCommand::Inspect(arguments) => show(arguments).await,
+            PluginCommand::Lock(arguments) => lock::lock(arguments).await,
+            PluginCommand::Approve(arguments) => lock::approve(arguments).await,
             PluginCommand::Compile => Ok(String::new()),
         }
     });
@@ -229,27 +237,38 @@ async fn needs(
         return Ok(None);
     }
     let settings = settings(config)?;
+    match prepared(plugin, &settings).await.map_err(usage)? {
+        Some(needs) => Ok(Some(needs)),
+        None => Err(usage(format!(
+            "the configuration doesn't use the {} plug-in {:?}",
+            plugin.kind.name(),
+            plugin.name
+        ))),
+    }
+}
+
+/// What the plug-in needs for all that the settings use it for. None: they don't use it.
+async fn prepared(
+    plugin: &Plugin,
+    settings: &usher_config::Settings,
+) -> Result<Option<Vec<(String, String)>>, LoadError> {
     let mut configs = Vec::new();
     for identity in &settings.identities {
         if plugin.kind == Kind::AuthMethod && identity.method.kind == plugin.name {
-            configs.push(identity.method.config.json().to_owned());
+            configs.push(identity.method.config.json());
         }
         for sink in &identity.sinks {
             if plugin.kind == Kind::Sink && sink.kind == plugin.name {
-                configs.push(sink.config.json().to_owned());
+                configs.push(sink.config.json());
             }
         }
     }
     if configs.is_empty() {
-        return Err(usage(format!(
-            "the configuration doesn't use the {} plug-in {:?}",
-            plugin.kind.name(),
-            plugin.name
-        )));
+        return Ok(None);
     }
     let mut needs = Vec::new();
     for config in configs {
-        for need in plugin.prepare(&config, &Limits::default()).await.map_err(usage)? {
+        for need in plugin.prepare(config, &Limits::default()).await? {
             if !needs.contains(&need) {
                 needs.push(need);
             }

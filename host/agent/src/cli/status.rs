@@ -10,6 +10,7 @@ use hyper::{Method, StatusCode};
 
 use crate::cli::socket::{SocketArguments, ask, refused};
 use crate::cli::{block_on, complain, table};
+use crate::plugins::AWAITED;
 use crate::status::{ErrorReport, IdentityReport, Report, moment};
 
 /// Flags of `usher status`.
@@ -104,12 +105,36 @@ fn text(report: &Report, now: SystemTime) -> String {
     });
     let head = ["IDENTITY", "SINK", "TOKEN", "LAST DELIVERY"].map(str::to_owned);
     text += &table(&std::iter::once(head).chain(sinks).collect::<Vec<_>>());
+    if !report.plugins.is_empty() {
+        text.push('\n');
+        text += &plugins(report, now);
+    }
     let problems = problems(report);
     if !problems.is_empty() {
         text += "\nProblems:\n";
         text += &problems;
     }
     text
+}
+
+/// The table of plug-ins.
+fn plugins(report: &Report, now: SystemTime) -> String {
+    let mut rows = vec![["PLUG-IN", "KIND", "VERSION", "SHA256", "LOADED"].map(str::to_owned)];
+    rows.extend(report.plugins.iter().map(|plugin| {
+        let sha256 = plugin.sha256.as_deref().unwrap_or("-");
+        [
+            plugin.name.clone(),
+            plugin.kind.clone(),
+            plugin.version.clone().unwrap_or_else(|| "-".to_owned()),
+            sha256.chars().take(16).collect(),
+            match plugin.last_load_at {
+                _ if !plugin.loaded => "waited for".to_owned(),
+                Some(at) => distance(at, now),
+                None => "at the start".to_owned(),
+            },
+        ]
+    }));
+    table(&rows)
 }
 
 /// What is amiss and what to do, an identity or sink after the other; empty if nothing is.
@@ -146,6 +171,19 @@ pub(crate) fn problems(report: &Report) -> String {
             }
         }
     }
+    for plugin in &report.plugins {
+        if let Some(error) = plugin.last_error.as_ref().filter(|error| error.current) {
+            let serves = if plugin.loaded { "what is loaded goes on" } else { "its uses wait" };
+            let _ = writeln!(
+                text,
+                "  {} plug-in {}, {}: {}\n    {serves}; another file is taken as soon as it is there",
+                plugin.kind,
+                plugin.name,
+                distance(error.at, now),
+                error.message.trim_end().replace('\n', "\n    ")
+            );
+        }
+    }
     text.chars().filter(|character| *character == '\n' || !character.is_control()).collect()
 }
 
@@ -171,6 +209,7 @@ fn advice(identity: &IdentityReport, error: &ErrorReport, now: SystemTime) -> St
         _ => "there is no token yet".to_owned(),
     };
     let next = match (&*error.class, &identity.next_action) {
+        _ if error.code == AWAITED => "it goes on as soon as the plug-in is there".to_owned(),
         ("configuration", _) => {
             "correct the configuration, then run `usher reload` or restart the agent".to_owned()
         }

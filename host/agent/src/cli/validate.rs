@@ -11,7 +11,7 @@ use usher_engine::{Engine, Kind, Protected, Use};
 use crate::bind::refused;
 use crate::cli::complain;
 use crate::cli::flags::Flags;
-use crate::plugins::{Plugins, permissions, unknown};
+use crate::plugins::{Absence, Patience, Plugins, permissions, unknown};
 
 /// Exit status of a configuration with which the agent doesn't start.
 const REFUSED: u8 = 2;
@@ -124,7 +124,7 @@ fn text(judgement: &Judgement) -> String {
 /// What the built-in plug-ins say of their settings; nothing is loaded, read or written.
 async fn check_plugins(settings: &Settings) -> Result<Vec<Diagnostic>, String> {
     let engine = Engine::new(Protected::default()).map_err(|error| error.to_string())?;
-    let mut plugins = Plugins::new(&engine, settings);
+    let mut plugins = Plugins::new(&engine, settings, Patience::Refuse);
     let mut problems = Vec::new();
     for identity in &settings.identities {
         let method = &identity.method;
@@ -155,10 +155,12 @@ async fn check_plugins(settings: &Settings) -> Result<Vec<Diagnostic>, String> {
             }
             let plugin = match plugins.find(kind, name, location).await {
                 Ok(plugin) => plugin,
-                Err(problem) => {
+                Err(Absence::Problem(problem)) => {
                     problems.push(problem);
                     continue;
                 }
+                // Nothing is awaited here.
+                Err(Absence::Awaited(_)) => continue,
             };
             let usage = usage(settings, identity, name, config);
             let bound = match kind {

@@ -4,6 +4,7 @@
 //! metrics, the probes and systemd read. Nothing here runs by itself, so an agent that nobody
 //! asks stays asleep.
 
+mod plugins;
 mod report;
 
 use std::collections::BTreeMap;
@@ -11,15 +12,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use tokio::sync::watch;
+use usher_engine::{Engine, Kind};
 use usher_lifecycle::{Class, Lifecycle, NextStep, State, Step};
 use usher_secret::redactor::redact;
 use usher_server::{Client, Governor};
 
 pub(crate) use report::{
-    ActionReport, Counts, ErrorReport, IdentityReport, Report, ServerReport, SinkReport,
-    TokenReport, moment,
+    ActionReport, Counts, ErrorReport, IdentityReport, PluginReport, Report, ServerReport,
+    SinkReport, TokenReport, moment,
 };
 
+use self::plugins::Plugins;
 use crate::trouble::Trouble;
 
 /// Every state that a report may name. "failed": a defect in Usher ended the identity.
@@ -68,6 +71,7 @@ struct Shared {
     readiness: watch::Sender<Readiness>,
     /// Of the server in force; None until there is one.
     governor: Mutex<Option<Governor>>,
+    plugins: Plugins,
 }
 
 #[derive(Default)]
@@ -122,7 +126,33 @@ impl Board {
             entries: Mutex::default(),
             readiness: watch::Sender::default(),
             governor: Mutex::default(),
+            plugins: Plugins::default(),
         }))
+    }
+
+    /// The plug-ins that are told of are those that this engine's uses have.
+    pub(crate) fn set_engine(&self, engine: &Engine) {
+        self.0.plugins.set_engine(engine);
+    }
+
+    /// A plug-in's file took its place.
+    pub(crate) fn plugin_is_taken(&self, kind: Kind, name: &str) {
+        self.0.plugins.is_taken(kind, name);
+    }
+
+    /// A plug-in's file can't be used.
+    pub(crate) fn plugin_is_refused(&self, kind: Kind, name: &str, message: &str) {
+        self.0.plugins.is_refused(kind, name, message);
+    }
+
+    /// A plug-in's file isn't there, or no longer.
+    pub(crate) fn plugin_is_amiss(&self, kind: Kind, name: &str, message: &str) {
+        self.0.plugins.is_amiss(kind, name, message);
+    }
+
+    /// A plug-in's file is the one in use, again.
+    pub(crate) fn plugin_is_well(&self, kind: Kind, name: &str) {
+        self.0.plugins.is_well(kind, name);
     }
 
     /// The requests that count from now on are those of this server.
@@ -202,6 +232,7 @@ impl Board {
             ready: !identities.is_empty() && identities.iter().all(|identity| identity.ready),
             server: self.server(),
             identities,
+            plugins: self.0.plugins.report(),
         }
     }
 

@@ -21,6 +21,40 @@ pub(crate) struct Report {
     pub(crate) server: ServerReport,
     /// In the order in which they were set up.
     pub(crate) identities: Vec<IdentityReport>,
+    /// Those in use, methods first. Absent from agents that don't tell yet.
+    #[serde(default)]
+    pub(crate) plugins: Vec<PluginReport>,
+}
+
+/// A plug-in in use.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct PluginReport {
+    /// As in the configuration.
+    pub(crate) name: String,
+    /// "auth-method" or "sink".
+    pub(crate) kind: String,
+    /// Whether it serves its uses; else they wait for it.
+    pub(crate) loaded: bool,
+    /// "built-in", or the path of the file. Of one that is loaded, as the next two.
+    pub(crate) origin: Option<String>,
+    pub(crate) version: Option<String>,
+    pub(crate) sha256: Option<String>,
+    /// When a file took its place while the agent ran.
+    #[serde(with = "moment::optional")]
+    pub(crate) last_load_at: Option<SystemTime>,
+    /// Files that took their place while the agent ran, and files that couldn't.
+    pub(crate) loads: Counts,
+    pub(crate) last_error: Option<PluginErrorReport>,
+}
+
+/// What was wrong with a plug-in's file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct PluginErrorReport {
+    pub(crate) message: String,
+    #[serde(with = "moment")]
+    pub(crate) at: SystemTime,
+    /// Whether it is still so.
+    pub(crate) current: bool,
 }
 
 /// Requests to the secrets server, since the agent got to know it.

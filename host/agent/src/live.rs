@@ -1,0 +1,281 @@
+//! Follows the plug-in directory while the agent runs: what is new there serves as soon as it is
+//! found good, and what isn't good changes nothing.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::AbortHandle;
+use usher_config::Settings;
+use usher_engine::{Engine, Found, Kind, LoadError, Origin, Plugin};
+use usher_watch::{Watcher, watch_directory};
+
+use crate::plugin_files::{self, PluginFiles};
+use crate::plugins::{broken, built_in, missing};
+use crate::status::Board;
+
+/// A plug-in that took its place: its kind and its name.
+pub(crate) type Taken = (Kind, String);
+
+/// Whoever follows the directory; ends when dropped.
+pub(crate) struct Live {
+    wanted: watch::Sender<Arc<Wanted>>,
+    task: AbortHandle,
+}
+
+/// What the settings in force say.
+#[derive(PartialEq, Eq)]
+struct Wanted {
+    files: PluginFiles,
+    /// Names that files answer to: methods, sinks.
+    methods: BTreeSet<String>,
+    sinks: BTreeSet<String>,
+    /// What a plug-in may do differs with each reload.
+    reloads: u64,
+}
+
+impl Live {
+    /// Begins to follow. None: there is no plug-in directory. Each plug-in that takes its place is
+    /// told to `taken`.
+    pub(crate) fn start(
+        settings: &Settings,
+        engine: &Engine,
+        watcher: &Watcher,
+        board: &Board,
+        taken: mpsc::UnboundedSender<Taken>,
+    ) -> Option<Self> {
+        let (wanted, changes) = watch::channel(Arc::new(Wanted::of(settings, 0)?));
+        let follower = Follower {
+            engine: engine.clone(),
+            board: board.clone(),
+            taken,
+            wanted: Arc::clone(&wanted.borrow()),
+            refused: BTreeMap::new(),
+        };
+        let task = tokio::spawn(follower.run(watcher.clone(), changes)).abort_handle();
+        Some(Self { wanted, task })
+    }
+
+    /// Other settings are in force, perhaps with other uses.
+    pub(crate) fn follow(&self, settings: &Settings) {
+        let reloads = self.wanted.borrow().reloads + 1;
+        if let Some(wanted) = Wanted::of(settings, reloads) {
+            self.wanted.send_replace(Arc::new(wanted));
+        }
+    }
+}
+
+impl Drop for Live {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Wanted {
+    fn of(settings: &Settings, reloads: u64) -> Option<Self> {
+        let files = PluginFiles::of(settings)?;
+        let named =
+            |kind, name: &str| built_in(settings, kind, name).is_none().then(|| name.to_owned());
+        let identities = settings.identities.iter();
+        let sinks = identities.clone().flat_map(|identity| &identity.sinks);
+        Some(Self {
+            files,
+            methods: identities
+                .filter_map(|identity| named(Kind::AuthMethod, &identity.method.kind))
+                .collect(),
+            sinks: sinks.filter_map(|sink| named(Kind::Sink, &sink.kind)).collect(),
+            reloads,
+        })
+    }
+
+    fn names(&self) -> impl Iterator<Item = (Kind, &str)> {
+        let methods = self.methods.iter().map(|name| (Kind::AuthMethod, name.as_str()));
+        methods.chain(self.sinks.iter().map(|name| (Kind::Sink, name.as_str())))
+    }
+}
+
+/// The task's own.
+struct Follower {
+    engine: Engine,
+    board: Board,
+    taken: mpsc::UnboundedSender<Taken>,
+    wanted: Arc<Wanted>,
+    /// What was wrong when a plug-in was last looked at; it is told once.
+    refused: BTreeMap<String, Refused>,
+}
+
+struct Refused {
+    message: String,
+    /// The digest of a file that can't be loaded whatever the settings say: it isn't compiled
+    /// again.
+    hopeless: Option<String>,
+}
+
+/// What became of a file.
+enum Look {
+    /// It serves already.
+    Same,
+    /// It serves from now on.
+    Taken(Arc<Plugin>),
+    /// It isn't there.
+    Missing,
+    /// It is as it was when it was refused.
+    Hopeless,
+}
+
+impl Follower {
+    async fn run(mut self, watcher: Watcher, mut settings: watch::Receiver<Arc<Wanted>>) {
+        let mut directory = watch_directory(&self.wanted.files.directory);
+        // Neither can be changed by a reload.
+        let lock: Vec<PathBuf> = self.wanted.files.lock.iter().cloned().collect();
+        let mut lock = watcher.watch(&lock);
+        loop {
+            tokio::select! {
+                () = directory.changed() => {}
+                () = lock.changed() => {}
+                changed = settings.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    self.wanted = Arc::clone(&settings.borrow_and_update());
+                    // What it may do may be another matter now.
+                    for refused in self.refused.values_mut() {
+                        refused.hopeless = None;
+                    }
+                }
+            }
+            let wanted = Arc::clone(&self.wanted);
+            for (kind, name) in wanted.names() {
+                self.look(kind, name).await;
+            }
+            self.refused.retain(|known, _| wanted.names().any(|(_, name)| name == known));
+        }
+    }
+
+    async fn look(&mut self, kind: Kind, name: &str) {
+        let in_use = self.in_use(kind, name);
+        match self.take(kind, name, in_use.as_ref()).await {
+            Ok(Look::Hopeless) => {}
+            Ok(Look::Same) => {
+                if self.refused.remove(name).is_some() {
+                    tracing::info!(plugin = name, "the plug-in's file is the one in use again");
+                    self.board.plugin_is_well(kind, name);
+                }
+            }
+            Ok(Look::Taken(plugin)) => {
+                let old = in_use.as_ref();
+                tracing::info!(
+                    plugin = name,
+                    version = plugin.info.version,
+                    sha256 = plugin.digest,
+                    old_version = old.map(|old| old.info.version.as_str()),
+                    old_sha256 = old.map(|old| old.digest.as_str()),
+                    "{}",
+                    if old.is_some() { "plug-in replaced" } else { "plug-in loaded" }
+                );
+                self.refused.remove(name);
+                self.board.plugin_is_taken(kind, name);
+                // Without an agent there is nobody to tell.
+                let _ = self.taken.send((kind, name.to_owned()));
+            }
+            Ok(Look::Missing) if in_use.is_none() => {
+                let why = missing(name, &self.wanted.files);
+                self.engine.explain(kind, name, &why);
+                if self.is_news(name, &why.message, None) {
+                    self.board.plugin_is_amiss(kind, name, &why.message);
+                }
+            }
+            Ok(Look::Missing) => {
+                let message = format!(
+                    "its file is gone from {}; what is loaded goes on until the agent ends",
+                    self.wanted.files.directory.display()
+                );
+                if self.is_news(name, &message, None) {
+                    tracing::warn!(plugin = name, "{message}");
+                    self.board.plugin_is_amiss(kind, name, &message);
+                }
+            }
+            Err((digest, error)) => self.refuse(kind, name, in_use.is_some(), digest, &error),
+        }
+    }
+
+    /// Puts the file of `name` in force, if it isn't already. On failure also the digest of the
+    /// file, if it could be read.
+    async fn take(
+        &self,
+        kind: Kind,
+        name: &str,
+        in_use: Option<&Arc<Plugin>>,
+    ) -> Result<Look, (Option<String>, LoadError)> {
+        let files = &self.wanted.files;
+        let found = match files.read(name).await {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(Look::Missing),
+            Err(error) => return Err((None, error)),
+        };
+        let refused = self.refused.get(name).and_then(|refused| refused.hopeless.as_ref());
+        if refused == Some(&found.digest) {
+            return Ok(Look::Hopeless);
+        }
+        let taken = async {
+            files.admit(&found).await?;
+            self.put_in_force(kind, &found, in_use).await
+        };
+        taken.await.map_err(|error| (Some(found.digest.clone()), error))
+    }
+
+    async fn put_in_force(
+        &self,
+        kind: Kind,
+        found: &Found,
+        in_use: Option<&Arc<Plugin>>,
+    ) -> Result<Look, LoadError> {
+        if let Some(plugin) = in_use.filter(|plugin| plugin.digest == found.digest) {
+            // Uses that came with a reload share it with the others.
+            self.engine.replace(plugin).await?;
+            return Ok(Look::Same);
+        }
+        let plugin = plugin_files::load(&self.engine, kind, found).await?;
+        self.engine.replace(&plugin).await?;
+        Ok(Look::Taken(plugin))
+    }
+
+    fn refuse(
+        &mut self,
+        kind: Kind,
+        name: &str,
+        serves: bool,
+        digest: Option<String>,
+        error: &LoadError,
+    ) {
+        if !serves {
+            self.engine.explain(kind, name, &broken(name, error));
+        }
+        let message = error.to_string();
+        let hopeless = digest.filter(|_| {
+            matches!(
+                error,
+                LoadError::NotAComponent(_)
+                    | LoadError::Contract { .. }
+                    | LoadError::Compile(_)
+                    | LoadError::Link(_)
+            )
+        });
+        if self.is_news(name, &message, hopeless) {
+            let serves = if serves { "what is loaded goes on" } else { "its uses wait" };
+            tracing::error!(plugin = name, "the plug-in can't be used, {serves}: {message}");
+            self.board.plugin_is_refused(kind, name, &message);
+        }
+    }
+
+    fn is_news(&mut self, name: &str, message: &str, hopeless: Option<String>) -> bool {
+        let refused = Refused { message: message.to_owned(), hopeless };
+        let before = self.refused.insert(name.to_owned(), refused);
+        before.is_none_or(|before| before.message != message)
+    }
+
+    fn in_use(&self, kind: Kind, name: &str) -> Option<Arc<Plugin>> {
+        self.engine.in_use(kind, name).filter(|plugin| plugin.origin != Origin::BuiltIn)
+    }
+}
