@@ -24,7 +24,7 @@ export const plugin = {
     return { name: "unbuilt-interfaces", version: "1.0.0", summary: "Calls what isn't built", configSchema: "", attributes: [] };
   },
   prepare() {
-    return [];
+    return [{ capability: "kdc", target: "EXAMPLE.ORG" }];
   },
 };
 

@@ -132,6 +132,8 @@ impl Launch {
         let mut command = process::command(program.as_os_str(), self.home.path(), &wrapper);
         command
             .args(&self.arguments)
+            // The compiled plug-ins of each test are its own.
+            .env("CACHE_DIRECTORY", self.home.path().join("cache"))
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

@@ -13,6 +13,7 @@
 )]
 
 pub mod agent;
+pub mod components;
 pub mod eventually;
 pub mod forward;
 pub mod guide;

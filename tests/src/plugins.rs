@@ -28,6 +28,15 @@ impl PluginDirectory {
         file
     }
 
+    /// Puts a component in as one should: under another name first.
+    pub fn replace(&self, name: &str, component: &[u8]) -> PathBuf {
+        let unfinished = self.0.path().join(format!("{name}.unfinished"));
+        fs::write(&unfinished, component).expect("a plug-in file");
+        let file = self.0.path().join(format!("{name}.wasm"));
+        fs::rename(&unfinished, &file).expect("the plug-in takes its name");
+        file
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.0.path()
@@ -161,7 +170,12 @@ fn component(world: &str, mischief: Mischief, exports: &str) -> Vec<u8> {
              {exports})"#,
         mischief.instructions()
     );
-    let mut module = wat::parse_str(&text).expect("well-formed WebAssembly text");
+    encode(&text, world)
+}
+
+/// Makes a component of a module in WebAssembly text.
+pub(crate) fn encode(text: &str, world: &str) -> Vec<u8> {
+    let mut module = wat::parse_str(text).expect("well-formed WebAssembly text");
     let mut resolve = Resolve::default();
     let (package, _) = resolve.push_dir(contract()).expect("the contract");
     let world = resolve.select_world(&[package], Some(world)).expect("a world of the contract");

@@ -25,7 +25,7 @@ fn interfaces_that_are_not_built_say_so_to_whoever_calls_them() {
     directory.add("unbuilt-interfaces", &plugins::javascript("unbuilt_interfaces"));
     let mut configuration = site.configuration();
     configuration.top = format!(
-        "plugin_directory = \"{}\"\nplugin \"unbuilt-interfaces\" {{\n  allow {{\n  }}\n}}",
+        "plugin_directory = \"{}\"\nplugin \"unbuilt-interfaces\" {{\n  allow {{\n    kdc = [\"EXAMPLE.ORG\"]\n  }}\n}}",
         directory.path().display()
     );
     configuration.method = "unbuilt-interfaces".into();
@@ -62,7 +62,9 @@ fn a_plugin_that_others_can_write_is_refused() {
     let directory = PluginDirectory::new();
     let file = directory.add("files-login", &plugins::javascript("files_login"));
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).expect("the file");
-    let ended = Launch::agent(&configuration(&site, &directory).text()).run(LIMIT);
+    let ended = Launch::agent(&configuration(&site, &directory).text())
+        .argument("--exit-after-auth")
+        .run(LIMIT);
     assert_eq!(ended.status, 2, "{ended:?}");
     assert!(ended.log.contains(&file.display().to_string()), "{ended:?}");
 }
@@ -72,7 +74,9 @@ fn a_file_that_is_no_component_is_refused() {
     let site = Site::new(json!({ "token_ttl": "1h" }));
     let directory = PluginDirectory::new();
     let file = directory.add("files-login", b"\0asm is not enough");
-    let ended = Launch::agent(&configuration(&site, &directory).text()).run(LIMIT);
+    let ended = Launch::agent(&configuration(&site, &directory).text())
+        .argument("--exit-after-auth")
+        .run(LIMIT);
     assert_eq!(ended.status, 2, "{ended:?}");
     assert!(ended.log.contains(&file.display().to_string()), "{ended:?}");
     assert!(!ended.log.contains("panicked"), "{ended:?}");
