@@ -2,6 +2,7 @@
 
 mod delivery;
 mod identities;
+mod plugins;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -52,6 +53,7 @@ pub(crate) fn run(limits: Limits) -> Result<()> {
     idle(&agents, &mut table)?;
     identities::measure(&usher, &bao, &server_home, home.path(), &mut table)?;
     delivery::measure(&usher, &bao, home.path(), &mut table)?;
+    plugins::measure(&usher, tools.directory(), &bao, &server_home, home.path(), &mut table)?;
     table.add(Row {
         what: "stripped binary (MB)",
         bao: Some(megabytes(&tools.bao())?),

@@ -121,7 +121,7 @@ fn times(log: &str) -> Result<Vec<f64>> {
 }
 
 /// Of `"@timestamp":"2026-11-22T01:02:03.456789Z"`.
-fn milliseconds_of_day(line: &str) -> Result<f64> {
+pub(super) fn milliseconds_of_day(line: &str) -> Result<f64> {
     let parse = || {
         let time = line.split("\"@timestamp\":\"").nth(1)?.split('T').nth(1)?;
         let mut parts = time.split(['Z', '+', '"']).next()?.split(':');
