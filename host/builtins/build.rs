@@ -11,10 +11,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
 
-use usher_engine::{Kind, compile, digest, inspect};
+use usher_engine::{Kind, compatibility, compile, digest, inspect};
 use wit_component::ComponentEncoder;
 
 const TARGET: &str = "wasm32-unknown-unknown";
+
+/// Runs scripts; a workspace of its own, as its manifest says.
+const SCRIPT: &str = "script";
 
 #[allow(clippy::print_stderr, reason = "how a build script tells why it failed")]
 fn main() {
@@ -43,56 +46,86 @@ fn build() -> Result<(), String> {
     // <target>/<profile>/build/<package>/out; all profiles share the components.
     let modules =
         out.ancestors().nth(4).ok_or("no target directory above OUT_DIR")?.join("plugins");
-    Toolchain::find()?.build(root, &modules, &plugins)?;
+    let toolchain = Toolchain::find()?;
+    let packages = plugins.iter().map(|name| format!("--package=usher-plugin-{name}"));
+    toolchain.build(root, &modules, packages.collect())?;
+    toolchain.build(
+        root,
+        &modules,
+        vec![format!("--manifest-path=plugins/{SCRIPT}/Cargo.toml")],
+    )?;
     let mut table = String::from(
         "/// Every built-in component, by name.\n\
          #[allow(clippy::unreadable_literal)]\n\
          pub static ALL: &[BuiltIn] = &[\n",
     );
     for name in &plugins {
-        let module = modules.join(TARGET).join("plugin").join(format!("usher_plugin_{name}.wasm"));
-        let module = fs::read(&module).map_err(|error| format!("{}: {error}", module.display()))?;
-        let component = ComponentEncoder::default()
-            .validate(true)
-            .module(&module)
-            .and_then(|mut encoder| encoder.encode())
-            .map_err(|error| format!("plugins/{name} is no component: {error:#}"))?;
+        let (component, file) = embed(name, &modules, &out, &native)?;
         let kind =
             match inspect(&component).map_err(|error| format!("plugins/{name}: {error}"))?.kind {
                 Kind::AuthMethod => "AuthMethod",
                 Kind::Sink => "Sink",
             };
-        let code = compile(&component, Some(&native))
-            .map_err(|error| format!("plugins/{name} can't be compiled: {error}"))?;
-        let file = out.join(format!("{name}.cwasm"));
-        fs::write(&file, code).map_err(|error| format!("{}: {error}", file.display()))?;
-        fs::write(out.join(format!("{name}.wasm")), &component)
-            .map_err(|error| error.to_string())?;
         let _ = writeln!(
             table,
             "    BuiltIn {{ name: {name:?}, kind: Kind::{kind}, digest: {:?}, size: {}, \
-             code: embedded!({:?}) }},",
+             code: embedded!({file:?}) }},",
             digest(&component),
             component.len(),
-            file.display().to_string(),
         );
     }
-    table.push_str("];\n");
+    let (_, file) = embed(SCRIPT, &modules, &out, &native)?;
+    let _ = write!(
+        table,
+        "];\n\n\
+         /// Runs scripts. It is of both kinds, and no type of the configuration.\n\
+         pub static SCRIPT: Precompiled = embedded!({file:?});\n"
+    );
     fs::write(out.join("table.rs"), table).map_err(|error| error.to_string())
+}
+
+/// Makes a component of a built module and compiles it, unless that has been done for the same
+/// bytes and compiler: the script component takes half a minute. Returns the component and the
+/// file with its code.
+fn embed(
+    name: &str,
+    modules: &Path,
+    out: &Path,
+    native: &str,
+) -> Result<(Vec<u8>, String), String> {
+    let module = modules.join(TARGET).join("plugin").join(format!("usher_plugin_{name}.wasm"));
+    let module = fs::read(&module).map_err(|error| format!("{}: {error}", module.display()))?;
+    let component = ComponentEncoder::default()
+        .validate(true)
+        .module(&module)
+        .and_then(|mut encoder| encoder.encode())
+        .map_err(|error| format!("plugins/{name} is no component: {error:#}"))?;
+    let file = out.join(format!("{name}.cwasm"));
+    let made_of = out.join(format!("{name}.made-of"));
+    let wanted = format!("{} {}", digest(&component), compatibility(native)?);
+    if !file.exists() || fs::read_to_string(&made_of).unwrap_or_default() != wanted {
+        let code = compile(&component, Some(native))
+            .map_err(|error| format!("plugins/{name} can't be compiled: {error}"))?;
+        fs::write(&file, code).map_err(|error| format!("{}: {error}", file.display()))?;
+        fs::write(out.join(format!("{name}.wasm")), &component)
+            .map_err(|error| error.to_string())?;
+        fs::write(&made_of, wanted).map_err(|error| error.to_string())?;
+    }
+    Ok((component, file.display().to_string()))
 }
 
 fn variable(name: &str) -> Result<String, String> {
     env::var(name).map_err(|_| format!("cargo didn't set {name}"))
 }
 
-/// The crates below `plugins/`, but for `lib`, which is what they share.
+/// The crates below `plugins/`, but for `lib`, which is what they share, and the script component.
 fn plugins(directory: &Path) -> Result<Vec<String>, String> {
     let mut names: Vec<String> = fs::read_dir(directory)
         .map_err(|error| format!("{}: {error}", directory.display()))?
         .filter_map(Result::ok)
         .filter(|entry| entry.path().join("Cargo.toml").exists())
         .filter_map(|entry| entry.file_name().into_string().ok())
-        .filter(|name| name != "lib")
+        .filter(|name| name != "lib" && name != SCRIPT)
         .collect();
     names.sort();
     Ok(names)
@@ -141,12 +174,7 @@ impl Toolchain {
         }
     }
 
-    fn build(
-        &self,
-        root: &Path,
-        target_directory: &Path,
-        plugins: &[String],
-    ) -> Result<(), String> {
+    fn build(&self, root: &Path, target_directory: &Path, what: Vec<String>) -> Result<(), String> {
         let mut command = match self {
             Self::Installed => Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into())),
             Self::Debian { .. } => Command::new("/usr/bin/cargo"),
@@ -169,10 +197,9 @@ impl Toolchain {
         if let Some(cargo_home) = cargo_home {
             let _ = write!(flags, " --remap-path-prefix={}=cargo", cargo_home.display());
         }
-        command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", flags);
-        for name in plugins {
-            command.args(["--package", &format!("usher-plugin-{name}")]);
-        }
+        // The script component takes its randomness from the host.
+        flags.push_str(" --cfg=getrandom_backend=\"custom\"");
+        command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", flags).args(what);
         if let Self::Debian { linker } = self {
             // The rustup proxies would win over Debian's programs otherwise.
             let path = env::var_os("PATH").unwrap_or_default();

@@ -37,6 +37,13 @@ impl PluginDirectory {
         file
     }
 
+    /// Puts a script in under this name.
+    pub fn add_script(&self, name: &str, text: &str) -> PathBuf {
+        let file = self.0.path().join(format!("{name}.js"));
+        fs::write(&file, text).expect("a plug-in file");
+        file
+    }
+
     /// Where it is.
     pub fn path(&self) -> &Path {
         self.0.path()
@@ -59,6 +66,12 @@ pub fn setup_directory() -> PathBuf {
         directory.display()
     );
     directory
+}
+
+/// The text of `tests/plugins/SOURCE.js`: a script as it is.
+pub fn script(source: &str) -> String {
+    let file = sources().join(format!("{source}.js"));
+    fs::read_to_string(&file).unwrap_or_else(|error| panic!("{}: {error}", file.display()))
 }
 
 /// Builds a method from `tests/plugins/SOURCE.js`, once for each content.

@@ -138,7 +138,10 @@ fn a_method_waits_for_its_plug_in() {
     let agent = place.start();
     agent.wait_for_log("waits for its plug-in");
     let report = place.plugin("what is missing", |plugin| plugin["loaded"] == false);
-    assert!(report["last_error"]["message"].to_string().contains("has no made.wasm"), "{report}");
+    assert!(
+        report["last_error"]["message"].to_string().contains("has neither made.wasm"),
+        "{report}"
+    );
     let shown = command("status", &place.socket(), &[]);
     assert!(shown.results.contains("waited for"), "{}", shown.results);
     // What comes first is of no use, and says so.
@@ -164,7 +167,7 @@ fn a_one_shot_login_waits_for_its_plug_in_only_with_a_timeout() {
     let launch = || Launch::agent(&place.configuration()).argument("--exit-after-auth");
     let ended = launch().run(LIMIT);
     assert_eq!(ended.status, 2, "{ended:?}");
-    assert!(ended.log.contains("has no made.wasm"), "{ended:?}");
+    assert!(ended.log.contains("has neither made.wasm"), "{ended:?}");
 
     let ended = launch().argument("--timeout=1s").run(LIMIT);
     assert_eq!(ended.status, 2, "{ended:?}");
@@ -185,7 +188,7 @@ fn a_configuration_that_names_no_plug_in_there_is_is_refused_at_a_reload() {
     place.wait_for_login("one");
     agent.reload(&place.configuration().replace("method \"made\"", "method \"mode\""));
     agent.wait_for_log("stays as it is");
-    assert!(agent.log().contains("has no mode.wasm"));
+    assert!(agent.log().contains("has neither mode.wasm"));
     place.wait_for_login("one");
     agent.stop();
 }

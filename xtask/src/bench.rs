@@ -58,13 +58,19 @@ pub(crate) fn run(limits: Limits) -> Result<()> {
         what: "stripped binary (MB)",
         bao: Some(megabytes(&tools.bao())?),
         usher: stripped_megabytes(&usher, home.path())?,
-        limit: Limit::Absolute(30.0),
+        limit: Limit::Absolute(60.0),
     });
     table.add(Row {
         what: "fresh instance + authenticate (µs)",
         bao: None,
-        usher: authenticate_microseconds()?,
+        usher: microseconds("authenticate_microseconds")?,
         limit: Limit::Absolute(200.0),
+    });
+    table.add(Row {
+        what: "fresh instance + call of a script (µs)",
+        bao: None,
+        usher: microseconds("script_microseconds")?,
+        limit: Limit::Absolute(1000.0),
     });
     let exceeded = table.print();
     if limits == Limits::Apply && exceeded > 0 {
@@ -137,10 +143,10 @@ fn idle(agents: &[Agent; 2], table: &mut Table) -> Result<()> {
     Ok(())
 }
 
-/// What one call of the built-in approle method costs beyond its file reads, in microseconds:
-/// measured inside the process, by an example of the engine's, which prints one number.
-fn authenticate_microseconds() -> Result<f64> {
-    let example = process::target_directory().join("release/examples/authenticate_microseconds");
+/// What one call of a method costs, in microseconds: measured inside the process, by an example
+/// of the built-ins', which prints one number.
+fn microseconds(example: &str) -> Result<f64> {
+    let example = process::target_directory().join("release/examples").join(example);
     let printed = process::output(&mut Command::new(example))?;
     printed.trim().parse().map_err(|_| format!("the example printed {printed:?}, not a number"))
 }

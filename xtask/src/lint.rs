@@ -26,6 +26,17 @@ pub(crate) fn run() -> Result<()> {
         "-D",
         "warnings",
     ])));
+    // A workspace of its own; its manifest says why.
+    let script = "--manifest-path=plugins/script/Cargo.toml";
+    check(process::run(process::cargo().args(["fmt", script, "--check"])));
+    check(process::run(process::cargo().args([
+        "clippy",
+        "--release",
+        script,
+        "--",
+        "-D",
+        "warnings",
+    ])));
     check(process::run(
         process::cargo()
             .args(["doc", "--release", "--workspace", "--no-deps"])
@@ -44,9 +55,17 @@ fn dependency_policy() -> Result<()> {
         command.current_dir(process::workspace()).args(arguments);
         command
     };
-    process::run(&mut deny(&["check", "--hide-inclusion-graph", "bans", "licenses", "sources"]))?;
-    if process::succeeds(&mut deny(&["fetch", "db"])) {
-        process::run(&mut deny(&["check", "--disable-fetch", "advisories"]))
+    let advisories = process::succeeds(&mut deny(&["fetch", "db"]));
+    for manifest in ["Cargo.toml", "plugins/script/Cargo.toml"] {
+        let manifest = ["--manifest-path", manifest];
+        let policy = ["check", "--hide-inclusion-graph", "bans", "licenses", "sources"];
+        process::run(deny(&manifest).args(policy))?;
+        if advisories {
+            process::run(deny(&manifest).args(["check", "--disable-fetch", "advisories"]))?;
+        }
+    }
+    if advisories {
+        Ok(())
     } else {
         println!("advisories: not checked, the advisory database can't be reached from here");
         Ok(())

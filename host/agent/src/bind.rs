@@ -31,6 +31,7 @@ pub(crate) fn engine(settings: &Settings) -> Result<Engine, Diagnostic> {
     ];
     let own = own.into_iter().flatten().map(|path| resolved(&path));
     Engine::new(Protected::new(own.collect()))
+        .map(|engine| engine.with_scripts(&usher_builtins::SCRIPT))
         .map_err(|error| Diagnostic::new_error("engine", error.to_string(), "", None))
 }
 

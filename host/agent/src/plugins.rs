@@ -112,7 +112,8 @@ impl<'a> Plugins<'a> {
                 return Err(Absence::Awaited(missing(name, &files)));
             }
             Ok(None) => {
-                let why = format!("and {} has no {name}.wasm", files.directory.display());
+                let directory = files.directory.display();
+                let why = format!("and {directory} has neither {name}.wasm nor {name}.js");
                 return Err(Absence::Problem(unknown(kind, name, &why, location)));
             }
             Err(error) => return Err(self.absence(kind, name, &error, location)),
@@ -220,7 +221,7 @@ pub(crate) fn built_in(
 /// What each call of a use answers whose plug-in isn't there.
 pub(crate) fn missing(name: &str, files: &PluginFiles) -> Failure {
     let message = format!(
-        "no built-in is called {name:?}, and {} has no {name}.wasm; it is used as soon as it is there",
+        "no built-in is called {name:?}, and {} has neither {name}.wasm nor {name}.js; it is used as soon as it is there",
         files.directory.display()
     );
     Failure::new(FailureKind::Config, AWAITED, message)
@@ -285,7 +286,7 @@ pub(crate) fn unknown(kind: Kind, name: &str, why: &str, location: &Location) ->
         Some((_, meant)) => format!("did you mean {meant:?}?"),
         None => {
             format!(
-                "write one of {}, or put {name}.wasm into the plug-in directory",
+                "write one of {}, or put {name}.wasm or {name}.js into the plug-in directory",
                 known.join(", ")
             )
         }

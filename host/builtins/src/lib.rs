@@ -34,5 +34,5 @@ macro_rules! embedded {
     }};
 }
 
-// `ALL`, one entry for each crate below `plugins/`.
+// `ALL`, one entry for each crate below `plugins/`, and `SCRIPT`, which runs scripts.
 include!(concat!(env!("OUT_DIR"), "/table.rs"));

@@ -35,3 +35,27 @@ pub mod sink_world {
         },
     });
 }
+
+/// The private world of the script component.
+pub mod script_world {
+    wasmtime::component::bindgen!({
+        world: "usher:script/script-plugin",
+        path: ["../../wit", "../../plugins/script/wit"],
+        imports: { default: async | trappable },
+        exports: { default: async },
+        with: {
+            "usher:plugin/types": crate::bindings::usher::plugin::types,
+            "usher:plugin/context": crate::bindings::usher::plugin::context,
+            "usher:plugin/state": crate::bindings::usher::plugin::state,
+            "usher:plugin/log": crate::bindings::usher::plugin::log,
+            "usher:plugin/clock": crate::bindings::usher::plugin::clock,
+            "usher:plugin/random": crate::bindings::usher::plugin::random,
+            "usher:plugin/env": crate::bindings::usher::plugin::env,
+            "usher:plugin/files": crate::bindings::usher::plugin::files,
+            "usher:plugin/http": crate::bindings::usher::plugin::http,
+            "usher:plugin/crypto": crate::bindings::usher::plugin::crypto,
+            "usher:plugin/server": crate::bindings::usher::plugin::server,
+            "usher:plugin/kdc": crate::bindings::usher::plugin::kdc,
+        },
+    });
+}

@@ -22,7 +22,7 @@ use crate::call::guarded;
 use crate::failure::Failure;
 use crate::plugin::{Kind, Linked, Plugin};
 use crate::runtime::Engine;
-use crate::store::{State, new_store};
+use crate::store::State;
 use crate::traits::{Answer, AuthMethod, Call, Delivery, Form, Sink};
 use crate::usage::{Usage, Use};
 
@@ -80,13 +80,7 @@ impl Bound {
         let place = self.engine.0.place().await;
         let Served { plugin, usage } = self.served();
         let plugin = plugin?;
-        let store = new_store(
-            &self.engine.0.wasmtime,
-            &plugin.name,
-            Some(Arc::clone(&usage)),
-            Some(call),
-            &usage.usage.limits,
-        );
+        let store = plugin.store(Some(Arc::clone(&usage)), Some(call), &usage.usage.limits);
         Ok(Turn { store, plugin, usage, _place: place, _turn: turn })
     }
 

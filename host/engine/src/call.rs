@@ -34,6 +34,10 @@ pub(crate) async fn guarded<T>(
 
 fn explain(error: &wasmtime::Error) -> Failure {
     let internal = |code: &str, message: String| Failure::new(FailureKind::Internal, code, message);
+    // A script that failed where the contract has no failure to return.
+    if let Some(failure) = error.downcast_ref::<Failure>() {
+        return failure.clone();
+    }
     let root = error.root_cause().to_string();
     if root.contains("forcing trap when growing memory") {
         return internal(

@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
@@ -42,6 +43,19 @@ pub fn compile(component: &[u8], target: Option<&str>) -> Result<Vec<u8>, String
     };
     let engine = wasmtime::Engine::new(&config).map_err(|error| format!("{error:#}"))?;
     engine.precompile_component(component).map_err(|error| format!("{error:#}"))
+}
+
+/// Tells compiled code that fits from code that doesn't: names wasmtime's version and the settings
+/// for `target`.
+///
+/// # Errors
+/// When the compiler doesn't know the target.
+pub fn compatibility(target: &str) -> Result<String, String> {
+    let config = shipped(target).map_err(|error| format!("{error:#}"))?;
+    let engine = wasmtime::Engine::new(&config).map_err(|error| format!("{error:#}"))?;
+    let mut hasher = DefaultHasher::new();
+    engine.precompile_compatibility_hash().hash(&mut hasher);
+    Ok(format!("{:016x}", hasher.finish()))
 }
 
 /// What the compiler child does and nothing else: confines itself, then turns a component on

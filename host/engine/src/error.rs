@@ -31,8 +31,8 @@ pub enum LoadError {
     /// `acme.wasm` beside `acme.js`.
     #[error("{} and {} have the same name; remove one of them", .0.display(), .1.display())]
     Ambiguous(PathBuf, PathBuf),
-    /// A script, which this version doesn't run.
-    #[error("{} is a script, which this version of Usher doesn't run; build it as a component with componentize-js", .0.display())]
+    /// A script, and this program has no script component.
+    #[error("{} is a script, which this program can't run; build it as a component with componentize-js", .0.display())]
     Script(PathBuf),
     /// The bytes are no component.
     #[error("{0}")]

@@ -44,6 +44,19 @@ impl State {
         })
     }
 
+    /// A component that is a sink can't import these interfaces; a script that is one can, and
+    /// no grant gives it what they do.
+    fn only_for_methods(&self, interface: &str) -> std::result::Result<(), Failure> {
+        if !self.script.as_ref().is_some_and(|script| script.is_sink()) {
+            return Ok(());
+        }
+        Err(Failure::new(
+            FailureKind::Denied,
+            "grant.missing",
+            format!("only an auth method may use {interface:?}, and this script is a sink"),
+        ))
+    }
+
     /// Runs a file operation where it may block.
     async fn on_files<T: Send + 'static>(
         &mut self,
@@ -351,6 +364,9 @@ impl kdc::Host for State {
         realm: String,
         _request: Vec<u8>,
     ) -> Answer<Vec<u8>> {
+        if let Err(failure) = self.only_for_methods("kdc") {
+            return answer(Err(failure));
+        }
         let usage = match self.usage() {
             Ok(usage) => usage,
             Err(failure) => return answer(Err(failure)),
@@ -368,6 +384,9 @@ impl kdc::Host for State {
 impl server::Host for State {
     async fn unwrap(&mut self, token: String, creation_path: Option<String>) -> Answer<String> {
         let token = Secret::new(token);
+        if let Err(failure) = self.only_for_methods("server") {
+            return answer(Err(failure));
+        }
         let usage = match self.usage() {
             Ok(usage) => usage,
             Err(failure) => return answer(Err(failure)),

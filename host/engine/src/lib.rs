@@ -4,7 +4,8 @@
 //! WebAssembly is behind them. The way there:
 //!
 //! 1. A [`Engine`] is made once. It holds the wasmtime engine and the linkers.
-//! 2. [`Engine::load_built_in`] and [`Engine::load_file`] make a [`Plugin`]: compiled, linked, and instantiated once to prove that it works.
+//! 2. [`Engine::load_built_in`] and [`Engine::load_file`] make a [`Plugin`]: compiled (a script is
+//!    run by the script component instead), linked, and instantiated once to prove that it works.
 //! 3. [`Engine::auth_method`] and [`Engine::sink`] bind a plug-in to one *use*: an identity's
 //!    method, or one sink. `prepare` is called, its needs are checked against what the operator
 //!    allows, and the resulting [`Grant`] is in force for every call of this use.
@@ -36,6 +37,7 @@ mod plugin;
 mod precompiled;
 mod registry;
 mod runtime;
+mod script;
 mod stdio;
 mod store;
 mod text;
@@ -45,7 +47,7 @@ mod uses;
 mod wasi_http;
 
 pub use cache::Cache;
-pub use compile::{Compiler, compile, compile_stream};
+pub use compile::{Compiler, compatibility, compile, compile_stream};
 pub use egress::Egress;
 pub use error::LoadError;
 pub use failure::{Failure, FailureKind};

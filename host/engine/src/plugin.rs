@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use wasmtime::Store;
 use wasmtime::component::Component;
 
 use crate::bindings::AuthMethodPluginPre;
@@ -19,9 +20,11 @@ use crate::limits::Limits;
 use crate::precompiled::Precompiled;
 use crate::registry::Found;
 use crate::runtime::Engine;
+use crate::script::{Script, is_script};
 use crate::store::{State, new_store};
 use crate::text;
-use crate::usage::Use;
+use crate::traits::Call;
+use crate::usage::{Usage, Use};
 
 /// What a plug-in is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,8 +77,10 @@ pub struct Plugin {
     pub contract: String,
     /// Names of what it imports.
     pub imports: Vec<String>,
-    engine: Engine,
+    pub(crate) engine: Engine,
     pub(crate) linked: Linked,
+    /// What the script component runs for this plug-in.
+    pub(crate) script: Option<Arc<Script>>,
 }
 
 pub(crate) enum Linked {
@@ -117,12 +122,15 @@ impl Engine {
         self.load(name, kind, Origin::BuiltIn, &component, CONTRACT, digest.to_owned(), size).await
     }
 
-    /// Compiles and loads a component of the plug-in directory.
+    /// Compiles and loads a component of the plug-in directory, or loads a script.
     pub async fn load_file(
         &self,
         found: &Found,
         compiler: &Compiler,
     ) -> Result<Arc<Plugin>, LoadError> {
+        if is_script(&found.path) {
+            return self.load_script(found).await;
+        }
         let inspection = inspect(&found.bytes)?;
         let component = self.component(found, compiler).await?;
         self.load(
@@ -203,6 +211,7 @@ impl Engine {
             imports,
             engine: self.clone(),
             linked,
+            script: None,
         };
         plugin.info = plugin.describe().await.map_err(LoadError::Start)?;
         Ok(Arc::new(plugin))
@@ -219,7 +228,7 @@ impl Plugin {
         config: &str,
         limits: &Limits,
     ) -> Result<Vec<(String, String)>, LoadError> {
-        let mut store = new_store(&self.engine.0.wasmtime, &self.name, None, None, limits);
+        let mut store = self.store(None, None, limits);
         let needs = guarded(&self.engine.0, limits.sink_timeout, async {
             match &self.linked {
                 Linked::AuthMethod(pre) => {
@@ -259,9 +268,9 @@ impl Plugin {
             .map_err(LoadError::Refused)
     }
 
-    async fn describe(&self) -> Result<Info, Failure> {
+    pub(crate) async fn describe(&self) -> Result<Info, Failure> {
         let limits = Limits::default();
-        let mut store = new_store(&self.engine.0.wasmtime, &self.name, None, None, &limits);
+        let mut store = self.store(None, None, &limits);
         guarded(&self.engine.0, limits.sink_timeout, async {
             Ok(match &self.linked {
                 Linked::AuthMethod(pre) => {
@@ -289,6 +298,18 @@ impl Plugin {
             })
         })
         .await
+    }
+
+    /// A store for one call.
+    pub(crate) fn store(
+        &self,
+        usage: Option<Arc<Usage>>,
+        call: Option<Call>,
+        limits: &Limits,
+    ) -> Store<State> {
+        let mut store = new_store(&self.engine.0.wasmtime, &self.name, usage, call, limits);
+        store.data_mut().script.clone_from(&self.script);
+        store
     }
 
     /// Values of the settings that the schema marks `writeOnly`.

@@ -11,10 +11,11 @@ use sha2::{Digest, Sha256};
 
 use crate::compile::LARGEST_COMPONENT;
 use crate::error::LoadError;
+use crate::script::{LARGEST_SCRIPT, is_script};
 
-/// A component file as it was read, once.
+/// A component or script as it was read, once.
 pub struct Found {
-    /// The file's name without `.wasm`: the plug-in's name in the configuration.
+    /// The file's name without `.wasm` or `.js`: the plug-in's name in the configuration.
     pub name: String,
     /// Where it lies.
     pub path: PathBuf,
@@ -50,7 +51,7 @@ pub fn find(directory: &Path, name: &str) -> Result<Option<Found>, LoadError> {
     match (component.exists(), script.exists()) {
         (true, true) => Err(LoadError::Ambiguous(component, script)),
         (true, false) => read(&component, name).map(Some),
-        (false, true) => Err(LoadError::Script(script)),
+        (false, true) => read(&script, name).map(Some),
         (false, false) => Ok(None),
     }
 }
@@ -78,11 +79,7 @@ pub fn scan(directory: &Path) -> Result<Vec<Scanned>, LoadError> {
         .into_iter()
         .map(|path| {
             let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-            let found = if path.extension().is_some_and(|extension| extension == "js") {
-                Err(LoadError::Script(path.clone()))
-            } else {
-                read(&path, &name)
-            };
+            let found = read(&path, &name);
             (path, found)
         })
         .collect())
@@ -102,14 +99,15 @@ fn read(path: &Path, name: &str) -> Result<Found, LoadError> {
         return Err(LoadError::NotAComponent("it is no regular file".to_owned()));
     }
     check_owner(path, &metadata)?;
-    if metadata.len() > LARGEST_COMPONENT {
+    let largest = if is_script(path) { LARGEST_SCRIPT } else { LARGEST_COMPONENT };
+    if metadata.len() > largest {
         return Err(LoadError::NotAComponent(format!(
             "it is larger than {} MiB; strip it or leave out what it doesn't need",
-            LARGEST_COMPONENT >> 20
+            largest >> 20
         )));
     }
     let mut bytes = Vec::new();
-    file.take(LARGEST_COMPONENT).read_to_end(&mut bytes).map_err(unreadable)?;
+    file.take(largest).read_to_end(&mut bytes).map_err(unreadable)?;
     let digest = digest(&bytes);
     Ok(Found { name: name.to_owned(), path: path.to_owned(), bytes, digest })
 }
@@ -212,6 +210,16 @@ mod tests {
         write(directory.path(), "acme.js", 0o644);
         let error = find(directory.path(), "acme").err().unwrap().to_string();
         assert!(error.contains("acme.wasm") && error.contains("acme.js"), "{error}");
+    }
+
+    #[test]
+    fn a_script_is_found_as_a_component_is() {
+        let directory = directory();
+        write(directory.path(), "acme.js", 0o644);
+        let found = find(directory.path(), "acme").unwrap().unwrap();
+        assert_eq!(found.bytes, b"acme.js");
+        let scanned = scan(directory.path()).unwrap();
+        assert_eq!(scanned[0].1.as_ref().ok().map(|found| found.name.as_str()), Some("acme"));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
-use wasmtime::component::Linker;
+use wasmtime::component::{InstancePre, Linker};
 
 use crate::bindings::AuthMethodPlugin;
 use crate::bindings::sink_world::SinkPlugin;
@@ -14,6 +14,7 @@ use crate::egress::Egress;
 use crate::error::LoadError;
 use crate::grant::Protected;
 use crate::plugin::Kind;
+use crate::precompiled::Precompiled;
 use crate::store::{HasState, State};
 use crate::usage::Process;
 use crate::uses::Uses;
@@ -42,6 +43,14 @@ pub(crate) struct Inner {
     places: Semaphore,
     /// One for each kind, with and without the WASI floor, made when first needed.
     linkers: [OnceLock<Linker<State>>; 4],
+    pub(crate) scripts: Scripts,
+}
+
+/// The script component: what it is, and linked once a script has been loaded.
+#[derive(Default)]
+pub(crate) struct Scripts {
+    pub(crate) component: OnceLock<&'static Precompiled>,
+    pub(crate) instance: OnceLock<InstancePre<State>>,
 }
 
 impl Engine {
@@ -64,6 +73,7 @@ impl Engine {
             ticker,
             places: Semaphore::new(CALLS_AT_ONCE),
             linkers: Default::default(),
+            scripts: Scripts::default(),
         })))
     }
 }

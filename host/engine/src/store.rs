@@ -11,6 +11,7 @@ use crate::limits::{
     HOSTCALL_FUEL, Limits, MOST_FIELD_BYTES, MOST_HANDLES, MOST_LOG_LINES, MOST_RANDOM,
     MOST_RESOURCES,
 };
+use crate::script::Script;
 use crate::stdio::LogStream;
 use crate::traits::Call;
 use crate::usage::Usage;
@@ -22,6 +23,8 @@ pub(crate) struct State {
     pub(crate) usage: Option<Arc<Usage>>,
     pub(crate) plugin: String,
     pub(crate) call: Option<Call>,
+    /// What the script component runs.
+    pub(crate) script: Option<Arc<Script>>,
     pub(crate) log_lines_left: u32,
     pub(crate) limits: StoreLimits,
     wasi: Option<Box<Wasi>>,
@@ -56,6 +59,7 @@ pub(crate) fn new_store(
             usage,
             plugin: plugin.to_owned(),
             call,
+            script: None,
             log_lines_left: MOST_LOG_LINES,
             limits: limits.for_store(),
             wasi: None,

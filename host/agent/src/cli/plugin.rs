@@ -48,7 +48,7 @@ pub(crate) struct ListArguments {
 
 #[derive(Args)]
 pub(crate) struct InspectArguments {
-    /// A built-in's name, a plug-in of the plug-in directory, or a component file.
+    /// A built-in's name, a plug-in of the plug-in directory, or a component or script file.
     #[arg(value_name = "NAME|FILE")]
     plugin: String,
     /// Plug-in directory in which to look.
@@ -112,7 +112,7 @@ fn failure(message: impl ToString) -> (u8, String) {
 }
 
 async fn list(arguments: ListArguments) -> CommandResult {
-    let engine = Engine::new(Protected::default()).map_err(failure)?;
+    let engine = engine()?;
     let mut plugins = Vec::new();
     for built_in in usher_builtins::ALL {
         plugins.push(load_built_in(&engine, built_in).await.map_err(failure)?);
@@ -155,7 +155,7 @@ async fn list(arguments: ListArguments) -> CommandResult {
 }
 
 async fn show(arguments: InspectArguments) -> CommandResult {
-    let engine = Engine::new(Protected::default()).map_err(failure)?;
+    let engine = engine()?;
     let directory = directory(arguments.directory, &arguments.config)?;
     let built_in = usher_builtins::ALL.iter().find(|built_in| built_in.name == arguments.plugin);
     let plugin = if let Some(built_in) = built_in {
@@ -217,6 +217,12 @@ async fn show(arguments: InspectArguments) -> CommandResult {
         pretty(&schema).trim_end().replace('\n', "\n            ")
     );
     Ok(text)
+}
+
+/// With nothing to protect: no plug-in is bound to a use here.
+fn engine() -> Result<Engine, (u8, String)> {
+    let engine = Engine::new(Protected::default()).map_err(failure)?;
+    Ok(engine.with_scripts(&usher_builtins::SCRIPT))
 }
 
 async fn load_built_in(
