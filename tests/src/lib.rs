@@ -26,6 +26,7 @@ pub mod oracle;
 pub mod plugins;
 pub mod proxy;
 pub mod site;
+pub mod stand_in;
 
 mod http;
 mod process;
