@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use usher_tests::agent::{Agent, Ended, Launch};
 use usher_tests::components::Method;
 use usher_tests::eventually::eventually_true;
-use usher_tests::plugins::PluginDirectory;
+use usher_tests::plugins::{self, PluginDirectory};
 use usher_tests::site::Site;
 
 #[test]
@@ -67,6 +67,21 @@ fn a_lock_is_written_whole_or_not_at_all() {
     assert!(!place.lock_file().exists());
     let ended = place.command("approve", &["nowhere", "--yes"]);
     assert_eq!(ended.status, 2, "{ended:?}");
+}
+
+#[test]
+fn a_script_is_locked_like_a_component() {
+    let place = Place::new();
+    let script = place.directory.add_script("scripted", &plugins::script("files_login"));
+    let ended = place.command("lock", &[]);
+    assert_eq!(ended.status, 0, "{ended:?}");
+    let first = place.lock();
+    assert_eq!(first["plugins"]["scripted"]["kind"], "auth-method");
+    let text = std::fs::read_to_string(&script).expect("the script");
+    place.directory.add_script("scripted", &(text + "\n"));
+    let ended = place.command("approve", &["scripted", "--yes"]);
+    assert_eq!(ended.status, 0, "{ended:?}");
+    assert_ne!(place.lock(), first);
 }
 
 #[test]

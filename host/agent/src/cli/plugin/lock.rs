@@ -6,9 +6,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use usher_config::Settings;
-use usher_engine::{Engine, Found, LoadError, Protected, find, scan};
+use usher_engine::{Engine, Found, LoadError, find, scan};
 
-use super::{CommandResult, failure, prepared, settings, usage};
+use super::{CommandResult, engine, failure, prepared, settings, usage};
 use crate::cli::complain;
 use crate::lock::{Entry, Lock};
 use crate::plugin_files::compiler;
@@ -98,7 +98,7 @@ impl Places {
 /// Lists every plug-in there is.
 pub(super) async fn lock(arguments: LockArguments) -> CommandResult {
     let places = Places::read(&arguments.config)?;
-    let engine = Engine::new(Protected::default()).map_err(failure)?;
+    let engine = engine()?;
     let mut lock = Lock::default();
     let mut problems = Vec::new();
     for (path, found) in scan(&places.directory).map_err(failure)? {
@@ -143,7 +143,7 @@ pub(super) async fn approve(arguments: ApproveArguments) -> CommandResult {
     let found = find(&places.directory, name)
         .map_err(failure)?
         .ok_or_else(|| usage(format!("{} has no plug-in {name:?}", places.directory.display())))?;
-    let engine = Engine::new(Protected::default()).map_err(failure)?;
+    let engine = engine()?;
     let entry = places
         .entry(&engine, &found)
         .await
