@@ -190,6 +190,7 @@ fn write_excerpt(f: &mut fmt::Formatter<'_>, location: &Location) -> fmt::Result
         .map(|c| if c.is_control() && c != '\t' { ' ' } else { c })
         .collect();
     let column = location.column() - 1;
+    let characters = without_values(characters, column);
     let from =
         if characters.len() > SHOWN_WIDTH { column.saturating_sub(SHOWN_WIDTH / 2) } else { 0 };
     let to = characters.len().min(from + SHOWN_WIDTH);
@@ -208,6 +209,34 @@ fn write_excerpt(f: &mut fmt::Formatter<'_>, location: &Location) -> fmt::Result
     let gutter = " ".repeat(number.len());
     writeln!(f, "  {number} | {cut_before}{shown}{cut_after}")?;
     write!(f, "  {gutter} | {}{indent}{marks}", " ".repeat(cut_before.chars().count()))
+}
+
+/// Masks each quoted value but the one at `meant`: what stands beside a problem may be a secret.
+/// Names stay, which are what precedes `=` and `:`, or a block's label.
+fn without_values(mut line: Vec<char>, meant: usize) -> Vec<char> {
+    let mut at = 0;
+    let mut before = ' ';
+    while at < line.len() {
+        if line[at] == '"' {
+            let begin = at + 1;
+            let mut end = begin;
+            while end < line.len() && line[end] != '"' {
+                end += if line[end] == '\\' { 2 } else { 1 };
+            }
+            let end = end.min(line.len());
+            let is_value = matches!(before, '=' | ':' | '[' | ',');
+            let is_name = line[end..].iter().skip(1).find(|c| **c != ' ') == Some(&':');
+            if is_value && !is_name && !(begin - 1..=end).contains(&meant) {
+                line[begin..end].fill('*');
+            }
+            at = end;
+        }
+        if !line.get(at).is_none_or(|c| c.is_whitespace()) {
+            before = line[at];
+        }
+        at += 1;
+    }
+    line
 }
 
 /// `{"severity", "code", "message", "help", "file", "line", "column"}`; the last three are null
@@ -246,8 +275,29 @@ mod tests {
             .to_string();
         assert_eq!(
             shown,
-            "agent.hcl:2:2: error: unknown key\n  2 | \taddres = \"x\"\n    | \t^^^^^^\n  help: write address"
+            "agent.hcl:2:2: error: unknown key\n  2 | \taddres = \"*\"\n    | \t^^^^^^\n  help: write address"
         );
+    }
+
+    #[test]
+    fn of_the_values_on_the_line_only_the_one_that_is_meant_is_shown() {
+        let shown = |text: &str, part: &str| {
+            Diagnostic::new_error("x", "m", "", Some(&location(text, part))).to_string()
+        };
+        let text =
+            r#"method "a" { config = { role = "app", secrt = "hunter\"2", of = ["x1", "y1"] } }"#;
+        for part in ["secrt", "config", "method", text] {
+            let line = shown(text, part);
+            assert!(
+                !line.contains("hunter") && !line.contains("x1") && !line.contains("y1"),
+                "{line}"
+            );
+            assert!(line.contains("method \"a\"") && line.contains("secrt = \"***"), "{line}");
+        }
+        let line = shown(text, "\"app\"");
+        assert!(line.contains("role = \"app\", secrt = \"*"), "{line}");
+        let line = shown(r#"{"role": "app", "secrt": "hunter2"}"#, "\"secrt\"");
+        assert!(line.contains(r#"{"role": "***", "secrt": "*******"}"#), "{line}");
     }
 
     #[test]
