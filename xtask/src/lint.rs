@@ -84,7 +84,16 @@ fn cargo_deny() -> Result<PathBuf> {
         println!("Building cargo-deny {CARGO_DENY}, once …");
         process::run(
             process::cargo()
-                .args(["install", "--quiet", "--locked", "--version", CARGO_DENY, "--root"])
+                // It runs for seconds: optimizing it would take longer than it saves.
+                .args([
+                    "install",
+                    "--quiet",
+                    "--debug",
+                    "--locked",
+                    "--version",
+                    CARGO_DENY,
+                    "--root",
+                ])
                 .arg(&root)
                 .arg("cargo-deny")
                 .env("CARGO_TARGET_DIR", setup::directory().join("cargo-deny-build")),
