@@ -64,7 +64,7 @@ pub(crate) async fn load(
     kind: Kind,
     found: &Found,
 ) -> Result<Arc<Plugin>, LoadError> {
-    let plugin = engine.load_file(found, &compiler_with_cache()).await?;
+    let plugin = engine.load_file(found, &compiler()).await?;
     if plugin.kind == kind {
         return Ok(plugin);
     }
@@ -81,21 +81,13 @@ async fn aside<T: Send + 'static>(
     })
 }
 
-/// How the agent starts itself as a compiler.
-pub(crate) fn compiler() -> Compiler {
-    Compiler {
-        program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe")),
-        arguments: COMPILE.iter().map(Into::into).collect(),
-        cache: None,
-    }
-}
-
 /// Where the agent keeps machine code.
 pub(crate) fn cache_place() -> Option<PathBuf> {
     Cache::place(&|name| std::env::var(name).ok())
 }
 
-fn compiler_with_cache() -> Compiler {
+/// How the agent starts itself as a compiler, and where it keeps what comes of it.
+pub(crate) fn compiler() -> Compiler {
     static CACHE: OnceLock<Option<Cache>> = OnceLock::new();
     let cache = CACHE.get_or_init(|| {
         const WITHOUT: &str = "no cache for compiled plug-ins: each start compiles them again";
@@ -109,5 +101,9 @@ fn compiler_with_cache() -> Compiler {
         };
         cache.inspect_err(complain).ok()
     });
-    Compiler { cache: cache.clone(), ..compiler() }
+    Compiler {
+        program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe")),
+        arguments: COMPILE.iter().map(Into::into).collect(),
+        cache: cache.clone(),
+    }
 }

@@ -92,6 +92,21 @@ pub enum LoadError {
     /// The compiler failed.
     #[error("it can't be compiled: {0}")]
     Compile(String),
+    /// The lean flavour has no compiler, and the cache no code.
+    #[error(
+        "this build of Usher has no compiler, and {} for it; run `usher plugin inspect {}` with the full build of this version, as the same user and with the same CACHE_DIRECTORY, then reload the agent",
+        cache.as_ref().map_or_else(
+            || "there is no cache with code (set CACHE_DIRECTORY or HOME)".to_owned(),
+            |cache| format!("its cache {} has no code", cache.display()),
+        ),
+        file.display()
+    )]
+    NoCompiler {
+        /// The component.
+        file: PathBuf,
+        /// The cache.
+        cache: Option<PathBuf>,
+    },
     /// The component imports what this host doesn't have.
     #[error(
         "it can't be linked: {0}; build it against the contract of this version (`usher plugin inspect` shows what it imports)"

@@ -22,8 +22,13 @@ mod bindings;
 mod bound;
 mod cache;
 mod call;
+#[cfg(feature = "compile")]
+mod child;
+#[cfg(feature = "compile")]
 mod compile;
+mod compiler;
 mod configuration;
+#[cfg(feature = "compile")]
 mod confine;
 mod egress;
 mod error;
@@ -47,7 +52,9 @@ mod uses;
 mod wasi_http;
 
 pub use cache::Cache;
-pub use compile::{Compiler, compatibility, compile, compile_stream};
+#[cfg(feature = "compile")]
+pub use compile::{compatibility, compile, compile_stream};
+pub use compiler::Compiler;
 pub use egress::Egress;
 pub use error::LoadError;
 pub use failure::{Failure, FailureKind};

@@ -1,6 +1,5 @@
 //! A loaded plug-in: compiled, linked, and started once.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use crate::bindings::AuthMethodPluginPre;
 use crate::bindings::exports::usher::plugin::plugin as wit_plugin;
 use crate::bindings::sink_world::SinkPluginPre;
 use crate::call::guarded;
-use crate::compile::Compiler;
+use crate::compiler::Compiler;
 use crate::error::LoadError;
 use crate::failure::Failure;
 use crate::grant::Grant;
@@ -147,28 +146,16 @@ impl Engine {
 
     /// The machine code of a file, from the cache if it can be had there.
     async fn component(&self, found: &Found, compiler: &Compiler) -> Result<Component, LoadError> {
-        let name = self.code_name(&found.digest);
-        if let Some(code) = compiler.cached(&name) {
+        for code in compiler.cached(&found.digest) {
             match code.load(&self.0.wasmtime) {
                 Ok(component) => return Ok(component),
                 Err(error) => {
-                    tracing::debug!(plugin = found.name, "damaged code in the cache: {error:#}");
-                    compiler.forget(&name);
+                    tracing::debug!(plugin = found.name, "the cached code doesn't fit: {error:#}");
                 }
             }
         }
-        let file = found.path.display().to_string();
-        tracing::info!(plugin = found.name, file, "compiling the plug-in");
-        let code = compiler.compile(&found.bytes, &name).await?;
+        let code = compiler.compile(found, &self.0.wasmtime).await?;
         code.load(&self.0.wasmtime).map_err(|error| LoadError::Compile(format!("{error:#}")))
-    }
-
-    /// What the cache calls the code of a component: its digest, and a hash over the exact version
-    /// of the engine, its settings and this processor.
-    fn code_name(&self, digest: &str) -> String {
-        let mut hasher = DefaultHasher::new();
-        self.0.wasmtime.precompile_compatibility_hash().hash(&mut hasher);
-        format!("{digest}-{:016x}", hasher.finish())
     }
 
     #[allow(clippy::too_many_arguments, reason = "one call for each origin, named just above")]

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 
-use crate::compile::LARGEST_COMPONENT;
+use crate::compiler::LARGEST_COMPONENT;
 use crate::error::LoadError;
 use crate::script::{LARGEST_SCRIPT, is_script};
 

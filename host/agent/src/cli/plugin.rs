@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 use serde_json::json;
 use usher_config::{Overrides, load};
 use usher_engine::{
-    Engine, Found, Kind, Limits, LoadError, Origin, Plugin, Protected, compile_stream, digest, scan,
+    Engine, Found, Kind, Limits, LoadError, Origin, Plugin, Protected, digest, scan,
 };
 
 use crate::cli::{complain, table};
@@ -64,13 +64,7 @@ pub(crate) struct InspectArguments {
 
 pub(crate) fn run(command: PluginCommand) -> ExitCode {
     if let PluginCommand::Compile = command {
-        return match compile_stream(std::io::stdin(), std::io::stdout()) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                complain(&error);
-                ExitCode::FAILURE
-            }
-        };
+        return compile();
     }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
@@ -99,6 +93,23 @@ pub(crate) fn run(command: PluginCommand) -> ExitCode {
             ExitCode::from(status)
         }
     }
+}
+
+#[cfg(feature = "compile")]
+fn compile() -> ExitCode {
+    match usher_engine::compile_stream(std::io::stdin(), std::io::stdout()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(not(feature = "compile"))]
+fn compile() -> ExitCode {
+    complain("this build of Usher has no compiler");
+    ExitCode::FAILURE
 }
 
 type CommandResult = Result<String, (u8, String)>;
