@@ -14,6 +14,8 @@
 //! and what isn't built yet is refused by name.
 #![forbid(unsafe_code)]
 
+mod choice;
+mod connection;
 mod diagnostic;
 mod diff;
 mod encryption;
@@ -157,7 +159,7 @@ pub fn connection(
 ) -> (Option<Connection>, Vec<Diagnostic>) {
     let mut report = Vec::new();
     let (server, namespace) =
-        environment::connection(overrides, &Environment(environment), &mut report);
+        connection::connection(overrides, &Environment(environment), &mut report);
     let failed = report.iter().any(Diagnostic::is_error);
     ((!failed).then_some(Connection { server, namespace }), report)
 }
