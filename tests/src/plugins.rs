@@ -23,24 +23,31 @@ impl PluginDirectory {
 
     /// Puts a component in under this name.
     pub fn add(&self, name: &str, component: &[u8]) -> PathBuf {
-        let file = self.0.path().join(format!("{name}.wasm"));
-        fs::write(&file, component).expect("a plug-in file");
-        file
+        self.write(&format!("{name}.wasm"), component)
     }
 
     /// Puts a component in as one should: under another name first.
     pub fn replace(&self, name: &str, component: &[u8]) -> PathBuf {
-        let unfinished = self.0.path().join(format!("{name}.unfinished"));
-        fs::write(&unfinished, component).expect("a plug-in file");
-        let file = self.0.path().join(format!("{name}.wasm"));
-        fs::rename(&unfinished, &file).expect("the plug-in takes its name");
-        file
+        self.rename_to(&format!("{name}.wasm"), component)
     }
 
     /// Puts a script in under this name.
     pub fn add_script(&self, name: &str, text: &str) -> PathBuf {
-        let file = self.0.path().join(format!("{name}.js"));
-        fs::write(&file, text).expect("a plug-in file");
+        self.write(&format!("{name}.js"), text.as_bytes())
+    }
+
+    /// Writes a file in place.
+    pub fn write(&self, file: &str, content: &[u8]) -> PathBuf {
+        let file = self.0.path().join(file);
+        fs::write(&file, content).expect("a plug-in file");
+        file
+    }
+
+    /// Writes a file under another name first.
+    pub fn rename_to(&self, file: &str, content: &[u8]) -> PathBuf {
+        let unfinished = self.write("unfinished", content);
+        let file = self.0.path().join(file);
+        fs::rename(&unfinished, &file).expect("the plug-in takes its name");
         file
     }
 
