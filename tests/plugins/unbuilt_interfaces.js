@@ -1,19 +1,22 @@
-// An auth method that calls what the host doesn't do yet, and reports each answer.
+// An auth method that calls `crypto`, and what the host doesn't do yet, and reports each answer.
 import { digest, hmac, sign, generate } from "usher:plugin/crypto@0.1.0";
 import { exchange } from "usher:plugin/kdc@0.1.0";
 
+const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+const bytes = (text) => new TextEncoder().encode(text);
+
 const calls = {
-  digest: () => digest("sha256", new Uint8Array()),
-  hmac: () => hmac("sha256", new Uint8Array(), new Uint8Array()),
-  sign: () => sign("ES256", "no key", new Uint8Array()),
-  generate: () => generate("P-256"),
+  digest: () => hex(digest("sha256", bytes("abc"))).slice(0, 8),
+  hmac: () => hex(hmac("sha256", bytes("Jefe"), bytes("what do ya want for nothing?"))).slice(0, 8),
+  sign: () => `${sign("ES256", generate("P-256").privatePem, bytes("data")).length} bytes`,
+  generate: () => generate("P-256").publicPem.split("\n")[0],
+  misuse: () => sign("ES256", "no key", bytes("data")),
   exchange: () => exchange("/etc/krb5.conf", "EXAMPLE.ORG", new Uint8Array()),
 };
 
 const answer = (call) => {
   try {
-    call();
-    return "no failure";
+    return call();
   } catch (error) {
     return `${error.payload.kind} ${error.payload.code}`;
   }

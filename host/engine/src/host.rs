@@ -333,27 +333,35 @@ fn unsupported<T>(interface: &str) -> Answer<T> {
 }
 
 impl crypto::Host for State {
-    async fn digest(&mut self, _algorithm: String, _data: Vec<u8>) -> Answer<Vec<u8>> {
-        unsupported("crypto")
+    async fn digest(&mut self, algorithm: String, data: Vec<u8>) -> Answer<Vec<u8>> {
+        let data = Zeroizing::new(data);
+        answer(crate::crypto::digest(&algorithm, &data))
     }
 
-    async fn hmac(&mut self, _algorithm: String, key: Vec<u8>, _data: Vec<u8>) -> Answer<Vec<u8>> {
-        drop(Zeroizing::new(key));
-        unsupported("crypto")
+    async fn hmac(&mut self, algorithm: String, key: Vec<u8>, data: Vec<u8>) -> Answer<Vec<u8>> {
+        let (key, data) = (Zeroizing::new(key), Zeroizing::new(data));
+        answer(crate::crypto::hmac(&algorithm, &key, &data))
     }
 
-    async fn sign(
-        &mut self,
-        _algorithm: String,
-        key_pem: String,
-        _data: Vec<u8>,
-    ) -> Answer<Vec<u8>> {
-        drop(Zeroizing::new(key_pem));
-        unsupported("crypto")
+    async fn sign(&mut self, algorithm: String, key_pem: String, data: Vec<u8>) -> Answer<Vec<u8>> {
+        let (key_pem, data) = (Zeroizing::new(key_pem), Zeroizing::new(data));
+        answer(crate::crypto::sign(&algorithm, &key_pem, &data))
     }
 
-    async fn generate(&mut self, _algorithm: String) -> Answer<crypto::KeyPair> {
-        unsupported("crypto")
+    async fn generate(&mut self, algorithm: String) -> Answer<crypto::KeyPair> {
+        // An RSA key takes long enough to hold up other identities.
+        let made = tokio::task::spawn_blocking(move || crate::crypto::generate(&algorithm)).await;
+        let made = made.unwrap_or_else(|_| {
+            Err(Failure::new(
+                FailureKind::Internal,
+                "host.failed",
+                "the host failed to make a key; please report it",
+            ))
+        });
+        answer(made.map(|pair| crypto::KeyPair {
+            private_pem: pair.private_pem.to_string(),
+            public_pem: pair.public_pem,
+        }))
     }
 }
 

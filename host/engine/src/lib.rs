@@ -30,6 +30,7 @@ mod compiler;
 mod configuration;
 #[cfg(feature = "compile")]
 mod confine;
+mod crypto;
 mod egress;
 mod error;
 mod failure;
