@@ -19,6 +19,9 @@ const TARGET: &str = "wasm32-unknown-unknown";
 /// Runs scripts; a workspace of its own, as its manifest says.
 const SCRIPT: &str = "script";
 
+/// Components that serve under further names.
+const ALSO: [(&str, &[&str]); 1] = [("userpass", &["ldap", "radius"])];
+
 #[allow(clippy::print_stderr, reason = "how a build script tells why it failed")]
 fn main() {
     if let Err(message) = build() {
@@ -54,11 +57,8 @@ fn build() -> Result<(), String> {
         &modules,
         vec![format!("--manifest-path=plugins/{SCRIPT}/Cargo.toml")],
     )?;
-    let mut table = String::from(
-        "/// Every built-in component, by name.\n\
-         #[allow(clippy::unreadable_literal)]\n\
-         pub static ALL: &[BuiltIn] = &[\n",
-    );
+    let mut codes = String::new();
+    let mut entries = Vec::new();
     for name in &plugins {
         let (component, file) = embed(name, &modules, &out, &native)?;
         let kind =
@@ -66,20 +66,27 @@ fn build() -> Result<(), String> {
                 Kind::AuthMethod => "AuthMethod",
                 Kind::Sink => "Sink",
             };
-        let _ = writeln!(
-            table,
-            "    BuiltIn {{ name: {name:?}, kind: Kind::{kind}, digest: {:?}, size: {}, \
-             code: embedded!({file:?}) }},",
-            digest(&component),
-            component.len(),
-        );
+        let code = format!("CODE_OF_{}", name.to_uppercase());
+        let _ = writeln!(codes, "static {code}: Precompiled = embedded!({file:?});");
+        let also = ALSO.iter().find(|(first, _)| first == name).map_or(&[][..], |(_, also)| also);
+        for name in std::iter::once(name.as_str()).chain(also.iter().copied()) {
+            entries.push(format!(
+                "    BuiltIn {{ name: {name:?}, kind: Kind::{kind}, digest: {:?}, size: {}, \
+                 code: &{code} }},\n",
+                digest(&component),
+                component.len(),
+            ));
+        }
     }
+    entries.sort();
     let (_, file) = embed(SCRIPT, &modules, &out, &native)?;
-    let _ = write!(
-        table,
-        "];\n\n\
+    let table = format!(
+        "{codes}\n/// Every built-in component, by name.\n\
+         #[allow(clippy::unreadable_literal)]\n\
+         pub static ALL: &[BuiltIn] = &[\n{}];\n\n\
          /// Runs scripts. It is of both kinds, and no type of the configuration.\n\
-         pub static SCRIPT: Precompiled = embedded!({file:?});\n"
+         pub static SCRIPT: Precompiled = embedded!({file:?});\n",
+        entries.concat()
     );
     fs::write(out.join("table.rs"), table).map_err(|error| error.to_string())
 }

@@ -13,12 +13,15 @@
 )]
 
 pub mod agent;
+pub mod authority;
 pub mod components;
 pub mod eventually;
 pub mod forward;
 pub mod guide;
 pub mod incumbent;
+pub mod issuer;
 pub mod leaks;
+pub mod methods;
 pub mod metrics;
 pub mod openbao;
 pub mod operator;
@@ -27,6 +30,7 @@ pub mod plugins;
 pub mod proxy;
 pub mod site;
 pub mod stand_in;
+pub mod token_review;
 
 mod http;
 mod process;

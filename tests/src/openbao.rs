@@ -278,12 +278,17 @@ audit "file" "log" {{
     /// How many logins at `auth/approle` the server has answered with a token: from its own
     /// audit log.
     pub fn logins(&self) -> usize {
+        self.answered("auth/approle/login")
+    }
+
+    /// How many requests to a path the server has answered with a token: from its own audit log.
+    pub fn answered(&self, path: &str) -> usize {
         let log = std::fs::read_to_string(self.home.path().join("audit.log")).unwrap_or_default();
         log.lines()
             .filter_map(|line| serde_json::from_str::<Value>(line).ok())
             .filter(|entry| {
                 entry["type"] == "response"
-                    && entry["request"]["path"] == "auth/approle/login"
+                    && entry["request"]["path"] == path
                     && entry["auth"]["accessor"].is_string()
             })
             .count()

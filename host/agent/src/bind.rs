@@ -21,6 +21,10 @@ use crate::unwrapper::ServerUnwrapper;
 /// Between attempts to deliver: as often as the incumbents, whose sinks wait 1 to 3 s.
 const SINK_BACKOFF: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_secs(3) };
 
+/// Methods that log in anew when their credential changes, where the configuration doesn't say. A
+/// pod's service-account token (`kubernetes`) is replaced all the time without being another's.
+const FOLLOWING: [&str; 7] = ["approle", "cert", "jwt", "ldap", "radius", "token_file", "userpass"];
+
 /// The engine for the plug-ins of these settings.
 pub(crate) fn engine(settings: &Settings) -> Result<Engine, Diagnostic> {
     let own = [
@@ -111,6 +115,18 @@ pub(crate) fn connect(server: &usher_config::Server) -> Result<Client, String> {
     Ok(client)
 }
 
+/// The method of an identity alone, without any of its sinks.
+pub(crate) async fn method(
+    settings: &Settings,
+    identity: &usher_config::Identity,
+    engine: &Engine,
+    client: &Client,
+) -> Result<Arc<dyn AuthMethod>, Diagnostic> {
+    let scope = Scope::new(&identity.method.namespace);
+    let binder = Binder { settings, identity, engine, client, scope };
+    binder.method(&mut Plugins::new(engine, settings, Patience::Refuse)).await
+}
+
 /// What the plug-ins of one identity are bound with.
 struct Binder<'a> {
     settings: &'a Settings,
@@ -168,7 +184,7 @@ async fn bind_identity(
             sinks: sink_count,
             reauthenticate_on_new_credentials: identity
                 .enable_reauth_on_new_credentials
-                .unwrap_or(method.kind == "approle"),
+                .unwrap_or(FOLLOWING.contains(&method.kind.as_str())),
         },
     })
 }

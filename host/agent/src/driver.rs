@@ -344,6 +344,13 @@ impl Driver {
             }
             Action::Revoke { generation } => {
                 let Some(held) = self.tokens.get(&generation).cloned() else { return };
+                if held.taken_over {
+                    tracing::debug!(
+                        identity = identity.name,
+                        "a token that came from elsewhere is left as it is"
+                    );
+                    return;
+                }
                 self.aside.spawn(async move {
                     match identity.revoke(&held).await {
                         Ok(()) => tracing::info!(identity = identity.name, "a token that was never delivered is revoked"),

@@ -49,6 +49,8 @@ pub(crate) struct Held {
     pub(crate) attributes: Vec<(String, String)>,
     /// As it was granted.
     pub(crate) granted: Token,
+    /// The platform handed it over, so that it may be in use elsewhere.
+    pub(crate) taken_over: bool,
     _live: Option<Live>,
 }
 
@@ -204,7 +206,7 @@ impl Identity {
         let result = match (credential, self.wrap_ttl) {
             (Credential::Login(login), None) => self.log_in_with(login).await,
             (Credential::Login(login), Some(wrap_ttl)) => {
-                let login = self.below_the_mount(login);
+                let login = below_the_mount(&self.mount_path, login);
                 let wrapped = self.client.login_wrapped(&self.scope, &login, wrap_ttl).await;
                 wrapped.map(|info| Held::wrapped(&info))
             }
@@ -222,7 +224,7 @@ impl Identity {
         &self,
         login: usher_engine::Login,
     ) -> Result<(Held, Token), usher_server::Error> {
-        let login = self.below_the_mount(login);
+        let login = below_the_mount(&self.mount_path, login);
         let (session, auth) = self.client.login(&self.scope, &login).await?;
         let token = of_auth(&auth);
         let held = Held::new(
@@ -245,7 +247,8 @@ impl Identity {
         let session = self.client.session(&self.scope, token);
         let _live = redactor::keep_out_of_logs(session.token());
         if let Some(wrap_ttl) = wrap_ttl {
-            return Ok(Held::wrapped(&self.client.wrap(&session, wrap_ttl).await?));
+            let (held, token) = Held::wrapped(&self.client.wrap(&session, wrap_ttl).await?);
+            return Ok((Held { taken_over: true, ..held }, token));
         }
         let lookup = self.client.lookup_self(&session).await?;
         let token = of_lookup(&lookup);
@@ -257,20 +260,21 @@ impl Identity {
             &lookup.policies,
             &lookup.entity_id,
         );
-        Ok((held, token))
+        Ok((Held { taken_over: true, ..held }, token))
     }
+}
 
-    fn below_the_mount(&self, login: usher_engine::Login) -> Login {
-        Login {
-            path: format!("{}/{}", self.mount_path, login.path),
-            body: login.body,
-            headers: login.headers,
-            certificate: login.certificate.map(|certificate| Certificate {
-                chain_pem: certificate.chain_pem,
-                key_pem: certificate.key_pem,
-            }),
-            ca_pem: login.ca_pem,
-        }
+/// The login as the client sends it.
+pub(crate) fn below_the_mount(mount_path: &str, login: usher_engine::Login) -> Login {
+    Login {
+        path: format!("{mount_path}/{}", login.path),
+        body: login.body,
+        headers: login.headers,
+        certificate: login.certificate.map(|certificate| Certificate {
+            chain_pem: certificate.chain_pem,
+            key_pem: certificate.key_pem,
+        }),
+        ca_pem: login.ca_pem,
     }
 }
 
@@ -298,6 +302,7 @@ impl Held {
             accessor,
             attributes,
             granted: *token,
+            taken_over: false,
             _live: live,
         }
     }
@@ -315,6 +320,7 @@ impl Held {
             accessor: info.wrapped_accessor.clone(),
             attributes,
             granted,
+            taken_over: false,
             _live: None,
         };
         (held, granted)

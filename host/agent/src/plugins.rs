@@ -11,23 +11,7 @@ use usher_engine::{
 use crate::plugin_files::{self, PluginFiles};
 
 /// Methods that the incumbents have and Usher hasn't built yet.
-const COMING: [&str; 15] = [
-    "alicloud",
-    "aws",
-    "azure",
-    "cert",
-    "cf",
-    "gcp",
-    "jwt",
-    "kerberos",
-    "kubernetes",
-    "ldap",
-    "oci",
-    "pcf",
-    "radius",
-    "token_file",
-    "userpass",
-];
+const COMING: [&str; 8] = ["alicloud", "aws", "azure", "cf", "gcp", "kerberos", "oci", "pcf"];
 
 /// Loads each plug-in once, when it is first named.
 pub(crate) struct Plugins<'a> {
@@ -87,7 +71,7 @@ impl<'a> Plugins<'a> {
                 .load_built_in(
                     built_in.name,
                     built_in.kind,
-                    &built_in.code,
+                    built_in.code,
                     built_in.digest,
                     built_in.size,
                 )

@@ -32,7 +32,7 @@ async fn median(home: &Path, with_secret_id: bool) -> Result<f64, Box<dyn std::e
     let engine = Engine::new(Protected::default())?;
     let built_in = usher_builtins::find(Kind::AuthMethod, "approle").ok_or("no approle")?;
     let plugin = engine
-        .load_built_in(built_in.name, built_in.kind, &built_in.code, built_in.digest, built_in.size)
+        .load_built_in(built_in.name, built_in.kind, built_in.code, built_in.digest, built_in.size)
         .await?;
     let role_id = home.join("role-id");
     let secret_id =

@@ -14,8 +14,8 @@ pub struct BuiltIn {
     pub digest: &'static str,
     /// Bytes of the component, before it was compiled.
     pub size: u64,
-    /// Its machine code.
-    pub code: Precompiled,
+    /// Its machine code; several names can share one.
+    pub code: &'static Precompiled,
 }
 
 /// The built-in component for a type of the configuration.
@@ -34,5 +34,5 @@ macro_rules! embedded {
     }};
 }
 
-// `ALL`, one entry for each crate below `plugins/`, and `SCRIPT`, which runs scripts.
+// `ALL`, at least one entry for each crate below `plugins/`, and `SCRIPT`, which runs scripts.
 include!(concat!(env!("OUT_DIR"), "/table.rs"));

@@ -66,6 +66,8 @@ pub enum Reason {
     Login,
     /// Has the credential changed? A poll, or a watched file changed.
     Check,
+    /// To show what would be done: one-shot credentials stay unused.
+    Explain,
     /// A sink gets its delivery, is checked or withdrawn.
     Deliver,
     /// Nothing is at stake: a test.
@@ -145,6 +147,7 @@ impl Reason {
         match self {
             Self::Login => "login",
             Self::Check => "check",
+            Self::Explain => "explain",
             Self::Deliver => "deliver",
             Self::Test => "test",
         }

@@ -19,6 +19,7 @@ pub(crate) fn refusal(
     let class = class_of(code);
     let said = answer::errors(body);
     let text = said.as_deref().unwrap_or_default();
+    let known = login_remedy(operation, text);
     let (reason, remedy) = match code {
         400 if !tls && is_plain_http_complaint(body) => {
             (Reason::Tls, "the server speaks TLS on this port: write https:// in vault.address")
@@ -32,6 +33,7 @@ pub(crate) fn refusal(
         }
         404 if text.contains("namespace not found") => (Reason::Status, "check the namespace"),
         407 => (Reason::Status, "the proxy wants a user and a password: write them in its URL"),
+        _ if known.is_some() => (Reason::Status, known.unwrap_or_default()),
         503 if text.contains("sealed") => (Reason::Status, "unseal the server"),
         429 => (Reason::Status, "the server limits requests: check its quotas"),
         472 | 473 => {
@@ -82,6 +84,65 @@ fn remedy_for_refusal(operation: Operation<'_>, status: u16) -> &'static str {
         _ => "",
     }
 }
+
+/// What to do about a login that the server's own auth method refuses, by words of its answer.
+fn login_remedy(operation: Operation<'_>, text: &str) -> Option<&'static str> {
+    if !matches!(operation, Operation::Login { .. }) {
+        return None;
+    }
+    let known = LOGIN_REMEDIES.iter().find(|(words, _)| text.contains(words));
+    known.map(|(_, remedy)| *remedy)
+}
+
+/// Words of `OpenBao` 2.7 and Vault 1.x, the more telling ones first.
+const LOGIN_REMEDIES: [(&str, &str); 16] = [
+    (
+        "token is expired",
+        "have a new credential issued, or check the clocks of this machine and the server",
+    ),
+    (
+        "token not yet valid",
+        "check the clocks of the issuer and the server, or give the role a not_before_leeway",
+    ),
+    (
+        "audience",
+        "have the token issued for an audience of the role: bound_audiences, of kubernetes audience",
+    ),
+    ("invalid subject", "compare the token's subject with the role's bound_subject"),
+    ("bound claim", "compare the token's claims with the role's bound_claims"),
+    (
+        "verifying token signature",
+        "check that the token is whole, and that the method knows its issuer's key",
+    ),
+    ("could not be found", "create the role on the server, or correct its name"),
+    ("invalid role name", "create the role on the server, or correct its name"),
+    (
+        "service account name not authorized",
+        "add the pod's service account to the role's bound_service_account_names",
+    ),
+    (
+        "namespace not authorized",
+        "add the pod's namespace to the role's bound_service_account_namespaces",
+    ),
+    ("no client certificate found", "set client_cert and client_key of the method"),
+    (
+        "invalid certificate or no client certificate",
+        "check that a role of this name exists, and that the client certificate is trusted by it",
+    ),
+    (
+        "no chain matching all constraints",
+        "compare the client certificate with what the role allows: allowed_common_names and the like",
+    ),
+    (
+        "certificate has expired or is not yet valid",
+        "renew the client certificate, or check the server's clock",
+    ),
+    ("tls connection required", "write https:// in vault.address"),
+    (
+        "invalid username or password",
+        "check the credential: the name, and the password in its file",
+    ),
+];
 
 /// What Go's TLS listener answers to plain HTTP.
 fn is_plain_http_complaint(body: &[u8]) -> bool {

@@ -11,9 +11,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use usher_plugin::config::WeakBool;
 use usher_plugin::context::{self, Reason};
-use usher_plugin::{
-    About, Answer, AuthMethod, Failure, Kind, Login, Need, files, json, log, server,
-};
+use usher_plugin::{About, Answer, AuthMethod, Failure, Login, Need, files, json, log, server};
+use usher_plugin_lib::{Saved, nothing_to_use, one_file};
 
 /// The method.
 #[derive(Debug)]
@@ -51,27 +50,17 @@ impl AuthMethod for AppRole {
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 
     fn prepare(config: &Config) -> Result<Vec<Need>, Failure> {
-        if config.role_id_file_path.is_empty() {
-            return Err(empty("role_id_file_path", "write the path of the role-id file"));
-        }
-        for (key, path) in [
-            ("role_id_file_path", &config.role_id_file_path),
-            ("secret_id_file_path", &config.secret_id_file_path),
-        ] {
-            // In a need both would mean more than this one file.
-            if path.contains('*') || path.contains("${") {
-                let message =
-                    format!("`config.{key}` must name one file, without \"*\" and \"${{\"");
-                return Err(Failure::config("config.invalid", message)
-                    .detail("key", format!("config.{key}")));
-            }
+        one_file("role_id_file_path", &config.role_id_file_path)?;
+        if let Some(path) = config.secret_id_file() {
+            one_file("secret_id_file_path", path)?;
         }
         let wrapping_path = config.secret_id_response_wrapping_path.as_deref();
         if wrapping_path == Some("") {
-            return Err(empty(
-                "secret_id_response_wrapping_path",
-                "write the path that the secret-id was requested from, or leave it out",
-            ));
+            let key = "config.secret_id_response_wrapping_path";
+            let message = format!(
+                "`{key}` is empty; write the path that the secret-id was requested from, or leave it out"
+            );
+            return Err(Failure::config("config.empty", message).detail("key", key));
         }
         let mut needs = vec![Need::watch(&config.role_id_file_path)];
         if let Some(path) = config.secret_id_file() {
@@ -92,11 +81,14 @@ impl AuthMethod for AppRole {
     }
 
     fn authenticate(config: &Config) -> Result<Answer, Failure> {
-        let mut memory = Memory::load();
+        let mut memory = Saved::<Memory>::load();
         // The role-id first: without it the secret-id must stay wrapped.
         let role_id = role_id(config, &mut memory)?;
         let secret_id = match config.secret_id_file() {
-            Some(path) => secret_id(config, path, &mut memory)?,
+            Some(path) if context::reason() == Reason::Explain && config.is_one_shot() => {
+                return Err(left_unused(path));
+            }
+            Some(path) => Some(secret_id(config, path, &mut memory)?),
             None => None,
         };
         let mut body = serde_json::json!({"role_id": role_id});
@@ -109,7 +101,7 @@ impl AuthMethod for AppRole {
         }
         let used = config.secret_id_file().and(memory.secret_id.as_ref());
         let content = used.map(|used| used.content.clone()).unwrap_or_default();
-        let revision = memory.revision(&role_id, &content);
+        let revision = memory.revision_key.revision(&[&role_id, &content]);
         Ok(if memory.save() { answer.revision(revision) } else { answer })
     }
 
@@ -120,7 +112,8 @@ impl AuthMethod for AppRole {
         if !config.remove_secret_id_file_after_reading.0 {
             return Ok(());
         }
-        let Some(used) = Memory::load().secret_id.filter(|used| used.path == path) else {
+        let memory = Saved::<Memory>::load();
+        let Some(used) = memory.secret_id.as_ref().filter(|used| used.path == path) else {
             return Ok(());
         };
         match files::read_trimmed(path) {
@@ -145,19 +138,20 @@ impl AuthMethod for AppRole {
 usher_plugin::export!(auth_method: AppRole);
 
 impl Config {
+    /// Whether the secret-id is gone once it was used.
+    fn is_one_shot(&self) -> bool {
+        self.remove_secret_id_file_after_reading.0
+            || self.secret_id_response_wrapping_path.is_some()
+    }
+
     /// None: role-id only, and the other keys have no effect.
     fn secret_id_file(&self) -> Option<&str> {
         Some(self.secret_id_file_path.as_str()).filter(|path| !path.is_empty())
     }
 }
 
-fn empty(key: &str, remedy: &str) -> Failure {
-    Failure::config("config.empty", format!("`config.{key}` is empty; {remedy}"))
-        .detail("key", format!("config.{key}"))
-}
-
 /// From the file, else what the file held last.
-fn role_id(config: &Config, memory: &mut Memory) -> Result<String, Failure> {
+fn role_id(config: &Config, memory: &mut Saved<Memory>) -> Result<String, Failure> {
     let path = &config.role_id_file_path;
     match files::read_trimmed(path) {
         Ok(content) => {
@@ -170,9 +164,21 @@ fn role_id(config: &Config, memory: &mut Memory) -> Result<String, Failure> {
     }
 }
 
-/// From the file, unwrapped if need be, else what the file held last. None: it is still wrapped
-/// and must stay so.
-fn secret_id(config: &Config, path: &str, memory: &mut Memory) -> Result<Option<String>, Failure> {
+/// That the secret-id is there, or why not; it may work only once.
+fn left_unused(path: &str) -> Failure {
+    match files::read_trimmed(path) {
+        Err(failure) => nothing_to_use("secret-id", failure),
+        Ok(_) => Failure::unavailable(
+            "explain.one-shot",
+            format!(
+                "the role-id is there; what is in {path} may work only once and was left unused, --consume uses it"
+            ),
+        ),
+    }
+}
+
+/// From the file, unwrapped if need be, else what the file held last.
+fn secret_id(config: &Config, path: &str, memory: &mut Saved<Memory>) -> Result<String, Failure> {
     let creation_path = config.secret_id_response_wrapping_path.as_deref();
     let last = last_value(memory.secret_id.as_ref(), path, creation_path.is_some());
     let last_content = last.map(|last| last.content.clone());
@@ -181,7 +187,6 @@ fn secret_id(config: &Config, path: &str, memory: &mut Memory) -> Result<Option<
         (Err(_), Some(_)) => {}
         (Ok(content), Some(known)) if content == known => {}
         (Ok(content), _) => match creation_path {
-            Some(_) if context::reason() == Reason::Explain => return Ok(None),
             Some(creation_path) => {
                 let value = unwrap(path, &content, creation_path)?;
                 memory.secret_id = Some(Remembered::unwrapped(path, content, value));
@@ -191,7 +196,7 @@ fn secret_id(config: &Config, path: &str, memory: &mut Memory) -> Result<Option<
         },
     }
     match &memory.secret_id {
-        Some(known) if !known.value.is_empty() => Ok(Some(known.value.clone())),
+        Some(known) if !known.value.is_empty() => Ok(known.value.clone()),
         _ => Err(Failure::denied(
             "approle.not-a-secret-id",
             format!("what the wrapping token in {path} held is no secret-id; write a new wrapped one there"),
@@ -207,15 +212,6 @@ fn last_value<'m>(
     wrapped: bool,
 ) -> Option<&'m Remembered> {
     remembered.filter(|known| known.path == path && known.wrapped == wrapped)
-}
-
-/// A file that can't be read may be readable soon; one that isn't granted won't.
-fn nothing_to_use(what: &str, failure: Failure) -> Failure {
-    if failure.code == "grant.missing" {
-        return failure;
-    }
-    let message = format!("there is no {what}: {}", failure.message);
-    Failure { kind: Kind::Unavailable, message, ..failure }
 }
 
 /// The secret-id behind a wrapping token; empty if there is none, so that the token, which is

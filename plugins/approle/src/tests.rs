@@ -2,8 +2,8 @@
 
 use super::*;
 use serde_json::{Value, json};
-use usher_plugin::Credential;
 use usher_plugin::testing::{self, Host, Operation};
+use usher_plugin::{Credential, Kind};
 
 const ROLE: &str = "/run/role-id";
 const SECRET: &str = "/run/secret-id";
@@ -344,13 +344,23 @@ fn a_token_that_wraps_something_else_is_denied_and_not_called_intercepted() {
 }
 
 #[test]
-fn explaining_unwraps_nothing_and_remembers_nothing() {
+fn explaining_leaves_what_works_once_unused_and_remembers_nothing() {
     let host = host();
     wrap(&host, "token-1", "first");
     host.set_reason("explain");
-    assert_eq!(body(&wrapped()), json!({"role_id": "role"}));
+    for config in [wrapped(), plain()] {
+        let failure = failure(&config);
+        assert_eq!(failure.code, "explain.one-shot");
+        assert!(failure.message.contains(SECRET), "{failure}");
+    }
     assert_eq!(host.unwrapped(), [""; 0]);
+    host.put_file(SECRET, "secret");
+    let mut keep = plain();
+    keep["remove_secret_id_file_after_reading"] = json!(false);
+    assert_eq!(body(&keep)["secret_id"], "secret");
     assert_eq!(host.state(), b"");
+    host.delete_file(SECRET);
+    assert_eq!(failure(&plain()).code, "file.not-found");
 }
 
 #[test]

@@ -1,6 +1,10 @@
 //! Reading a plug-in's `config` block: parsing with messages that name the key, and types for
 //! values that the incumbents spell in several ways.
 
+mod duration;
+
+pub use duration::WeakDuration;
+
 use crate::{Failure, json};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{DeserializeOwned, Error, Unexpected, Visitor};

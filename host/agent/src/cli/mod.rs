@@ -2,6 +2,7 @@
 
 mod agent;
 mod config;
+mod explain;
 mod flags;
 mod go_style;
 mod plugin;
@@ -40,6 +41,8 @@ enum Command {
     /// What a configuration may hold.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Log in once, step by step, and say what is wrong.
+    Explain(Box<explain::ExplainArguments>),
     /// Show what a running agent does.
     Status(status::StatusArguments),
     /// Wait until a running agent is ready.
@@ -61,6 +64,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Agent(arguments) => agent::run(*arguments),
         Command::Validate(arguments) => validate::run(*arguments),
         Command::Config(command) => config::run(command),
+        Command::Explain(arguments) => explain::run(*arguments),
         Command::Status(arguments) => status::run(&arguments),
         Command::Wait(arguments) => wait::run(&arguments),
         Command::Reload(arguments) => reload::run(&arguments),

@@ -241,7 +241,7 @@ async fn load_built_in(
     built_in: &usher_builtins::BuiltIn,
 ) -> Result<Arc<Plugin>, LoadError> {
     engine
-        .load_built_in(built_in.name, built_in.kind, &built_in.code, built_in.digest, built_in.size)
+        .load_built_in(built_in.name, built_in.kind, built_in.code, built_in.digest, built_in.size)
         .await
 }
 

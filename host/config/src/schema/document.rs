@@ -1,4 +1,5 @@
-//! Writes `docs/configuration.md` from the tables, and checks that it is up to date.
+//! Writes `docs/configuration.md` and the settings in `docs/methods` from tables and schemas, and
+//! checks that they are up to date.
 
 use std::fmt::Write as _;
 
@@ -38,6 +39,26 @@ Each is looked up as `BAO_NAME`, then as `VAULT_NAME`. One that is set counts ev
 Without a prefix count `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` (in capitals or not), and `RUNTIME_DIRECTORY` for the default of `admin_socket`.
 "#;
 
+/// Each page below `docs/methods`, the types that it is about, and the schema of their settings.
+const METHODS: [(&str, &str, &str); 6] = [
+    ("approle", "approle", include_str!("../../../../plugins/approle/config.schema.json")),
+    ("cert", "cert", include_str!("../../../../plugins/cert/config.schema.json")),
+    ("jwt", "jwt", include_str!("../../../../plugins/jwt/config.schema.json")),
+    ("kubernetes", "kubernetes", include_str!("../../../../plugins/kubernetes/config.schema.json")),
+    ("token_file", "token_file", include_str!("../../../../plugins/token_file/config.schema.json")),
+    (
+        "userpass",
+        "userpass, ldap, radius",
+        include_str!("../../../../plugins/userpass/config.schema.json"),
+    ),
+];
+
+const FILE_SINK: &str = include_str!("../../../../plugins/file/config.schema.json");
+
+/// Around the table in a method's page.
+const BEGIN: &str = "<!-- Made from the plug-in's schema: `USHER_WRITE_DOCS=1 cargo test -p usher-config document` writes it anew. -->\n";
+const END: &str = "<!-- end -->\n";
+
 fn document() -> String {
     let mut text = HEAD.to_owned();
     for block in ALL {
@@ -51,20 +72,77 @@ fn document() -> String {
             let _ = writeln!(text, "| `{}` | {} | {} |", key.name, takes(key.kind), about(key));
         }
     }
-    for (plugin, schema) in [
-        ("method \"approle\"", include_str!("../../../../plugins/approle/config.schema.json")),
-        ("sink \"file\"", include_str!("../../../../plugins/file/config.schema.json")),
-    ] {
+    text.push_str(
+        "\n## config of a method\n\nEach method has a page: its settings, what it needs on the server, and what its failures mean.\n\n",
+    );
+    for (page, names, _) in METHODS {
+        let _ = writeln!(text, "- [{names}](methods/{page}.md)");
+    }
+    let _ = write!(text, "\n## config of sink \"file\"\n\n{}", settings(FILE_SINK));
+    text
+}
+
+/// A plug-in's settings, as its schema has them.
+fn settings(schema: &str) -> String {
+    let mut text = String::from("| Key | Takes | Default | |\n| --- | --- | --- | --- |\n");
+    let schema: serde_json::Value = serde_json::from_str(schema).unwrap();
+    let required = |key: &str| {
+        let keys = schema["required"].as_array();
+        keys.is_some_and(|keys| keys.iter().any(|required| required == key))
+    };
+    for (key, property) in schema["properties"].as_object().unwrap() {
+        let default = match property.get("default") {
+            _ if required(key) => "required".to_owned(),
+            Some(value) if !value.is_null() => format!("`{value}`"),
+            _ => String::new(),
+        };
+        let description = property["description"].as_str().unwrap().replace('\n', " ");
         let _ =
-            write!(text, "\n## config of {plugin}\n\n| Key | Default | |\n| --- | --- | --- |\n");
-        let schema: serde_json::Value = serde_json::from_str(schema).unwrap();
-        for (key, property) in schema["properties"].as_object().unwrap() {
-            let default = property.get("default").map(|value| format!("`{value}`"));
-            let description = property["description"].as_str().unwrap().replace('\n', " ");
-            let _ = writeln!(text, "| `{key}` | {} | {description} |", default.unwrap_or_default());
-        }
+            writeln!(text, "| `{key}` | {} | {default} | {description} |", takes_value(property));
     }
     text
+}
+
+/// What a property of a schema takes.
+fn takes_value(property: &serde_json::Value) -> &'static str {
+    let mut types = Vec::new();
+    types_in(property, &mut types);
+    let has = |name: &str| types.iter().any(|found| found == name);
+    if has("integer") && has("string") {
+        return "whole number or string";
+    }
+    match (has("boolean"), has("number"), has("string")) {
+        (true, true, _) => "`true` or `false`, also quoted, or a number",
+        (true, false, _) => "`true` or `false`",
+        (false, true, true) => "duration",
+        (false, true, false) => "number",
+        (false, false, true) => "string",
+        (false, false, false) => "see the description",
+    }
+}
+
+fn types_in(schema: &serde_json::Value, types: &mut Vec<String>) {
+    match schema {
+        serde_json::Value::Object(schema) => {
+            match schema.get("type") {
+                Some(serde_json::Value::String(one)) => types.push(one.clone()),
+                Some(serde_json::Value::Array(several)) => {
+                    let names = several.iter().filter_map(serde_json::Value::as_str);
+                    types.extend(names.map(str::to_owned));
+                }
+                _ => {}
+            }
+            if let Some(choices) = schema.get("anyOf") {
+                types_in(choices, types);
+            }
+        }
+        serde_json::Value::Array(choices) => {
+            for choice in choices {
+                types_in(choice, types);
+            }
+        }
+        _ => {}
+    }
 }
 
 fn about(key: &Key) -> String {
@@ -123,4 +201,22 @@ fn the_document_is_what_the_tables_say() {
         written == document,
         "docs/configuration.md is out of date; USHER_WRITE_DOCS=1 cargo test -p usher-config document writes it"
     );
+}
+
+#[test]
+fn each_methods_page_has_the_settings_of_its_schema() {
+    for (page, _, schema) in METHODS {
+        let file = format!("{}/../../docs/methods/{page}.md", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(&file).unwrap();
+        let (before, rest) = text.split_once(BEGIN).unwrap();
+        let (_, after) = rest.split_once(END).unwrap();
+        let wanted = format!("{before}{BEGIN}{}{END}{after}", settings(schema));
+        if std::env::var_os("USHER_WRITE_DOCS").is_some() {
+            std::fs::write(&file, &wanted).unwrap();
+        }
+        assert!(
+            std::fs::read_to_string(&file).unwrap() == wanted,
+            "docs/methods/{page}.md is out of date; USHER_WRITE_DOCS=1 cargo test -p usher-config document writes it"
+        );
+    }
 }

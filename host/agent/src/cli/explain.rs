@@ -1,0 +1,270 @@
+//! `usher explain`: one login, step by step, with what is wrong and what to do about it.
+
+mod claims;
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::{Duration, SystemTime};
+
+use clap::Args;
+use usher_config::{Identity, Settings, load};
+use usher_engine::{Answer, AuthMethod, Call, Credential, FailureKind, Reason};
+use usher_secret::redactor::{self, Live};
+use usher_server::{Class, Client, Scope, Session};
+
+use crate::bind;
+use crate::cli::flags::Flags;
+use crate::cli::{block_on, complain};
+use crate::identity::below_the_mount;
+use crate::process;
+use crate::trouble::Trouble;
+
+/// Exit status of a wrong command line or configuration.
+const USAGE: u8 = 2;
+/// Exit status of a refused login.
+const REFUSED: u8 = 3;
+
+#[derive(Args)]
+#[command(
+    args_override_self = true,
+    after_help = "A credential that works once (a wrapped secret-id, a secret-id whose file is removed) is left
+unused unless --consume is given. The token that the login brings is revoked at once, unless it
+was handed over (token_file).
+
+Exit status: 0 the login works, or only a one-shot credential was left unused; 1 it can't be tried
+now; 2 wrong usage or configuration; 3 the login is refused."
+)]
+pub(crate) struct ExplainArguments {
+    #[command(flatten)]
+    flags: Flags,
+    /// The identity; that of `auto_auth` is called default.
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    identity: String,
+    /// Use a one-shot credential, and remove its file as the agent does.
+    #[arg(long)]
+    consume: bool,
+}
+
+pub(crate) fn run(arguments: ExplainArguments) -> ExitCode {
+    process::forbid_core_dumps();
+    let (config, overrides) = arguments.flags.into_parts();
+    let loaded = load(&config, &overrides, &|name| std::env::var(name).ok());
+    for problem in &loaded.diagnostics {
+        complain(&problem.to_string());
+    }
+    let Some(settings) = loaded.settings else { return ExitCode::from(USAGE) };
+    let mut names = settings.identities.iter().map(|identity| identity.name.as_str());
+    if !names.clone().any(|name| name == arguments.identity) {
+        let known: Vec<&str> = names.by_ref().collect();
+        complain(&format!(
+            "error: no identity is called {:?}; there is {}",
+            arguments.identity,
+            known.join(", ")
+        ));
+        return ExitCode::from(USAGE);
+    }
+    let status =
+        block_on(async { Ok(explain(&settings, &arguments.identity, arguments.consume).await) });
+    match status {
+        Ok(status) => ExitCode::from(status),
+        Err(error) => {
+            complain(&format!("error: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The exit status, once every step is told.
+async fn explain(settings: &Settings, name: &str, consume: bool) -> u8 {
+    let Some(identity) = settings.identities.iter().find(|identity| identity.name == name) else {
+        return USAGE;
+    };
+    let method = &identity.method;
+    let scope = Scope::new(&method.namespace);
+    let mut about = format!("identity {name}: {} at {}", method.kind, method.mount_path);
+    if !scope.namespace().is_empty() {
+        let _ = write!(about, " in namespace {}", scope.namespace());
+    }
+    let _ = write!(about, " on {}", settings.server.address);
+    good("configuration", &about);
+    let (client, bound) = match bound(settings, identity).await {
+        Ok(bound) => bound,
+        Err(problem) => {
+            bad("plug-in", &problem);
+            return USAGE;
+        }
+    };
+    let watched = bound.watched();
+    let files: Vec<String> = watched.iter().map(|path| path.display().to_string()).collect();
+    let reads = if files.is_empty() { "reads no file".into() } else { files.join(", ") };
+    good("plug-in", &reads);
+    let reason = if consume { Reason::Login } else { Reason::Explain };
+    let answer = match bound.authenticate(Call { reason, previous_failure: None }).await {
+        Ok(answer) => answer,
+        // What it works with is there, and that is all that can be said without using it.
+        Err(failure) if failure.code == "explain.one-shot" => {
+            good("credential", &failure.message);
+            good("login", "not tried");
+            return 0;
+        }
+        Err(failure) => {
+            bad("credential", &failure.to_string());
+            return match failure.kind {
+                FailureKind::Config => USAGE,
+                FailureKind::Denied => REFUSED,
+                FailureKind::Unavailable | FailureKind::Internal => 1,
+            };
+        }
+    };
+    let _live = tell_credential(&answer);
+    let (session, ours) = match log_in(&client, &scope, &method.mount_path, answer).await {
+        Ok(logged_in) => logged_in,
+        Err(status) => return status,
+    };
+    if consume
+        && let Err(failure) = {
+            let call = Call { reason: Reason::Login, previous_failure: None };
+            bound.authenticated(call).await
+        }
+    {
+        bad("removal", &failure.to_string());
+    }
+    if !ours {
+        good("revocation", "not done: the token was handed over");
+        return 0;
+    }
+    match client.revoke_self(&session).await {
+        Ok(()) => good("revocation", "the token is revoked"),
+        Err(error) => bad("revocation", &error.to_string()),
+    }
+    0
+}
+
+async fn bound(
+    settings: &Settings,
+    identity: &Identity,
+) -> Result<(Client, std::sync::Arc<dyn AuthMethod>), String> {
+    let show = |problem: usher_config::Diagnostic| problem.to_string();
+    let engine = bind::engine(settings).map_err(show)?;
+    let client = bind::client(settings).map_err(show)?;
+    let method = bind::method(settings, identity, &engine, &client).await.map_err(show)?;
+    Ok((client, method))
+}
+
+/// What would be sent, without any of it; and keeps it out of what follows.
+fn tell_credential(answer: &Answer) -> Vec<Live> {
+    let login = match &answer.credential {
+        Credential::Token(token) => {
+            good("credential", "a token that is looked up and used");
+            return vec![redactor::keep_out_of_logs(token)];
+        }
+        Credential::Login(login) => login,
+    };
+    let mut live = Vec::new();
+    let mut told = Vec::new();
+    let body: serde_json::Value = serde_json::from_str(login.body.expose()).unwrap_or_default();
+    let mut notes = Vec::new();
+    for (name, value) in body.as_object().into_iter().flatten() {
+        let Some(text) = value.as_str() else { continue };
+        if name == "role" || name == "name" {
+            told.push(format!("{name} {text:?}"));
+            continue;
+        }
+        live.push(redactor::keep_text_out_of_logs(text));
+        told.push(format!("{name} ({} bytes)", text.len()));
+        notes.extend(claims::describe(text, SystemTime::now()));
+    }
+    if login.certificate.is_some() {
+        told.push("a client certificate".to_owned());
+    }
+    if login.ca_pem.is_some() {
+        told.push("authorities of its own for the server".to_owned());
+    }
+    let told = if told.is_empty() { "nothing".to_owned() } else { told.join(", ") };
+    good("credential", &format!("sends {told} to {}", login.path));
+    for told in notes {
+        match told {
+            Ok(told) => note(&told),
+            Err(problem) => bad("credential", &problem),
+        }
+    }
+    live
+}
+
+/// A session, and whether its token is the agent's own; else the exit status.
+async fn log_in(
+    client: &Client,
+    scope: &Scope,
+    mount_path: &str,
+    answer: Answer,
+) -> Result<(Session, bool), u8> {
+    let (step, result) = match answer.credential {
+        Credential::Login(login) => {
+            let login = below_the_mount(mount_path, login);
+            let result = client.login(scope, &login).await.map(|(session, auth)| {
+                let told = token(auth.ttl(), auth.renewable, &auth.token_type, &auth.policies);
+                (session, told, true)
+            });
+            ("login", result)
+        }
+        Credential::Token(token_of_another) => {
+            let session = client.session(scope, token_of_another);
+            let result = client.lookup_self(&session).await.map(|lookup| {
+                let told =
+                    token(lookup.ttl, lookup.renewable, &lookup.token_type, &lookup.policies);
+                (session, told, false)
+            });
+            ("lookup", result)
+        }
+    };
+    match result {
+        Ok((session, told, ours)) => {
+            good("server", "answers");
+            good(step, "accepted");
+            good("token", &told);
+            Ok((session, ours))
+        }
+        Err(error) => {
+            // Without a status there was no answer.
+            if error.status.is_some() {
+                good("server", "answers");
+                bad(step, &Trouble::from(error.clone()).failure.message);
+            } else {
+                bad("server", &error.to_string());
+            }
+            Err(match error.class {
+                Class::Passing => 1,
+                Class::Refused => REFUSED,
+                Class::Configuration => USAGE,
+            })
+        }
+    }
+}
+
+fn token(ttl: Option<Duration>, renewable: bool, kind: &str, policies: &[String]) -> String {
+    let ttl = ttl.map_or("never expires".to_owned(), |ttl| format!("for {} s", ttl.as_secs()));
+    let renewable = if renewable { "renewable" } else { "not renewable" };
+    format!("{kind}, {ttl}, {renewable}, policies {}", policies.join(", "))
+}
+
+/// Tells each step as it happens.
+fn good(step: &str, what: &str) {
+    line(step, "ok", what);
+}
+
+fn bad(step: &str, what: &str) {
+    line(step, "FAILED", what);
+}
+
+fn note(what: &str) {
+    line("", "", what);
+}
+
+fn line(step: &str, outcome: &str, what: &str) {
+    const INDENT: usize = 24;
+    let what = redactor::redact(what);
+    let what = what.trim_end().replace('\n', &format!("\n{}", " ".repeat(INDENT)));
+    // A closed pipe (`| head`) is no failure worth a message.
+    let _ = writeln!(std::io::stdout(), "{step:<15} {outcome:<7} {what}");
+}

@@ -1,0 +1,77 @@
+//! An issuer of JWTs: an independent program signs what the test claims.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::plugins::setup_directory;
+
+/// Holds a key (ES256) and signs with it.
+pub struct Issuer {
+    home: TempDir,
+    public_pem: String,
+}
+
+impl Issuer {
+    /// With a key of its own.
+    pub fn new() -> Self {
+        let home = tempfile::tempdir().expect("a temporary directory");
+        let public_pem = run("key", &home.path().join("key.pem"), "");
+        Self { home, public_pem }
+    }
+
+    /// What the server verifies with.
+    pub fn public_pem(&self) -> &str {
+        &self.public_pem
+    }
+
+    /// A JWT of these claims.
+    pub fn sign(&self, claims: &Value) -> String {
+        run("sign", &self.home.path().join("key.pem"), &claims.to_string())
+    }
+}
+
+impl Default for Issuer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Claims of "workload" for the audience "usher", good for an hour from now.
+pub fn claims() -> Value {
+    json!({
+        "iss": "https://issuer.test",
+        "sub": "workload",
+        "aud": "usher",
+        "iat": in_seconds(0),
+        "nbf": in_seconds(0),
+        "exp": in_seconds(3600),
+    })
+}
+
+/// A time as JWTs have it.
+pub fn in_seconds(seconds: i64) -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
+    i64::try_from(now.as_secs()).expect("a time") + seconds
+}
+
+fn run(task: &str, key: &Path, input: &str) -> String {
+    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("oracles/jwt.py");
+    let mut child = Command::new(setup_directory().join("python/bin/python"))
+        .arg(script)
+        .arg(task)
+        .arg(key)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .spawn()
+        .expect("Python can be started");
+    child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("Python reads");
+    let output = child.wait_with_output().expect("Python ends");
+    assert!(output.status.success(), "{task}: {}", output.status);
+    String::from_utf8(output.stdout).expect("text")
+}

@@ -1,0 +1,145 @@
+//! What goes wrong with each method alike: bad credential files, and the server's bad answers.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::Duration;
+
+use serde_json::json;
+use usher_tests::agent::{Agent, Launch};
+use usher_tests::eventually::eventually_true;
+use usher_tests::leaks::leaks;
+use usher_tests::methods::MethodSite;
+use usher_tests::proxy::Fault;
+
+/// What it is, how it is made, and what is said of it.
+type BadFile = (&'static str, fn(&Path), &'static str);
+
+const SITES: [fn() -> MethodSite; 3] = [
+    || MethodSite::jwt(json!({ "token_ttl": "1h" })),
+    || MethodSite::kubernetes(json!({ "token_ttl": "1h" })),
+    || MethodSite::userpass(json!({ "token_ttl": "1h" })),
+];
+
+#[test]
+fn each_bad_credential_file_is_named_nothing_is_sent_and_a_good_one_ends_it() {
+    for site in SITES {
+        let site = site();
+        let good = site.credential();
+        let file = site.credential_file.as_path();
+        let mut bad: Vec<BadFile> = vec![
+            ("missing", |_| {}, "doesn't exist"),
+            ("empty", |file| std::fs::write(file, "").expect("a file"), "is empty"),
+            ("a directory", |file| std::fs::create_dir(file).expect("a directory"), "directory"),
+            ("binary", |file| std::fs::write(file, b"\xff\xfe").expect("a file"), "is not text"),
+            (
+                "oversized",
+                |file| std::fs::write(file, "x".repeat((1 << 20) + 1)).expect("a file"),
+                "larger than 1 MiB",
+            ),
+        ];
+        if site.method != "userpass" {
+            let garbage = |file: &Path| std::fs::write(file, "<html>no-such-token</html>").unwrap();
+            bad.push(("garbage", garbage, "holds no"));
+        }
+        for (what, make, said) in bad {
+            remove(file);
+            make(file);
+            let mut configuration = site.configuration();
+            configuration.method_settings += "\nexit_on_err = true";
+            let before = site.attempts();
+            let agent = Launch::agent(&configuration.text()).argument("--exit-after-auth");
+            let ended = agent.run(LIMIT);
+            let context = format!("{}, {what}: {ended:?}", site.method);
+            // Not a refusal: it may still appear.
+            assert_eq!(ended.status, 1, "{context}");
+            assert!(ended.log.contains(said), "{context}");
+            assert!(ended.log.contains(&file.display().to_string()), "{context}");
+            assert!(!ended.log.contains("no-such-token"), "{context}");
+            assert_eq!(site.attempts(), before, "{context}");
+        }
+        remove(file);
+        let agent = Agent::start(&site.configuration().text());
+        agent.wait_for_log("error authenticating");
+        site.write_credential(&good);
+        site.wait_for_token();
+    }
+}
+
+#[test]
+fn an_unreadable_credential_file_is_told() {
+    if !usher_tests::agent::is_root() {
+        return;
+    }
+    for site in SITES {
+        let site = site();
+        let directory = site.file("");
+        std::fs::set_permissions(directory, std::fs::Permissions::from_mode(0o777)).expect("ours");
+        let mode = std::fs::Permissions::from_mode(0o600);
+        std::fs::set_permissions(&site.credential_file, mode).expect("ours");
+        let mut configuration = site.configuration();
+        configuration.method_settings += "\nexit_on_err = true";
+        let ended = Launch::agent(&configuration.text())
+            .user(65534)
+            .argument("--exit-after-auth")
+            .run(LIMIT);
+        assert_eq!(ended.status, 1, "{ended:?}");
+        let file = site.credential_file.display().to_string();
+        assert!(ended.log.contains(&file) && ended.log.contains("ermission"), "{ended:?}");
+    }
+}
+
+#[test]
+fn each_bad_answer_has_its_class_and_shows_no_credential() {
+    for site in SITES {
+        let site = site();
+        // Refused is an error, passing a warning; each is tried again.
+        let expected = [
+            (400, "[ERROR]"),
+            (403, "[ERROR]"),
+            (404, "[ERROR]"),
+            (429, "[WARN]"),
+            (500, "[WARN]"),
+        ];
+        for (status, _) in expected {
+            site.proxy.fail_times(site.login_path, Fault::Status(status), 1);
+        }
+        let echo = format!("{{\"errors\":[\"no: {}\"]}}", site.credential());
+        site.proxy.fail_times(site.login_path, Fault::Body(400, echo), 1);
+        let agent = Agent::start(&site.configuration().text());
+        site.wait_for_token();
+        let log = agent.log();
+        let failures: Vec<&str> =
+            log.lines().filter(|line| line.contains("error authenticating")).collect();
+        assert_eq!(failures.len(), expected.len() + 1, "{log}");
+        for ((status, level), line) in expected.iter().zip(&failures) {
+            assert!(line.contains(level) && line.contains(&format!("({status}")), "{line}");
+        }
+        assert_eq!(leaks(&log, &[site.credential()]), [""; 0], "{}", site.method);
+    }
+}
+
+#[test]
+fn one_shot_files_stay_while_the_server_says_no() {
+    for (site, setting) in [
+        (MethodSite::jwt(json!({})), "remove_jwt_after_reading"),
+        (MethodSite::userpass(json!({})), "remove_password_after_reading"),
+    ] {
+        let mut configuration = site.configuration();
+        configuration.method_config =
+            configuration.method_config.replace(&format!("{setting} = false"), "");
+        site.proxy.fail(site.login_path, Fault::Status(403));
+        let _agent = Agent::start(&configuration.text());
+        eventually_true("two attempts", LIMIT, || site.attempts() >= 2);
+        assert!(site.credential_file.exists(), "{}", site.method);
+        site.proxy.heal();
+        eventually_true("the removal", LIMIT, || !site.credential_file.exists());
+        site.wait_for_token();
+    }
+}
+
+fn remove(file: &Path) {
+    let _ = std::fs::remove_file(file);
+    let _ = std::fs::remove_dir(file);
+}
+
+const LIMIT: Duration = Duration::from_secs(30);
