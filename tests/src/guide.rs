@@ -31,6 +31,15 @@ enum Step {
 impl Guide {
     /// Reads `docs/NAME.md`.
     pub fn read(name: &str) -> Self {
+        Self::read_at(name, OpenBao::start())
+    }
+
+    /// The same for a server that speaks TLS, with an authority that the reader trusts.
+    pub fn read_with_tls(name: &str) -> Self {
+        Self::read_at(name, OpenBao::start_with_tls())
+    }
+
+    fn read_at(name: &str, bao: OpenBao) -> Self {
         let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(name);
         let text = std::fs::read_to_string(&file)
             .unwrap_or_else(|error| panic!("{}: {error}", file.display()));
@@ -43,7 +52,7 @@ impl Guide {
         for directory in ["etc", "run", "var"] {
             std::fs::create_dir(root.path().join(directory)).expect("a directory");
         }
-        Self { bao: OpenBao::start(), root, steps }
+        Self { bao, root, steps }
     }
 
     /// Where a path of the guide lies.
@@ -88,10 +97,14 @@ impl Guide {
             setup_directory().display().to_string(),
         ];
         let script = format!("set -euo pipefail\n{}", self.adapted(script));
-        Command::new("bash")
+        let mut command = Command::new("bash");
+        command.env_clear();
+        if self.bao.address().starts_with("https://") {
+            command.env("BAO_CACERT", self.bao.ca_file());
+        }
+        command
             .args(["-c", &script])
             .current_dir(self.root.path())
-            .env_clear()
             .env("PATH", format!("{}:{path}", programs.join(":")))
             .env("HOME", self.root.path())
             .env("BAO_ADDR", self.bao.address())

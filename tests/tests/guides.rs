@@ -3,7 +3,10 @@
 use serde_json::json;
 use usher_tests::agent::Agent;
 use usher_tests::guide::Guide;
+use usher_tests::issuer::Issuer;
+use usher_tests::methods::service_account_claims;
 use usher_tests::site::Site;
+use usher_tests::token_review::{REVIEWER, TokenReview};
 
 #[test]
 fn migrating() {
@@ -21,7 +24,7 @@ fn migrating() {
 
 #[test]
 fn trusted_orchestrator() {
-    let guide = Guide::read("trusted-orchestrator.md");
+    let guide = Guide::read_with_tls("trusted-orchestrator.md");
     guide.follow();
     // With the thief's copy, used by now: the agent says what the guide quotes.
     let said = guide.shell(
@@ -64,6 +67,29 @@ fn systemd() {
 fn kubernetes() {
     let guide = Guide::read("kubernetes.md");
     guide.follow();
+    // As the kubelet and the server's administrator prepare it.
+    let reviewer = TokenReview::start();
+    guide.bao.write(
+        "auth/kubernetes/config",
+        json!({
+            "kubernetes_host": reviewer.address(),
+            "kubernetes_ca_cert": reviewer.ca_pem(),
+            "token_reviewer_jwt": REVIEWER,
+            "disable_local_ca_jwt": true,
+        }),
+    );
+    let token = Issuer::new().sign(&service_account_claims("shop", "app", "vault"));
+    reviewer.register(&token, "shop", "app", "vault");
+    for directory in ["/var/run/secrets/usher", "/run/usher", "/run/usher-admin"] {
+        std::fs::create_dir_all(guide.path(directory)).expect("a directory");
+    }
+    std::fs::write(guide.path("/var/run/secrets/usher/token"), token).expect("a token");
+    let started = guide.shell(
+        "sed -i '/^metrics_address/d' /etc/usher/agent.hcl
+        usher agent --config /etc/usher/agent.hcl --exit-after-auth --timeout 30s
+        BAO_TOKEN=$(cat /run/usher/token) bao token lookup",
+    );
+    assert!(started.status.success(), "{started:?}");
     // The manifest is YAML, and its probes are commands that exist.
     let pod = std::fs::read_to_string(guide.path("/etc/usher/pod.yaml")).expect("the manifest");
     for command in pod.lines().filter_map(|line| line.trim().strip_prefix("command: [\"usher\", "))
