@@ -1,8 +1,11 @@
 //! A certificate authority that signs client certificates.
 
+use std::ops::Range;
+use std::time::{Duration, SystemTime};
+
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
-    KeyPair, date_time_ymd,
+    KeyPair,
 };
 
 /// Signs with a key of its own.
@@ -31,18 +34,20 @@ impl Authority {
         self.0.pem()
     }
 
-    /// A certificate for a client, good for long.
+    /// A certificate for a client, good since yesterday and for long.
     pub fn issue(&self, name: &str) -> ClientCertificate {
-        self.issue_until(name, 4000)
+        let day = Duration::from_hours(24);
+        let now = SystemTime::now();
+        self.issue_for(name, now - day..now + 1000 * day)
     }
 
-    /// A certificate for a client, good until the start of this year.
-    pub fn issue_until(&self, name: &str, year: i32) -> ClientCertificate {
+    /// A certificate for a client, good from and until then.
+    pub fn issue_for(&self, name: &str, validity: Range<SystemTime>) -> ClientCertificate {
         let mut parameters = CertificateParams::new(vec![name.to_owned()]).expect("a name");
         parameters.distinguished_name.push(DnType::CommonName, name);
         parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
-        parameters.not_before = date_time_ymd(2000, 1, 1);
-        parameters.not_after = date_time_ymd(year, 1, 1);
+        parameters.not_before = validity.start.into();
+        parameters.not_after = validity.end.into();
         let key = KeyPair::generate().expect("a key");
         let certificate = parameters.signed_by(&key, &self.0).expect("a certificate");
         ClientCertificate { certificate: certificate.pem(), key: key.serialize_pem() }

@@ -31,6 +31,7 @@ pub mod proxy;
 pub mod site;
 pub mod stand_in;
 pub mod token_review;
+pub mod user_servers;
 
 mod http;
 mod process;

@@ -3,13 +3,17 @@
 
 use std::ops::Deref;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::agent::{Ended, Launch};
 use crate::issuer::{Issuer, claims, in_seconds};
-use crate::openbao::OpenBao;
+use crate::leaks::leaks;
+use crate::openbao::{OpenBao, text};
 use crate::site::{Configuration, Site};
 use crate::token_review::{REVIEWER, TokenReview, uid};
+use crate::user_servers::{FreeRadius, Slapd};
 
 /// A site at which a workload logs in with one method.
 pub struct MethodSite {
@@ -26,6 +30,10 @@ pub struct MethodSite {
     pub issuer: Issuer,
     /// Asked by the server, where the method is `kubernetes`.
     pub reviewer: TokenReview,
+    /// Asked by the server, where the method is `ldap`.
+    pub slapd: Option<Slapd>,
+    /// Asked by the server, where the method is `radius`.
+    pub freeradius: Option<FreeRadius>,
 }
 
 impl Deref for MethodSite {
@@ -37,9 +45,30 @@ impl Deref for MethodSite {
 }
 
 impl MethodSite {
+    /// `approle`: the role "app" with these settings; the file "secret-id".
+    pub fn approle(role: Value) -> Self {
+        let site = Site::new(role);
+        let config = site.configuration().method_config;
+        Self::of(site, "approle", "auth/approle/login", "secret-id", |_| config.clone())
+    }
+
+    /// `token_file`: a token with these settings, of the policy "app"; the file "handed-over".
+    pub fn token_file(token: Value) -> Self {
+        let site = Site::new(json!({}));
+        let site = Self::of(site, "token_file", "auth/token/lookup-self", "handed-over", |file| {
+            format!("token_file_path = \"{file}\"")
+        });
+        let mut settings = json!({ "policies": ["app"] });
+        merge(&mut settings, token);
+        let created = site.bao.write("auth/token/create", settings);
+        site.write_credential(&text(&created["auth"]["client_token"]));
+        site
+    }
+
     /// `jwt`: the role "app" for the audience "usher"; the file "jwt".
     pub fn jwt(role: Value) -> Self {
-        let site = Self::of("jwt", "auth/jwt/login", "jwt", |file| {
+        let site = Site::new(json!({}));
+        let site = Self::of(site, "jwt", "auth/jwt/login", "jwt", |file| {
             format!("path = \"{file}\"\nrole = \"app\"\nremove_jwt_after_reading = false")
         });
         site.mount_jwt("", role);
@@ -49,7 +78,8 @@ impl MethodSite {
 
     /// `kubernetes`: the role "app" for the service account "web" of "shop"; the file "sa-token".
     pub fn kubernetes(role: Value) -> Self {
-        let site = Self::of("kubernetes", "auth/kubernetes/login", "sa-token", |file| {
+        let site = Site::new(json!({}));
+        let site = Self::of(site, "kubernetes", "auth/kubernetes/login", "sa-token", |file| {
             format!("token_path = \"{file}\"\nrole = \"app\"")
         });
         site.bao.enable("kubernetes", "kubernetes");
@@ -76,27 +106,71 @@ impl MethodSite {
 
     /// `userpass`: the user "app" with a password; the file "password".
     pub fn userpass(user: Value) -> Self {
-        let site = Self::of("userpass", "auth/userpass/login/app", "password", |file| {
+        let site = Self::with_password(Site::new(json!({})), "userpass", "auth/userpass/login/app");
+        let mut settings = json!({ "password": PASSWORD, "token_policies": ["app"] });
+        merge(&mut settings, user);
+        site.bao.write("auth/userpass/users/app", settings);
+        site
+    }
+
+    /// `ldap`: the user "app" and others in a real directory; the file "password". The server is
+    /// `OpenBao` 2.6.
+    pub fn ldap(settings: Value) -> Self {
+        let slapd = Slapd::start(&USERS);
+        let site = Site::with_openbao_2_6(json!({}));
+        let mut site = Self::with_password(site, "ldap", "auth/ldap/login/app");
+        let mut of_mount = json!({
+            "url": slapd.address(),
+            "userattr": "uid",
+            "userdn": Slapd::BASE,
+            "groupdn": Slapd::BASE,
+            "token_policies": ["app"],
+        });
+        merge(&mut of_mount, settings);
+        site.bao.write("auth/ldap/config", of_mount);
+        site.slapd = Some(slapd);
+        site
+    }
+
+    /// `radius`: the user "app" and others of a real RADIUS server; the file "password". The
+    /// server is `OpenBao` 2.6.
+    pub fn radius(settings: Value) -> Self {
+        let freeradius = FreeRadius::start(&USERS);
+        let site = Site::with_openbao_2_6(json!({}));
+        let mut site = Self::with_password(site, "radius", "auth/radius/login/app");
+        let mut of_mount = json!({
+            "host": "127.0.0.1",
+            "port": freeradius.port(),
+            "secret": FreeRadius::SECRET,
+            "unregistered_user_policies": "app",
+            "token_policies": ["app"],
+        });
+        merge(&mut of_mount, settings);
+        site.bao.write("auth/radius/config", of_mount);
+        site.freeradius = Some(freeradius);
+        site
+    }
+
+    /// Mounts the method, and has the user "app" log in with what is in the file "password".
+    fn with_password(site: Site, method: &'static str, login_path: &'static str) -> Self {
+        let site = Self::of(site, method, login_path, "password", |file| {
             format!(
                 "username = \"app\"\npassword_file_path = \"{file}\"\n\
                  remove_password_after_reading = false"
             )
         });
-        site.bao.enable("userpass", "userpass");
-        let mut settings = json!({ "password": PASSWORD, "token_policies": ["app"] });
-        merge(&mut settings, user);
-        site.bao.write("auth/userpass/users/app", settings);
+        site.bao.enable(method, method);
         site.write_credential(PASSWORD);
         site
     }
 
     fn of(
+        site: Site,
         method: &'static str,
         login_path: &'static str,
         file: &str,
         config: impl Fn(&str) -> String,
     ) -> Self {
-        let site = Site::new(json!({}));
         let credential_file = site.file(file);
         Self {
             config: config(&credential_file.display().to_string()),
@@ -106,6 +180,8 @@ impl MethodSite {
             credential_file,
             issuer: Issuer::new(),
             reviewer: TokenReview::start(),
+            slapd: None,
+            freeradius: None,
         }
     }
 
@@ -149,6 +225,29 @@ impl MethodSite {
         configuration.method = self.method.into();
         configuration.method_config.clone_from(&self.config);
         configuration
+    }
+
+    /// One attempt, whose failure ends the agent; of a configuration in which this is different.
+    pub fn log_in_once(&self, change: impl FnOnce(&mut Configuration)) -> Ended {
+        let mut configuration = self.configuration();
+        configuration.method_settings += "\nexit_on_err = true";
+        change(&mut configuration);
+        Launch::agent(&configuration.text())
+            .argument("--exit-after-auth")
+            .run(Duration::from_secs(30))
+    }
+
+    /// Panics unless the login was refused and the log has these parts (in any case), and nothing
+    /// of the credential.
+    #[track_caller]
+    pub fn assert_refused(&self, what: &str, ended: &Ended, parts: &[&str]) {
+        let what = format!("{}, {what}", self.method);
+        assert_eq!(ended.status, 3, "{what}: {ended:?}");
+        let log = ended.log.to_lowercase();
+        for part in parts {
+            assert!(log.contains(&part.to_lowercase()), "{what} lacks {part:?}: {ended:?}");
+        }
+        assert_eq!(leaks(&ended.log, &[self.credential()]), [""; 0], "{what}");
     }
 
     /// From now on the server is not there.
@@ -205,3 +304,6 @@ impl OpenBao {
 
 /// Of the user "app".
 pub const PASSWORD: &str = "correct horse battery staple";
+
+/// In the directory and of the RADIUS server.
+const USERS: [(&str, &str); 2] = [("app", PASSWORD), ("web@shop.test", PASSWORD)];

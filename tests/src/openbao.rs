@@ -40,26 +40,31 @@ pub struct Answer {
 impl OpenBao {
     /// Starts a server that speaks plain HTTP.
     pub fn start() -> Self {
-        Self::launch("http")
+        Self::launch(NEWEST, "http")
+    }
+
+    /// Starts a server of the last version whose own methods include `ldap` and `radius`.
+    pub fn start_2_6() -> Self {
+        Self::launch("bao-2.6", "http")
     }
 
     /// Starts a server that speaks TLS with a certificate of its own authority.
     pub fn start_with_tls() -> Self {
-        Self::launch("https")
+        Self::launch(NEWEST, "https")
     }
 
-    fn launch(scheme: &str) -> Self {
+    fn launch(program: &str, scheme: &str) -> Self {
         // Another process may take a port between the choice and the server's bind; then the
         // server that answers, if any, is not ours and refuses our root token: start again.
         for _ in 0..3 {
-            if let Some(server) = Self::try_launch(scheme) {
+            if let Some(server) = Self::try_launch(program, scheme) {
                 return server;
             }
         }
         panic!("OpenBao could not be started");
     }
 
-    fn try_launch(scheme: &str) -> Option<Self> {
+    fn try_launch(program: &str, scheme: &str) -> Option<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let home = tempfile::tempdir().expect("a temporary directory");
         let [port, administration] = free_ports();
@@ -85,7 +90,7 @@ audit "file" "log" {{
         );
         std::fs::write(&configuration, text).expect("the server's configuration");
         let log = File::create(home.path().join("openbao.log")).expect("the server's log");
-        let program = setup_directory().join("bao");
+        let program = setup_directory().join(program);
         let mut command = process::command(program.as_os_str(), home.path(), &[]);
         command
             .args(["server", "-dev", "-dev-no-store-token", "-log-level=warn"])
@@ -283,15 +288,31 @@ audit "file" "log" {{
 
     /// How many requests to a path the server has answered with a token: from its own audit log.
     pub fn answered(&self, path: &str) -> usize {
+        let is_answered = |entry: &&Value| {
+            entry["type"] == "response"
+                && entry["request"]["path"] == path
+                && entry["auth"]["accessor"].is_string()
+        };
+        self.audit_log().iter().filter(is_answered).count()
+    }
+
+    /// The requests to a path as the server's own audit log has them: each text hashed.
+    pub fn audited(&self, path: &str) -> Vec<Value> {
+        let is_request =
+            |entry: &Value| entry["type"] == "request" && entry["request"]["path"] == path;
+        let entries = self.audit_log().into_iter().filter(is_request);
+        entries.map(|mut entry| entry["request"].take()).collect()
+    }
+
+    /// How the audit log shows this text.
+    pub fn audit_hash(&self, secret: &str) -> String {
+        let answer = self.write("sys/audit-hash/log", json!({ "input": secret }));
+        text(&answer["data"]["hash"])
+    }
+
+    fn audit_log(&self) -> Vec<Value> {
         let log = std::fs::read_to_string(self.home.path().join("audit.log")).unwrap_or_default();
-        log.lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-            .filter(|entry| {
-                entry["type"] == "response"
-                    && entry["request"]["path"] == path
-                    && entry["auth"]["accessor"].is_string()
-            })
-            .count()
+        log.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
     /// Every one-shot secret that this server handed out to the test.
@@ -321,3 +342,6 @@ fn free_ports() -> [u16; 2] {
 pub fn text(value: &Value) -> String {
     value.as_str().unwrap_or_else(|| panic!("no text: {value}")).to_owned()
 }
+
+/// In the directory of set-up.
+const NEWEST: &str = "bao";

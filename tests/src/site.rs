@@ -55,6 +55,14 @@ impl Site {
         Self::prepare(bao, proxy, address, role)
     }
 
+    /// The same with a server of the last version whose own methods include `ldap` and `radius`.
+    pub fn with_openbao_2_6(role: Value) -> Self {
+        let bao = OpenBao::start_2_6();
+        let proxy = Proxy::start(bao.address());
+        let address = proxy.address();
+        Self::prepare(bao, proxy, address, role)
+    }
+
     /// The same with a server that speaks TLS; the agent goes to it directly, past the proxy.
     pub fn with_tls(role: Value) -> Self {
         let bao = OpenBao::start_with_tls();

@@ -1,14 +1,16 @@
 //! The built-in `cert` method against the server's own, over TLS.
 #![allow(clippy::expect_used, reason = "tests fail by panicking")]
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::json;
 use usher_tests::agent::{Agent, Ended, Launch};
 use usher_tests::authority::{Authority, ClientCertificate};
-use usher_tests::eventually::{always, eventually_true};
+use usher_tests::eventually::{always, eventually, eventually_true};
 use usher_tests::leaks::leaks;
+use usher_tests::proxy::Fault;
 use usher_tests::site::{Configuration, Site};
 
 /// A server that trusts an authority for clients, and a certificate of it in the site's files.
@@ -86,6 +88,9 @@ fn a_client_certificate_logs_in_and_renews() {
     // The server renews for the same certificate only.
     eventually_true("two renewals", LIMIT, || cert.site.bao.answered("auth/token/renew-self") >= 2);
     assert_eq!(cert.site.token(), Some(token.clone()));
+    // What the server says that it received: its audit log hashes each text.
+    let audited = cert.site.bao.audited("auth/cert/login");
+    assert_eq!(audited[0]["data"], json!({ "name": cert.site.bao.audit_hash("web") }));
     let lookup = cert.site.bao.lookup(&token).expect("a valid token");
     assert_eq!(lookup["meta"]["cert_name"], "web");
     assert_eq!(lookup["meta"]["common_name"], "web.test");
@@ -144,13 +149,29 @@ fn without_files_of_its_own_it_presents_the_agents_certificate() {
 #[test]
 fn an_encrypted_key_is_refused_with_the_remedy_and_an_open_one_ends_it() {
     let cert = CertSite::new(json!({ "token_ttl": "1h" }));
-    let key = std::fs::read_to_string(cert.file("client.key")).expect("the key");
-    cert.site.write("client.key", &key.replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY"));
+    let openssl = |arguments: &[&str]| {
+        let mut command = std::process::Command::new("openssl");
+        let status = command.args(arguments).current_dir(cert.file("")).status();
+        assert!(status.expect("openssl can be started").success());
+    };
+    openssl(&[
+        "pkey",
+        "-in",
+        "client.key",
+        "-aes256",
+        "-passout",
+        "pass:word",
+        "-out",
+        "encrypted",
+    ]);
+    std::fs::rename(cert.file("encrypted"), cert.file("client.key")).expect("in one step");
     let agent = Agent::start(&cert.configuration().text());
     agent.wait_for_log("is encrypted, and the agent has no password for it");
     agent.wait_for_log("openssl pkey");
     always("no token", Duration::from_secs(1), || cert.site.token().is_none());
-    cert.site.write("client.key", &key);
+    // The remedy.
+    openssl(&["pkey", "-in", "client.key", "-passin", "pass:word", "-out", "new"]);
+    std::fs::rename(cert.file("new"), cert.file("client.key")).expect("in one step");
     cert.site.wait_for_token();
 }
 
@@ -159,7 +180,10 @@ fn what_is_refused_is_told_with_its_cause_and_without_the_key() {
     let cert = CertSite::new(json!({}));
     let stranger = Authority::new("somebody else");
     let untrusted = stranger.issue("web.test");
-    let expired = cert.authority.issue_until("web.test", 2010);
+    let hour = Duration::from_hours(1);
+    let now = SystemTime::now();
+    let expired = cert.authority.issue_for("web.test", now - 2 * hour..now - hour);
+    let too_early = cert.authority.issue_for("web.test", now + hour..now + 2 * hour);
     let other = cert.authority.issue("other.test");
     let mixed = ClientCertificate {
         certificate: cert.authority.issue("web.test").certificate,
@@ -173,11 +197,14 @@ fn what_is_refused_is_told_with_its_cause_and_without_the_key() {
         cert.write(client);
         refused(&cert, what, &cert.log_in_once(|_| {}), said);
     }
-    cert.write(&expired);
-    // The server answers 500, as if it were its own trouble.
-    let ended = cert.log_in_once(|_| {});
-    assert_eq!(ended.status, 1, "{ended:?}");
-    assert!(ended.log.contains("renew the client certificate"), "{ended:?}");
+    for client in [&expired, &too_early] {
+        cert.write(client);
+        // The server answers 500, as if it were its own trouble.
+        let ended = cert.log_in_once(|_| {});
+        assert_eq!(ended.status, 1, "{ended:?}");
+        assert!(ended.log.contains("renew the client certificate"), "{ended:?}");
+        assert!(ended.log.contains("clock"), "{ended:?}");
+    }
     cert.write(&cert.authority.issue("web.test"));
     let wrong_role = cert.log_in_once(|configuration| {
         configuration.method_config =
@@ -188,8 +215,66 @@ fn what_is_refused_is_told_with_its_cause_and_without_the_key() {
         configuration.method_config = "name = \"web\"".into();
     });
     refused(&cert, "no certificate", &none, &["certificate", "client_cert"]);
+    let mount = cert.log_in_once(|configuration| {
+        configuration.method_settings += "\nmount_path = \"auth/nowhere\"";
+    });
+    refused(&cert, "another mount", &mount, &["auth/nowhere", "mounted"]);
+    let namespace = cert.log_in_once(|configuration| {
+        configuration.method_settings += "\nnamespace = \"nowhere\"";
+    });
+    refused(&cert, "another namespace", &namespace, &["namespace"]);
     let right = cert.log_in_once(|_| {});
     assert_eq!(right.status, 0, "{right:?}");
+}
+
+#[test]
+fn each_bad_answer_has_its_class_and_shows_no_key() {
+    let cert = CertSite::new(json!({}));
+    // The proxy speaks no TLS, and so hears the login only to refuse it.
+    let mut configuration = cert.configuration();
+    configuration.address = cert.site.proxy.address();
+    // Refused is an error, passing a warning; each is tried again.
+    let expected =
+        [(400, "[ERROR]"), (403, "[ERROR]"), (404, "[ERROR]"), (429, "[WARN]"), (500, "[WARN]")];
+    for (status, _) in expected {
+        cert.site.proxy.fail_times("auth/cert/login", Fault::Status(status), 1);
+    }
+    let agent = Agent::start(&configuration.text());
+    let failures = eventually("the failures", LIMIT, || {
+        let log = agent.log();
+        let lines = log.lines().filter(|line| line.contains("error authenticating"));
+        let lines: Vec<String> = lines.map(str::to_owned).collect();
+        (lines.len() >= expected.len()).then_some(lines)
+    });
+    for ((status, level), line) in expected.iter().zip(&failures) {
+        assert!(line.contains(level) && line.contains(&format!("({status}")), "{line}");
+    }
+    assert_eq!(leaks(&agent.log(), &[cert.key()]), [""; 0]);
+}
+
+#[test]
+fn an_unreadable_key_is_told() {
+    if !usher_tests::agent::is_root() {
+        return;
+    }
+    let cert = CertSite::new(json!({}));
+    for (file, mode) in [("", 0o777), ("client.key", 0o600)] {
+        let mode = std::fs::Permissions::from_mode(mode);
+        std::fs::set_permissions(cert.file(file), mode).expect("ours");
+    }
+    let mut configuration = cert.configuration();
+    configuration.method_settings += "\nexit_on_err = true";
+    // What the agent trusts the server by lies in a directory of the server's.
+    let ca = std::fs::read_to_string(cert.site.bao.ca_file()).expect("the CA");
+    cert.site.write("ca.crt", &ca);
+    configuration.vault = format!("ca_cert = \"{}\"", cert.file("ca.crt").display());
+    let ended =
+        Launch::agent(&configuration.text()).user(65534).argument("--exit-after-auth").run(LIMIT);
+    assert_eq!(ended.status, 1, "{ended:?}");
+    let key = cert.file("client.key").display().to_string();
+    for part in ["client_key", &key, "ermission"] {
+        assert!(ended.log.contains(part), "{part:?}: {ended:?}");
+    }
 }
 
 #[test]

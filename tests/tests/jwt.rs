@@ -4,10 +4,9 @@
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use usher_tests::agent::{Agent, Ended, Launch};
+use usher_tests::agent::{Agent, Launch};
 use usher_tests::eventually::{always, eventually_true};
 use usher_tests::issuer::{claims, in_seconds};
-use usher_tests::leaks::leaks;
 use usher_tests::methods::MethodSite;
 use usher_tests::proxy::Fault;
 use usher_tests::site::Configuration;
@@ -30,7 +29,7 @@ fn one_changed_byte_of_the_jwt_is_refused() {
     let at = jwt.rfind('.').expect("a signature") + 3;
     let changed = if jwt.as_bytes()[at] == b'A' { "B" } else { "A" };
     site.write_credential(&format!("{}{changed}{}", &jwt[..at], &jwt[at + 1..]));
-    let ended = log_in_once(&site, |_| {});
+    let ended = site.log_in_once(|_| {});
     assert_eq!(ended.status, 3, "{ended:?}");
 }
 
@@ -129,25 +128,17 @@ fn what_the_server_refuses_is_told_with_its_cause_and_without_the_jwt() {
         ("another team", with("team", json!("other")), &["claim", "bound_claims"]),
     ] {
         site.write_credential(&site.issuer.sign(&claims));
-        let ended = log_in_once(&site, |_| {});
-        refused(&site, what, &ended, said);
+        let ended = site.log_in_once(|_| {});
+        site.assert_refused(what, &ended, said);
     }
     site.write_credential(&site.issuer.sign(&with("sub", json!("workload"))));
-    let right = log_in_once(&site, |_| {});
+    let right = site.log_in_once(|_| {});
     assert_eq!(right.status, 0, "{right:?}");
-    let wrong_role = log_in_once(&site, |configuration| {
+    let wrong_role = site.log_in_once(|configuration| {
         configuration.method_config =
             configuration.method_config.replace("role = \"app\"", "role = \"nobody\"");
     });
-    refused(&site, "another role", &wrong_role, &["nobody", "create the role"]);
-    let wrong_mount = log_in_once(&site, |configuration| {
-        configuration.method_settings += "\nmount_path = \"auth/nowhere\"";
-    });
-    refused(&site, "another mount", &wrong_mount, &["auth/nowhere", "mount"]);
-    let wrong_namespace = log_in_once(&site, |configuration| {
-        configuration.method_settings += "\nnamespace = \"nowhere\"";
-    });
-    refused(&site, "another namespace", &wrong_namespace, &["namespace"]);
+    site.assert_refused("another role", &wrong_role, &["nobody", "create the role"]);
 }
 
 #[test]
@@ -168,25 +159,6 @@ fn removing(site: &MethodSite) -> Configuration {
     configuration.method_config =
         configuration.method_config.replace("remove_jwt_after_reading = false", "");
     configuration
-}
-
-/// One attempt, whose failure ends the agent.
-fn log_in_once(site: &MethodSite, change: impl Fn(&mut Configuration)) -> Ended {
-    let mut configuration = site.configuration();
-    configuration.method_settings += "\nexit_on_err = true";
-    change(&mut configuration);
-    Launch::agent(&configuration.text()).argument("--exit-after-auth").run(LIMIT)
-}
-
-#[track_caller]
-fn refused(site: &MethodSite, what: &str, ended: &Ended, said: &[&str]) {
-    assert_eq!(ended.status, 3, "{what}: {ended:?}");
-    let log = ended.log.to_lowercase();
-    for part in said {
-        assert!(log.contains(part), "{what} lacks {part:?}: {ended:?}");
-    }
-    let jwt = site.credential();
-    assert_eq!(leaks(&ended.log, &[jwt]), [""; 0], "{what}");
 }
 
 const LIMIT: Duration = Duration::from_secs(30);

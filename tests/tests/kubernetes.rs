@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use serde_json::json;
-use usher_tests::agent::{Agent, Ended, Launch};
+use usher_tests::agent::Agent;
 use usher_tests::eventually::{always, eventually_true};
 use usher_tests::issuer::in_seconds;
-use usher_tests::leaks::leaks;
 use usher_tests::methods::{MethodSite, service_account_claims};
-use usher_tests::site::Configuration;
 
 #[test]
 fn a_service_account_token_is_sent_as_it_stands_in_its_file_and_logs_in() {
@@ -29,7 +27,7 @@ fn one_changed_byte_of_the_token_is_refused() {
     let at = jwt.rfind('.').expect("a signature") + 3;
     let changed = if jwt.as_bytes()[at] == b'A' { "B" } else { "A" };
     site.write_credential(&format!("{}{changed}{}", &jwt[..at], &jwt[at + 1..]));
-    let ended = log_in_once(&site, |_| {});
+    let ended = site.log_in_once(|_| {});
     assert_eq!(ended.status, 3, "{ended:?}");
 }
 
@@ -80,24 +78,24 @@ fn what_the_server_refuses_is_told_with_its_cause_and_without_the_token() {
         ("another audience", "shop", "web", "other", &["audience"]),
     ] {
         site.write_credential(&site.service_account_token(namespace, account, audience));
-        refused(&site, what, &log_in_once(&site, |_| {}), said);
+        site.assert_refused(what, &site.log_in_once(|_| {}), said);
     }
     let mut expired = service_account_claims("shop", "web", "usher");
     for claim in ["iat", "nbf", "exp"] {
         expired[claim] = in_seconds(-7200).into();
     }
     site.write_credential(&site.issuer.sign(&expired));
-    refused(&site, "expired", &log_in_once(&site, |_| {}), &["expired", "clock"]);
+    site.assert_refused("expired", &site.log_in_once(|_| {}), &["expired", "clock"]);
     let unknown = service_account_claims("shop", "web", "usher");
     site.write_credential(&site.issuer.sign(&unknown));
     // Kubernetes says no, and the server no more than that.
-    refused(&site, "a deleted service account", &log_in_once(&site, |_| {}), &["403"]);
+    site.assert_refused("a deleted service account", &site.log_in_once(|_| {}), &["403"]);
     site.write_credential(&site.service_account_token("shop", "web", "usher"));
-    let wrong_role = log_in_once(&site, |configuration| {
+    let wrong_role = site.log_in_once(|configuration| {
         configuration.method_config =
             configuration.method_config.replace("role = \"app\"", "role = \"nobody\"");
     });
-    refused(&site, "another role", &wrong_role, &["role", "nobody"]);
+    site.assert_refused("another role", &wrong_role, &["role", "nobody"]);
 }
 
 #[test]
@@ -112,24 +110,6 @@ fn a_token_that_appears_is_used_at_once() {
     assert_eq!(site.attempts(), 0);
     site.write_credential(&token);
     eventually_true("the login", LIMIT, || site.token().is_some());
-}
-
-/// One attempt, whose failure ends the agent.
-fn log_in_once(site: &MethodSite, change: impl Fn(&mut Configuration)) -> Ended {
-    let mut configuration = site.configuration();
-    configuration.method_settings += "\nexit_on_err = true";
-    change(&mut configuration);
-    Launch::agent(&configuration.text()).argument("--exit-after-auth").run(LIMIT)
-}
-
-#[track_caller]
-fn refused(site: &MethodSite, what: &str, ended: &Ended, said: &[&str]) {
-    assert_eq!(ended.status, 3, "{what}: {ended:?}");
-    let log = ended.log.to_lowercase();
-    for part in said {
-        assert!(log.contains(part), "{what} lacks {part:?}: {ended:?}");
-    }
-    assert_eq!(leaks(&ended.log, &[site.credential()]), [""; 0], "{what}");
 }
 
 const LIMIT: Duration = Duration::from_secs(30);

@@ -14,10 +14,14 @@ use usher_tests::proxy::Fault;
 /// What it is, how it is made, and what is said of it.
 type BadFile = (&'static str, fn(&Path), &'static str);
 
-const SITES: [fn() -> MethodSite; 3] = [
+const SITES: [fn() -> MethodSite; 7] = [
+    || MethodSite::approle(json!({ "token_ttl": "1h" })),
     || MethodSite::jwt(json!({ "token_ttl": "1h" })),
     || MethodSite::kubernetes(json!({ "token_ttl": "1h" })),
+    || MethodSite::token_file(json!({ "ttl": "1h" })),
     || MethodSite::userpass(json!({ "token_ttl": "1h" })),
+    || MethodSite::ldap(json!({ "token_ttl": "1h" })),
+    || MethodSite::radius(json!({ "token_ttl": "1h" })),
 ];
 
 #[test]
@@ -37,24 +41,22 @@ fn each_bad_credential_file_is_named_nothing_is_sent_and_a_good_one_ends_it() {
                 "larger than 1 MiB",
             ),
         ];
-        if site.method != "userpass" {
-            let garbage = |file: &Path| std::fs::write(file, "<html>no-such-token</html>").unwrap();
+        // A secret-id or password may be any text.
+        if ["jwt", "kubernetes", "token_file"].contains(&site.method) {
+            let garbage = |file: &Path| std::fs::write(file, "<html>no-such token</html>").unwrap();
             bad.push(("garbage", garbage, "holds no"));
         }
         for (what, make, said) in bad {
             remove(file);
             make(file);
-            let mut configuration = site.configuration();
-            configuration.method_settings += "\nexit_on_err = true";
             let before = site.attempts();
-            let agent = Launch::agent(&configuration.text()).argument("--exit-after-auth");
-            let ended = agent.run(LIMIT);
+            let ended = site.log_in_once(|_| {});
             let context = format!("{}, {what}: {ended:?}", site.method);
             // Not a refusal: it may still appear.
             assert_eq!(ended.status, 1, "{context}");
             assert!(ended.log.contains(said), "{context}");
             assert!(ended.log.contains(&file.display().to_string()), "{context}");
-            assert!(!ended.log.contains("no-such-token"), "{context}");
+            assert!(!ended.log.contains("no-such token"), "{context}");
             assert_eq!(site.attempts(), before, "{context}");
         }
         remove(file);
@@ -119,8 +121,26 @@ fn each_bad_answer_has_its_class_and_shows_no_credential() {
 }
 
 #[test]
+fn a_wrong_mount_or_namespace_is_refused_and_told() {
+    for site in SITES {
+        let site = site();
+        if site.method != "token_file" {
+            let ended = site.log_in_once(|configuration| {
+                configuration.method_settings += "\nmount_path = \"auth/nowhere\"";
+            });
+            site.assert_refused("another mount", &ended, &["auth/nowhere", "mounted"]);
+        }
+        let ended = site.log_in_once(|configuration| {
+            configuration.method_settings += "\nnamespace = \"nowhere\"";
+        });
+        site.assert_refused("another namespace", &ended, &["namespace"]);
+    }
+}
+
+#[test]
 fn one_shot_files_stay_while_the_server_says_no() {
     for (site, setting) in [
+        (MethodSite::approle(json!({})), "remove_secret_id_file_after_reading"),
         (MethodSite::jwt(json!({})), "remove_jwt_after_reading"),
         (MethodSite::userpass(json!({})), "remove_password_after_reading"),
     ] {

