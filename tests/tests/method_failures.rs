@@ -1,10 +1,10 @@
-//! What goes wrong with each method alike: bad credential files, and the server's bad answers.
+//! What holds for each method alike: what is sent, bad credential files, the server's bad answers.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use usher_tests::agent::{Agent, Launch};
 use usher_tests::eventually::eventually_true;
 use usher_tests::leaks::leaks;
@@ -23,6 +23,43 @@ const SITES: [fn() -> MethodSite; 7] = [
     || MethodSite::ldap(json!({ "token_ttl": "1h" })),
     || MethodSite::radius(json!({ "token_ttl": "1h" })),
 ];
+
+#[test]
+fn each_byte_that_is_sent_counts() {
+    for site in SITES {
+        let site = site();
+        let ended = site.log_in_once(|_| {});
+        assert_eq!(ended.status, 0, "{}: {ended:?}", site.method);
+        let login = site.proxy.requests(site.login_path).remove(0);
+        let credential = site.credential();
+        let expected = match site.method {
+            "approle" => {
+                let role_id = std::fs::read_to_string(site.file("role-id")).expect("a role-id");
+                json!({ "role_id": role_id, "secret_id": credential })
+            }
+            "jwt" | "kubernetes" => json!({ "jwt": credential, "role": "app" }),
+            "token_file" => {
+                let token = ("x-vault-token".to_owned(), credential);
+                assert!(login.headers.contains(&token), "the token as it stands in the file");
+                Value::Null
+            }
+            _ => json!({ "password": credential }),
+        };
+        assert_eq!(login.body, expected, "{}", site.method);
+        // The server is no formality: it refuses each value with another byte.
+        for (name, value) in expected.as_object().into_iter().flatten() {
+            let value = value.as_str().expect("a text");
+            for at in [0, value.len() / 2] {
+                let other = if value.as_bytes()[at] == b'x' { "y" } else { "x" };
+                let mut changed = expected.clone();
+                changed[name] = format!("{}{other}{}", &value[..at], &value[at + 1..]).into();
+                let (status, _) =
+                    site.proxy.send("POST", &login.path, &changed).expect("an answer");
+                assert!((400..500).contains(&status), "{}: {name} at {at}", site.method);
+            }
+        }
+    }
+}
 
 #[test]
 fn each_bad_credential_file_is_named_nothing_is_sent_and_a_good_one_ends_it() {

@@ -2,6 +2,7 @@
 
 mod delivery;
 mod identities;
+mod methods;
 mod plugins;
 
 use std::path::{Path, PathBuf};
@@ -60,12 +61,7 @@ pub(crate) fn run(limits: Limits) -> Result<()> {
         usher: stripped_megabytes(&usher, home.path())?,
         limit: Limit::Absolute(60.0),
     });
-    table.add(Row {
-        what: "fresh instance + authenticate (µs)",
-        bao: None,
-        usher: microseconds("authenticate_microseconds")?,
-        limit: Limit::Absolute(200.0),
-    });
+    methods::measure(&mut table)?;
     table.add(Row {
         what: "fresh instance + call of a script (µs)",
         bao: None,

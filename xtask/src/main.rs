@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     let task = arguments.next().unwrap_or_default();
     let rest: Vec<String> = arguments.collect();
     let outcome = match (task.as_str(), rest.as_slice()) {
-        ("setup", []) => setup::run().map(|_| ()),
+        ("setup", []) => setup::for_tests().map(|_| ()),
         ("demo", []) => demo::run(),
         ("test", extra) => test::run(extra),
         ("bench", []) => bench::run(bench::Limits::Report),

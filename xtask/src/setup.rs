@@ -30,20 +30,22 @@ impl Tools {
     }
 }
 
-/// Installs what is missing.
+/// Installs what every task needs and is missing.
 pub(crate) fn run() -> Result<Tools> {
     let directory = directory();
-    fs::create_dir_all(&directory)
-        .map_err(|error| format!("cannot create {}: {error}", directory.display()))?;
-    // Two tasks at once would install over each other.
-    let lock = File::create(directory.join("lock")).map_err(|error| error.to_string())?;
-    lock.lock().map_err(|error| error.to_string())?;
-
+    let _lock = lock(&directory)?;
     webassembly_target()?;
     python(&directory)?;
-    older_openbao(&directory)?;
-    servers::unpack(&directory)?;
     node(&directory)?;
+    Ok(Tools { directory })
+}
+
+/// The same, and what only tests need.
+pub(crate) fn for_tests() -> Result<Tools> {
+    let tools = run()?;
+    let _lock = lock(&tools.directory)?;
+    older_openbao(&tools.directory)?;
+    servers::unpack(&tools.directory)?;
     // For the guides: their unit files, and the keys and certificates that they make.
     if !process::succeeds(Command::new("systemd-analyze").arg("--version")) {
         apt_install("systemd's check of unit files", &["systemd"])?;
@@ -51,7 +53,16 @@ pub(crate) fn run() -> Result<Tools> {
     if !process::succeeds(Command::new("openssl").arg("version")) {
         apt_install("the openssl program", &["openssl"])?;
     }
-    Ok(Tools { directory })
+    Ok(tools)
+}
+
+/// Held while something is installed: two tasks at once would install over each other.
+fn lock(directory: &Path) -> Result<File> {
+    fs::create_dir_all(directory)
+        .map_err(|error| format!("cannot create {}: {error}", directory.display()))?;
+    let lock = File::create(directory.join("lock")).map_err(|error| error.to_string())?;
+    lock.lock().map_err(|error| error.to_string())?;
+    Ok(lock)
 }
 
 /// Where set-up puts things: below Cargo's target directory.

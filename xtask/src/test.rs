@@ -4,7 +4,7 @@ use crate::{Result, process, setup};
 
 /// Runs `cargo test --release --workspace` with the extra arguments.
 pub(crate) fn run(extra: &[String]) -> Result<()> {
-    let tools = setup::run()?;
+    let tools = setup::for_tests()?;
     // `cargo test` builds a program only for the tests of its own package, and the black-box tests
     // are another: without this they would run whatever was built last, or nothing.
     process::run(process::cargo().args(["build", "--release", "--workspace", "--bins"]))?;

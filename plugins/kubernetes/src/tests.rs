@@ -31,11 +31,16 @@ fn another_path_is_taken() {
     let host = Host::install();
     host.put_file("/run/token", TOKEN);
     let config = json!({"role": "app", "token_path": "/run/token"});
-    assert_eq!(
-        testing::prepare_method::<Kubernetes>(&config).unwrap(),
-        [Need::watch("/run/token")]
-    );
     assert_eq!(authenticate(&config).unwrap().0["jwt"], TOKEN);
+}
+
+#[test]
+fn needs_follow_the_configuration() {
+    let _host = Host::install();
+    let needs = |config: Value| testing::prepare_method::<Kubernetes>(&config).unwrap();
+    assert_eq!(needs(config()), [Need::watch(DEFAULT)]);
+    let elsewhere = json!({"role": "app", "token_path": "/run/token"});
+    assert_eq!(needs(elsewhere), [Need::watch("/run/token")]);
 }
 
 #[test]

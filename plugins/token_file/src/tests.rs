@@ -22,6 +22,11 @@ fn the_token_is_handed_over_without_white_space() {
     let host = Host::install();
     host.put_file(PATH, "\ts.token \r\n");
     assert_eq!(authenticate().unwrap().0, "s.token");
+}
+
+#[test]
+fn needs_follow_the_configuration() {
+    let _host = Host::install();
     let needs = testing::prepare_method::<TokenFile>(&config()).unwrap();
     assert_eq!(needs, [Need::watch(PATH), Need::token()]);
 }

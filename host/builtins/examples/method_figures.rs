@@ -1,0 +1,101 @@
+//! What one login costs inside: a fresh instance of each auth method and its `authenticate`.
+//!
+//! Prints a line for each: its name, the median in microseconds beyond the file reads, and the size
+//! of its component in kilobytes. `approle` reads one file or two, so that the difference is what a
+//! file read costs; it is taken off for each file.
+
+#![allow(clippy::print_stdout, reason = "the figures are what it is for")]
+
+use std::time::Instant;
+
+use serde_json::{Value, json};
+use usher_engine::{Allow, Call, Engine, Kind, Limits, Protected, Reason, Use};
+
+const CALLS: usize = 2000;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let home = tempfile::tempdir()?;
+    let file = |name: &str, content: &str| {
+        let path = home.path().join(name);
+        std::fs::write(&path, content).map(|()| path.display().to_string())
+    };
+    let role_id = file("role-id", "59d6d1ca-47bb-4e7e-a40b-8be3bc5a0ba8")?;
+    let secret_id = file("secret-id", "84896a0c-1347-aa90-a4f6-aca8b7558780")?;
+    let jwt = file("jwt", &format!("{}.{}.{}", "a".repeat(40), "b".repeat(600), "c".repeat(342)))?;
+    let base64 = "QUJD".repeat(16);
+    let pem = |label: &str, lines: usize| {
+        format!(
+            "-----BEGIN {label}-----\n{}-----END {label}-----\n",
+            format!("{base64}\n").repeat(lines)
+        )
+    };
+    let certificate = file("certificate", &pem("CERTIFICATE", 20))?;
+    let key = file("key", &pem("PRIVATE KEY", 26))?;
+
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let alone = json!({ "role_id_file_path": role_id });
+        let both = json!({
+            "role_id_file_path": role_id,
+            "secret_id_file_path": secret_id,
+            "remove_secret_id_file_after_reading": false,
+        });
+        let one = median("approle", &alone).await?;
+        let two = median("approle", &both).await?;
+        let read = (two - one).max(0.0);
+        for (name, config, files) in [
+            ("approle", both, 2.0),
+            (
+                "cert",
+                json!({ "client_cert": certificate, "client_key": key, "ca_cert": certificate }),
+                3.0,
+            ),
+            ("jwt", json!({ "path": jwt, "role": "app", "remove_jwt_after_reading": false }), 1.0),
+            ("kubernetes", json!({ "token_path": jwt, "role": "app" }), 1.0),
+            ("token_file", json!({ "token_file_path": secret_id }), 1.0),
+            (
+                "userpass",
+                json!({
+                    "username": "app",
+                    "password_file_path": secret_id,
+                    "remove_password_after_reading": false,
+                }),
+                1.0,
+            ),
+        ] {
+            let microseconds = median(name, &config).await? - files * read;
+            let size = usher_builtins::find(Kind::AuthMethod, name).ok_or(name)?.size;
+            println!("{name} {microseconds:.1} {}", size.div_ceil(1000));
+        }
+        Ok(())
+    })
+}
+
+/// The median of a call, in microseconds.
+async fn median(name: &str, config: &Value) -> Result<f64, Box<dyn std::error::Error>> {
+    let engine = Engine::new(Protected::default())?;
+    let built_in = usher_builtins::find(Kind::AuthMethod, name).ok_or(name)?;
+    let plugin = engine
+        .load_built_in(built_in.name, built_in.kind, built_in.code, built_in.digest, built_in.size)
+        .await?;
+    let usage = Use {
+        name: "bench/method".into(),
+        identity: "bench".into(),
+        server_address: "http://127.0.0.1:8200".into(),
+        namespace: String::new(),
+        mount_path: format!("auth/{name}"),
+        config: config.to_string(),
+        allow: Allow::default(),
+        limits: Limits::default(),
+        unwrapper: None,
+    };
+    let method = engine.auth_method(&plugin, usage).await?;
+    let mut times = Vec::with_capacity(CALLS);
+    for _ in 0..CALLS {
+        let started = Instant::now();
+        method.authenticate(Call { reason: Reason::Login, previous_failure: None }).await?;
+        times.push(started.elapsed().as_secs_f64() * 1e6);
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times[CALLS / 2])
+}

@@ -1,0 +1,37 @@
+//! What one login costs inside, for each built-in method, and how large its component is.
+
+use std::process::Command;
+
+use super::{Limit, Row, Table};
+use crate::{Result, process};
+
+/// Measured inside one process, by an example of the built-ins', which prints a line for each.
+pub(super) fn measure(table: &mut Table) -> Result<()> {
+    let example = process::target_directory().join("release/examples/method_figures");
+    let printed = process::output(&mut Command::new(example))?;
+    for (name, time, size) in METHODS {
+        let line = printed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let figures: Option<(f64, f64)> = line.and_then(|line| {
+            let (microseconds, kilobytes) = line.split_once(' ')?;
+            Some((microseconds.parse().ok()?, kilobytes.parse().ok()?))
+        });
+        let (microseconds, kilobytes) =
+            figures.ok_or_else(|| format!("the example printed nothing of {name}: {printed}"))?;
+        let time_limit = if name == "approle" { 200.0 } else { 300.0 };
+        let row =
+            |what, usher, limit| Row { what, bao: None, usher, limit: Limit::Absolute(limit) };
+        table.add(row(time, microseconds, time_limit));
+        table.add(row(size, kilobytes, 250.0));
+    }
+    Ok(())
+}
+
+/// Name, and what the rows are called. `ldap` and `radius` are `userpass`.
+const METHODS: [(&str, &str, &str); 6] = [
+    ("approle", "fresh instance + authenticate, approle (µs)", "component, approle (kB)"),
+    ("cert", "fresh instance + authenticate, cert (µs)", "component, cert (kB)"),
+    ("jwt", "fresh instance + authenticate, jwt (µs)", "component, jwt (kB)"),
+    ("kubernetes", "fresh instance + authenticate, kubernetes (µs)", "component, kubernetes (kB)"),
+    ("token_file", "fresh instance + authenticate, token_file (µs)", "component, token_file (kB)"),
+    ("userpass", "fresh instance + authenticate, userpass (µs)", "component, userpass (kB)"),
+];
