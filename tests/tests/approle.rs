@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use usher_tests::agent::{Agent, Launch};
 use usher_tests::eventually::{always, eventually_true};
+use usher_tests::methods::MethodSite;
 use usher_tests::plugins::{self, PluginDirectory};
 use usher_tests::proxy::Fault;
 use usher_tests::site::{Configuration, Site};
@@ -92,6 +93,13 @@ fn a_wrong_secret_id_is_an_error_that_names_the_remedy_and_a_right_one_ends_it()
     assert!(agent.log().contains("auth/approle"), "names what was refused");
     site.write("secret-id", &site.bao.secret_id("app"));
     site.wait_for_token();
+}
+
+#[test]
+fn an_expired_secret_id_is_refused_and_told_without_it() {
+    let site = MethodSite::approle(json!({ "secret_id_ttl": "1s" }));
+    eventually_true("its end", LIMIT, || site.log_in().is_some_and(|(status, _)| status == 400));
+    site.assert_refused("expired", &site.log_in_once(|_| {}), &["secret", "auth/approle"]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use usher_tests::agent::{Agent, Launch};
 use usher_tests::eventually::{always, eventually_true};
 use usher_tests::leaks::leaks;
+use usher_tests::methods::MethodSite;
 use usher_tests::openbao::text;
 use usher_tests::site::{Configuration, Site};
 
@@ -99,6 +100,14 @@ fn a_dead_token_is_told_without_being_shown_and_a_living_one_ends_it() {
     site.write("handed-over", &living);
     assert_eq!(site.wait_for_token(), living);
     assert_eq!(leaks(&agent.log(), &[dead, living]), [""; 0]);
+}
+
+#[test]
+fn an_expired_token_is_refused_and_told_without_it() {
+    let site = MethodSite::token_file(json!({ "ttl": "1s" }));
+    eventually_true("its end", LIMIT, || !site.bao.is_valid(&site.credential()));
+    let said = ["the token is revoked or expired"];
+    site.assert_refused("expired", &site.log_in_once(|_| {}), &said);
 }
 
 #[test]
