@@ -107,6 +107,17 @@ const DIFFERENCES: &[Difference] = &[
     },
     Difference { told: "A label on `config`", taken: false, cases: &["method config labelled"] },
     Difference {
+        told: "One of `client_cert` and `client_key` alone",
+        taken: false,
+        cases: &["method cert without its key"],
+    },
+    Difference {
+        told: "A `jwt_read_period` of 0",
+        taken: false,
+        cases: &["method jwt period zero"],
+    },
+    Difference { told: "A user name of dots", taken: false, cases: &["method ldap user of dots"] },
+    Difference {
         told: "A key without a value at the end of a file",
         taken: false,
         cases: &["value missing at the end"],

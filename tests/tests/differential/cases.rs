@@ -463,6 +463,38 @@ const WHOLE: &[(&str, &str)] = &[
         "our keys in auto_auth",
         "auto_auth { token_check_interval = \"auto\" on_exit = \"revoke\" @METHOD sink \"file\" { on_exit = \"remove\" @PATH } }",
     ),
+    (
+        "method cert",
+        "auto_auth { method \"cert\" { config = { name = \"web\" client_cert = \"/c\" client_key = \"/k\" reload = true } } sink \"file\" { @PATH } }",
+    ),
+    (
+        "method cert without its key",
+        "auto_auth { method \"cert\" { config = { client_cert = \"/c\" } } sink \"file\" { @PATH } }",
+    ),
+    (
+        "method jwt",
+        "auto_auth { method \"jwt\" { config = { path = \"/j\" role = \"app\" jwt_read_period = \"90s\" } } sink \"file\" { @PATH } }",
+    ),
+    (
+        "method jwt period zero",
+        "auto_auth { method \"jwt\" { config = { path = \"/j\" role = \"app\" jwt_read_period = 0 } } sink \"file\" { @PATH } }",
+    ),
+    (
+        "method kubernetes",
+        "auto_auth { method \"kubernetes\" { config = { role = \"app\" } } sink \"file\" { @PATH } }",
+    ),
+    (
+        "method token_file",
+        "auto_auth { method \"token_file\" { config = { token_file_path = \"/t\" } } sink \"file\" { @PATH } }",
+    ),
+    (
+        "method ldap",
+        "auto_auth { method \"ldap\" { config = { username = \"app\" password_file_path = \"/p\" } } sink \"file\" { @PATH } }",
+    ),
+    (
+        "method ldap user of dots",
+        "auto_auth { method \"ldap\" { config = { username = \"..\" password_file_path = \"/p\" } } sink \"file\" { @PATH } }",
+    ),
     ("our on_exit bad", "auto_auth { on_exit = \"later\" @METHOD sink \"file\" { @PATH } }"),
     ("only identity", "identity \"web\" { @METHOD sink \"file\" { @PATH } }"),
     (
