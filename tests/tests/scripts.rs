@@ -103,6 +103,7 @@ fn scripts_are_listed_and_inspected_like_components() {
     assert!(row.contains("auth-method") && row.contains("1.0.0"), "{row}");
     let problem = ended.results.lines().find(|line| line.contains("broken.js")).expect("a line");
     assert!(problem.contains("broken.js:3:"), "{problem}");
+    assert_eq!(problem.matches("broken.js").count(), 1, "{problem}");
 
     let arguments = ["plugin", "inspect", "files-login", "--directory", &path, "--json"];
     let ended = Launch::command(&arguments).run(LIMIT);

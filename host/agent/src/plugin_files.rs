@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use usher_config::Settings;
-use usher_engine::{Cache, Compiler, Engine, Found, Kind, LoadError, Plugin, find};
+use usher_engine::{Cache, Compiler, Engine, Failure, Found, Kind, LoadError, Plugin, find};
 
 use crate::lock::Lock;
 
@@ -105,5 +105,43 @@ pub(crate) fn compiler() -> Compiler {
         program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe")),
         arguments: COMPILE.iter().map(Into::into).collect(),
         cache: cache.clone(),
+    }
+}
+
+/// The file with the line that is at fault, and what is wrong there. A script's failure begins
+/// with the name of its file, which would stand there twice.
+pub(crate) fn located(file: &str, error: &LoadError) -> (String, String) {
+    let name = file.rsplit('/').next().unwrap_or(file);
+    if let LoadError::Start(failure) = error
+        && let Some(rest) = failure.message.strip_prefix(name)
+        && let Some(rest) = rest.strip_prefix(':')
+    {
+        // "3:2: SyntaxError: …"; a whole that is wrong has no line.
+        let (line, message) = rest.split_once(' ').unwrap_or(("", rest));
+        let failure = Failure { message: message.to_owned(), ..failure.clone() };
+        let place = format!("{file}:{line}").trim_end_matches(':').to_owned();
+        return (place, LoadError::Start(failure).to_string());
+    }
+    (file.to_owned(), error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use usher_engine::FailureKind;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_named_once() {
+        for (message, place, rest) in [
+            ("acme.js:3:2: SyntaxError: line 3", "/plugins/acme.js:3:2", "SyntaxError: line 3"),
+            ("acme.js: TypeError: neither", "/plugins/acme.js", "TypeError: neither"),
+            ("it trapped", "/plugins/acme.js", "it trapped"),
+        ] {
+            let failure = Failure::new(FailureKind::Internal, "script.error", message);
+            let shown = located("/plugins/acme.js", &LoadError::Start(failure));
+            let expected = format!("it doesn't start: {rest} (script.error)");
+            assert_eq!(shown, (place.to_owned(), expected));
+        }
     }
 }

@@ -8,7 +8,7 @@ use usher_engine::{
     Allow, Capability, Engine, Failure, FailureKind, Kind, Limits, LoadError, Origin, Plugin,
 };
 
-use crate::plugin_files::{self, PluginFiles};
+use crate::plugin_files::{self, PluginFiles, located};
 
 /// Methods that the incumbents have and Usher hasn't built yet.
 const COMING: [&str; 8] = ["alicloud", "aws", "azure", "cf", "gcp", "kerberos", "oci", "pcf"];
@@ -213,6 +213,7 @@ pub(crate) fn missing(name: &str, files: &PluginFiles) -> Failure {
 
 /// What each call of a use answers whose plug-in can't be used.
 pub(crate) fn broken(plugin: &str, error: &LoadError) -> Failure {
+    let (plugin, error) = located(plugin, error);
     Failure::new(
         FailureKind::Config,
         AWAITED,
@@ -230,6 +231,7 @@ pub(crate) fn problem(
     error: &LoadError,
     location: &Location,
 ) -> Diagnostic {
+    let (plugin, error) = located(plugin, error);
     Diagnostic::new_error(
         "plugin",
         format!("the {} plug-in {plugin} can't be used: {error}", kind.name()),

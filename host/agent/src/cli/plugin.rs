@@ -16,7 +16,7 @@ use usher_engine::{
 };
 
 use crate::cli::{complain, table};
-use crate::plugin_files::compiler;
+use crate::plugin_files::{compiler, located};
 
 #[derive(Subcommand)]
 pub(crate) enum PluginCommand {
@@ -122,6 +122,12 @@ fn failure(message: impl ToString) -> (u8, String) {
     (1, message.to_string())
 }
 
+/// What is wrong with a file.
+fn refusal(path: &Path, error: &LoadError) -> String {
+    let (file, error) = located(&path.display().to_string(), error);
+    format!("{file}: {error}")
+}
+
 async fn list(arguments: ListArguments) -> CommandResult {
     let engine = engine()?;
     let mut plugins = Vec::new();
@@ -137,13 +143,13 @@ async fn list(arguments: ListArguments) -> CommandResult {
             };
             match loaded {
                 Ok(plugin) => plugins.push(plugin),
-                Err(error) => broken.push((path, error.to_string())),
+                Err(error) => broken.push(located(&path.display().to_string(), &error)),
             }
         }
     }
     if arguments.json {
-        for (path, error) in broken {
-            complain(&format!("{}: can't be used: {error}", path.display()));
+        for (file, error) in broken {
+            complain(&format!("{file}: can't be used: {error}"));
         }
         return Ok(pretty(&plugins.iter().map(|plugin| describe(plugin)).collect()));
     }
@@ -159,8 +165,8 @@ async fn list(arguments: ListArguments) -> CommandResult {
         ]);
     }
     let mut text = table(&rows);
-    for (path, error) in broken {
-        let _ = writeln!(text, "{}: can't be used: {error}", path.display());
+    for (file, error) in broken {
+        let _ = writeln!(text, "{file}: can't be used: {error}");
     }
     Ok(text)
 }
@@ -176,7 +182,7 @@ async fn show(arguments: InspectArguments) -> CommandResult {
         engine
             .load_file(&found, &compiler())
             .await
-            .map_err(|error| failure(format!("{}: {error}", found.path.display())))?
+            .map_err(|error| failure(refusal(&found.path, &error)))?
     };
     let needs = needs(&plugin, &arguments.config).await?;
     let mut shown = describe(&plugin);

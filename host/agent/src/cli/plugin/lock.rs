@@ -8,7 +8,7 @@ use clap::Args;
 use usher_config::Settings;
 use usher_engine::{Engine, Found, LoadError, find, scan};
 
-use super::{CommandResult, engine, failure, prepared, settings, usage};
+use super::{CommandResult, engine, failure, prepared, refusal, settings, usage};
 use crate::cli::complain;
 use crate::lock::{Entry, Lock};
 use crate::plugin_files::compiler;
@@ -117,7 +117,7 @@ pub(super) async fn lock(arguments: LockArguments) -> CommandResult {
             Ok(entry) => {
                 lock.plugins.insert(name, entry);
             }
-            Err(error) => problems.push(format!("{}: {error}", path.display())),
+            Err(error) => problems.push(refusal(&path, &error)),
         }
     }
     if !problems.is_empty() {
@@ -147,7 +147,7 @@ pub(super) async fn approve(arguments: ApproveArguments) -> CommandResult {
     let entry = places
         .entry(&engine, &found)
         .await
-        .map_err(|error| failure(format!("{}: {error}", found.path.display())))?;
+        .map_err(|error| failure(refusal(&found.path, &error)))?;
     let changes = entry.changes(lock.plugins.get(name));
     if changes.is_empty() {
         return Ok(format!("{name} is as the lock has it; there is nothing to approve\n"));
