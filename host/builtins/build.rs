@@ -2,7 +2,8 @@
 //!
 //! A nested cargo builds every crate below `plugins/` for `wasm32-unknown-unknown` in a target
 //! directory of its own, `wit-component` makes components of the modules, and the engine's own
-//! function compiles them for the baseline processor of the target.
+//! functions compile them for the baseline processor of the target. The script component starts
+//! with the memory that it has once its JavaScript engine is made.
 
 use std::env;
 use std::ffi::OsStr;
@@ -11,7 +12,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
 
-use usher_engine::{Kind, compatibility, compile, digest, inspect};
+use usher_engine::{Kind, compatibility, compile, digest, inspect, preinitialize};
 use wit_component::ComponentEncoder;
 
 const TARGET: &str = "wasm32-unknown-unknown";
@@ -60,7 +61,8 @@ fn build() -> Result<(), String> {
     let mut codes = String::new();
     let mut entries = Vec::new();
     for name in &plugins {
-        let (component, file) = embed(name, &modules, &out, &native)?;
+        let component = component(name, &module(name, &modules)?)?;
+        let file = embed(name, &component, &out, &native)?;
         let kind =
             match inspect(&component).map_err(|error| format!("plugins/{name}: {error}"))?.kind {
                 Kind::AuthMethod => "AuthMethod",
@@ -79,7 +81,8 @@ fn build() -> Result<(), String> {
         }
     }
     entries.sort();
-    let (_, file) = embed(SCRIPT, &modules, &out, &native)?;
+    let script = component(SCRIPT, &preinitialized(&module(SCRIPT, &modules)?, &out, &native)?)?;
+    let file = embed(SCRIPT, &script, &out, &native)?;
     let table = format!(
         "{codes}\n/// Every built-in component, by name.\n\
          #[allow(clippy::unreadable_literal)]\n\
@@ -91,34 +94,57 @@ fn build() -> Result<(), String> {
     fs::write(out.join("table.rs"), table).map_err(|error| error.to_string())
 }
 
-/// Makes a component of a built module and compiles it, unless that has been done for the same
-/// bytes and compiler: the script component takes half a minute. Returns the component and the
-/// file with its code.
-fn embed(
-    name: &str,
-    modules: &Path,
-    out: &Path,
-    native: &str,
-) -> Result<(Vec<u8>, String), String> {
-    let module = modules.join(TARGET).join("plugin").join(format!("usher_plugin_{name}.wasm"));
-    let module = fs::read(&module).map_err(|error| format!("{}: {error}", module.display()))?;
-    let component = ComponentEncoder::default()
+/// A module that the nested cargo has built.
+fn module(name: &str, modules: &Path) -> Result<Vec<u8>, String> {
+    let file = modules.join(TARGET).join("plugin").join(format!("usher_plugin_{name}.wasm"));
+    fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// The script component's module with its JavaScript engine made.
+fn preinitialized(module: &[u8], out: &Path, native: &str) -> Result<Vec<u8>, String> {
+    let made_of = format!("{} {}", digest(module), compatibility(native)?);
+    let file = made(&out.join(format!("{SCRIPT}.module.wasm")), &made_of, || {
+        preinitialize(module)
+            .map_err(|error| format!("plugins/{SCRIPT} can't be initialized: {error}"))
+    })?;
+    fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))
+}
+
+fn component(name: &str, module: &[u8]) -> Result<Vec<u8>, String> {
+    ComponentEncoder::default()
         .validate(true)
-        .module(&module)
+        .module(module)
         .and_then(|mut encoder| encoder.encode())
-        .map_err(|error| format!("plugins/{name} is no component: {error:#}"))?;
-    let file = out.join(format!("{name}.cwasm"));
-    let made_of = out.join(format!("{name}.made-of"));
-    let wanted = format!("{} {}", digest(&component), compatibility(native)?);
-    if !file.exists() || fs::read_to_string(&made_of).unwrap_or_default() != wanted {
-        let code = compile(&component, Some(native))
-            .map_err(|error| format!("plugins/{name} can't be compiled: {error}"))?;
-        fs::write(&file, code).map_err(|error| format!("{}: {error}", file.display()))?;
-        fs::write(out.join(format!("{name}.wasm")), &component)
+        .map_err(|error| format!("plugins/{name} is no component: {error:#}"))
+}
+
+/// Compiles a component. Returns the file with its code.
+fn embed(name: &str, component: &[u8], out: &Path, native: &str) -> Result<String, String> {
+    let made_of = format!("{} {}", digest(component), compatibility(native)?);
+    let file = made(&out.join(format!("{name}.cwasm")), &made_of, || {
+        fs::write(out.join(format!("{name}.wasm")), component)
             .map_err(|error| error.to_string())?;
-        fs::write(&made_of, wanted).map_err(|error| error.to_string())?;
+        compile(component, Some(native))
+            .map_err(|error| format!("plugins/{name} can't be compiled: {error}"))
+    })?;
+    Ok(file.display().to_string())
+}
+
+/// Makes a file, unless that has been done of the same: for the script component it takes half a
+/// minute.
+fn made(
+    file: &Path,
+    made_of: &str,
+    make: impl FnOnce() -> Result<Vec<u8>, String>,
+) -> Result<PathBuf, String> {
+    let note = file.with_added_extension("made-of");
+    if !file.exists() || fs::read_to_string(&note).unwrap_or_default() != made_of {
+        let bytes = make()?;
+        fs::write(file, bytes)
+            .and_then(|()| fs::write(&note, made_of))
+            .map_err(|error| format!("{}: {error}", file.display()))?;
     }
-    Ok((component, file.display().to_string()))
+    Ok(file.to_owned())
 }
 
 fn variable(name: &str) -> Result<String, String> {

@@ -6,6 +6,7 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -589,6 +590,15 @@ fn urls_are_those_of_the_standard() {
     }
     let refused = refusal("new URL('no url with hunter2')");
     assert!(refused.contains("TypeError") && !refused.contains("hunter2"), "{refused}");
+}
+
+/// Each instance starts with the memory that one had when the program was built.
+#[test]
+fn no_two_calls_have_the_same_random_values() {
+    for expression in ["Math.random()", "crypto.randomUUID()"] {
+        let values: BTreeSet<String> = (0..3).map(|_| evaluate(expression)).collect();
+        assert_eq!(values.len(), 3, "{expression}: {values:?}");
+    }
 }
 
 #[test]

@@ -41,6 +41,8 @@ mod inspect;
 mod limits;
 mod plugin;
 mod precompiled;
+#[cfg(feature = "compile")]
+mod preinitialize;
 mod registry;
 mod runtime;
 mod script;
@@ -64,6 +66,8 @@ pub use inspect::{CONTRACT, Inspection, inspect};
 pub use limits::{LARGEST_MEMORY, Limits};
 pub use plugin::{Info, Kind, Origin, Plugin};
 pub use precompiled::Precompiled;
+#[cfg(feature = "compile")]
+pub use preinitialize::preinitialize;
 pub use registry::{Found, Scanned, digest, find, read_trusted, scan};
 pub use runtime::Engine;
 pub use traits::{

@@ -6,7 +6,6 @@ use crate::bindings::Component;
 use crate::bindings::exports::usher::plugin::auth_method::{self, Answer};
 use crate::bindings::exports::usher::plugin::plugin::{self, Info, Need};
 use crate::bindings::exports::usher::plugin::sink::{self, Delivery};
-use crate::bindings::usher::plugin::log;
 use crate::bindings::usher::plugin::types::Failure;
 use crate::bindings::usher::script::source;
 use crate::convert::{Values, from_delivery, from_text, to_answer, to_info, to_needs};
@@ -14,7 +13,6 @@ use crate::script::{AUTH_METHOD, Interface, PLUGIN, SINK, Script};
 
 impl plugin::Guest for Component {
     fn describe() -> Info {
-        log_panics();
         match describe() {
             Ok(info) => info,
             Err(failure) => {
@@ -66,7 +64,6 @@ impl sink::Guest for Component {
     }
 
     fn deliver(config: String, delivery: Delivery) -> Result<(), Failure> {
-        log_panics();
         Script::load()?.call(
             &SINK,
             "deliver",
@@ -86,13 +83,5 @@ fn call<T>(
     config: &str,
     convert: impl FnOnce(&JsValue, &mut Context) -> JsResult<T>,
 ) -> Result<T, Failure> {
-    log_panics();
     Script::load()?.call(interface, function, |_| Ok(vec![from_text(config)]), convert)
-}
-
-/// A defect of the JavaScript engine is a trap: its message would be lost otherwise.
-fn log_panics() {
-    std::panic::set_hook(Box::new(|panic| {
-        log::write(log::Level::Error, &format!("the script engine failed: {panic}"), &[]);
-    }));
 }

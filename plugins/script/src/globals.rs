@@ -1,15 +1,17 @@
 //! What JavaScript programs expect of their host beyond the language: text encodings, base64,
 //! URLs, the console and random values.
 //!
-//! They are written in JavaScript over a few functions of this component, and each file is
-//! compiled when one of its names is first used: a script pays only for what it touches.
+//! They are written in JavaScript over a few functions of this component, and made when the
+//! program is built: a script pays nothing for them.
 
-use boa_engine::object::{FunctionObjectBuilder, JsObject};
-use boa_engine::property::PropertyDescriptor;
+use std::path::Path;
+use std::slice;
+
+use boa_engine::object::FunctionObjectBuilder;
+use boa_engine::property::Attribute;
 use boa_engine::{
     Context, JsArgs, JsNativeError, JsResult, JsString, JsValue, NativeFunction, Source, js_string,
 };
-use std::path::Path;
 
 use base64::Engine as _;
 use base64::alphabet::STANDARD;
@@ -50,64 +52,22 @@ const LIBRARIES: &[Library] = &[
     },
 ];
 
-/// Defines every name, each as an accessor that makes its value when it is first read. It stays
-/// one: the engine's inline caches don't notice an accessor that becomes a value.
+/// Defines every name.
 pub(crate) fn define(context: &mut Context) -> JsResult<()> {
-    let made = record([], context)?;
-    for (index, library) in LIBRARIES.iter().enumerate() {
-        for name in library.names {
-            let getter = NativeFunction::from_copy_closure_with_captures(
-                move |_, _, made, context| {
-                    let name = JsString::from(*name);
-                    if !made.has_own_property(name.clone(), context)? {
-                        make(&LIBRARIES[index], made, context)?;
-                    }
-                    made.get(name, context)
-                },
-                made.clone(),
-            );
-            let setter = NativeFunction::from_copy_closure_with_captures(
-                move |_, arguments, made, context| {
-                    let value = arguments.get_or_undefined(0).clone();
-                    made.create_data_property_or_throw(JsString::from(*name), value, context)?;
-                    Ok(JsValue::undefined())
-                },
-                made.clone(),
-            );
-            let getter = FunctionObjectBuilder::new(context.realm(), getter).build();
-            let setter = FunctionObjectBuilder::new(context.realm(), setter).build();
-            let property = PropertyDescriptor::builder()
-                .get(getter)
-                .set(setter)
-                .enumerable(false)
-                .configurable(true);
-            context.global_object().define_property_or_throw(
-                JsString::from(*name),
-                property,
-                context,
-            )?;
-        }
-    }
-    Ok(())
-}
-
-/// Runs a library, and adds what it makes to `made`, but for what the script has set itself.
-fn make(library: &Library, made: &JsObject, context: &mut Context) -> JsResult<()> {
-    let source = Source::from_bytes(library.text.as_bytes()).with_path(Path::new(library.file));
-    let function = context.eval(source)?;
     let native = native(context)?;
-    let values = function
-        .as_callable()
-        .ok_or_else(|| JsNativeError::typ().with_message("a library is no function"))?
-        .call(&JsValue::undefined(), &[native], context)?;
-    let values = values
-        .as_object()
-        .ok_or_else(|| JsNativeError::typ().with_message("a library made no object"))?;
-    for name in library.names {
-        let name = JsString::from(*name);
-        if !made.has_own_property(name.clone(), context)? {
-            let value = values.get(name.clone(), context)?;
-            made.create_data_property_or_throw(name, value, context)?;
+    for library in LIBRARIES {
+        let source = Source::from_bytes(library.text.as_bytes()).with_path(Path::new(library.file));
+        let values = context
+            .eval(source)?
+            .as_callable()
+            .ok_or_else(|| JsNativeError::typ().with_message("a library is no function"))?
+            .call(&JsValue::undefined(), slice::from_ref(&native), context)?
+            .as_object()
+            .ok_or_else(|| JsNativeError::typ().with_message("a library made no object"))?;
+        for name in library.names {
+            let value = values.get(JsString::from(*name), context)?;
+            let attribute = Attribute::WRITABLE | Attribute::CONFIGURABLE;
+            context.register_global_property(JsString::from(*name), value, attribute)?;
         }
     }
     Ok(())

@@ -12,5 +12,6 @@ mod error;
 mod exports;
 mod globals;
 mod modules;
+mod prepared;
 mod random;
 mod script;

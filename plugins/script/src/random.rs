@@ -1,4 +1,5 @@
-//! The host's random bytes for `Math.random` and the engine's hash tables.
+//! The host's random bytes, for `Math.random`. Nothing asks before a script runs: what the build
+//! ships would have it for good.
 
 use getrandom::Error;
 

@@ -1,6 +1,5 @@
 //! One script: parsed, its imports linked, its top level run, ready to be called.
 
-use std::hint::black_box;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -13,16 +12,9 @@ use boa_engine::{
 
 use crate::bindings::usher::plugin::types::Failure;
 use crate::bindings::usher::script::source;
-use crate::clock::{Hooks, HostClock};
 use crate::error::failure;
-use crate::globals;
 use crate::modules::Contract;
-
-/// Calls of JavaScript functions within each other; less than what the stack of an instance holds.
-const DEEPEST_RECURSION: usize = 400;
-
-/// Bytes that the engine needs for a small script.
-const FIRST_HEAP: usize = 2 << 20;
+use crate::prepared::Prepared;
 
 /// A script whose top level has run.
 pub(crate) struct Script {
@@ -65,20 +57,8 @@ impl Script {
     /// The script of this instance, its top level run. It is never freed: the instance ends with
     /// the call, and the engine would take longer to take itself apart than most calls take.
     pub(crate) fn load() -> Result<&'static mut Self, Failure> {
-        // One growth of the memory instead of thirty.
-        drop(black_box(Vec::<u8>::with_capacity(FIRST_HEAP)));
         let name = source::name();
-        let contract = Rc::new(Contract::default());
-        let mut context = match Context::builder()
-            .module_loader(Rc::clone(&contract))
-            .host_hooks(Rc::new(Hooks))
-            .clock(Rc::new(HostClock))
-            .build()
-        {
-            Ok(context) => context,
-            Err(error) => return Err(failure(&error, &name, &mut Context::default())),
-        };
-        context.runtime_limits_mut().set_recursion_limit(DEEPEST_RECURSION);
+        let Prepared { mut context, contract } = Prepared::take();
         match evaluate(&name, &mut context) {
             Ok(exports) => Ok(Box::leak(Box::new(Self { context, contract, exports, name }))),
             Err(error) => {
@@ -164,7 +144,6 @@ impl Script {
 }
 
 fn evaluate(name: &str, context: &mut Context) -> JsResult<JsObject> {
-    globals::define(context)?;
     let text = source::text();
     let module = Module::parse(
         Source::from_bytes(text.as_bytes()).with_path(Path::new(name)),
