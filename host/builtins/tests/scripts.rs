@@ -420,6 +420,9 @@ fn an_async_function_is_awaited() {
 fn a_script_that_does_not_parse_or_start_says_where() {
     let error = load_error("export const plugin = {\n  describe( {\n};\n");
     assert!(error.contains("acme.js:3:") && error.contains("SyntaxError"), "{error}");
+    // What is missing is missed at the end.
+    let error = load_error("export const plugin = {\n  describe() {\n\n");
+    assert!(error.contains("acme.js:2:15: SyntaxError"), "{error}");
     let error = load_error("\nconst a = {};\na.b();\n");
     assert!(error.contains("acme.js:3:") && error.contains("TypeError"), "{error}");
     let error = load_error("import { read } from 'node:fs';\n");

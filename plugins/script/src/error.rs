@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use boa_engine::object::JsObject;
-use boa_engine::{Context, JsError, JsValue, js_string};
+use boa_engine::{Context, JsError, JsNativeError, JsValue, js_string};
 
 use crate::bindings::usher::plugin::types::{Failure, FailureKind};
 use crate::convert::{Values, to_failure};
@@ -27,6 +27,22 @@ pub(crate) fn failure(error: &JsError, script: &str, context: &mut Context) -> F
         Some(stack.to_std_string_lossy())
     });
     internal("script.error", place(script, &shown, stack.as_deref()))
+}
+
+/// Says where a text ends that ends too early; of all that the parser finds wrong, it says only
+/// of this not where.
+pub(crate) fn with_end(error: JsError, text: &str) -> JsError {
+    if error.as_native().is_none_or(|error| error.message() != "abrupt end") {
+        return error;
+    }
+    let text = text.trim_end();
+    let line = text.lines().count().max(1);
+    let column = text.lines().last().unwrap_or_default().chars().count() + 1;
+    JsNativeError::syntax()
+        .with_message(format!(
+            "the file ends too early, perhaps for a bracket that isn't closed, at line {line}, col {column}"
+        ))
+        .into()
 }
 
 fn internal(code: &str, message: String) -> Failure {

@@ -12,7 +12,7 @@ use boa_engine::{
 
 use crate::bindings::usher::plugin::types::Failure;
 use crate::bindings::usher::script::source;
-use crate::error::failure;
+use crate::error::{failure, with_end};
 use crate::modules::Contract;
 use crate::prepared::Prepared;
 
@@ -149,7 +149,8 @@ fn evaluate(name: &str, context: &mut Context) -> JsResult<JsObject> {
         Source::from_bytes(text.as_bytes()).with_path(Path::new(name)),
         None,
         context,
-    )?;
+    )
+    .map_err(|error| with_end(error, &text))?;
     let evaluated = module.load_link_evaluate(context);
     settle(evaluated.into(), context)?;
     Ok(module.namespace(context))
