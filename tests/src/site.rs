@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::eventually::eventually;
 use crate::openbao::OpenBao;
+use crate::plugins::PluginDirectory;
 use crate::proxy::Proxy;
 
 /// A server with the role "app", and files for the agent to read and write.
@@ -118,6 +119,22 @@ impl Site {
             sinks: vec![file_sink(&self.file("token"))],
             sink_settings: String::new(),
         }
+    }
+
+    /// The same with the example method `files-login` of this directory, and what it needs granted.
+    pub fn files_login(&self, directory: &PluginDirectory) -> Configuration {
+        let mut configuration = self.configuration();
+        let role_id = self.file("role-id").display().to_string();
+        let secret_id = self.file("secret-id").display().to_string();
+        configuration.top = format!(
+            "plugin_directory = \"{}\"\nplugin \"files-login\" {{\n  allow {{\n    read = [\"{role_id}\", \"{secret_id}\"]\n  }}\n}}",
+            directory.path().display()
+        );
+        configuration.method = "files-login".into();
+        configuration.method_settings += "\nmount_path = \"auth/approle\"";
+        configuration.method_config =
+            format!("role_id_file = \"{role_id}\"\nsecret_id_file = \"{secret_id}\"");
+        configuration
     }
 
     /// What the file sink has delivered; `None`: nothing there.

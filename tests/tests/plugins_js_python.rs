@@ -6,7 +6,7 @@ use serde_json::json;
 use usher_tests::agent::{Agent, Launch};
 use usher_tests::eventually::eventually_true;
 use usher_tests::plugins::{self, PluginDirectory};
-use usher_tests::site::{Configuration, Site};
+use usher_tests::site::Site;
 
 #[test]
 fn a_method_in_javascript_logs_in() {
@@ -50,7 +50,7 @@ fn a_plugin_without_its_grants_stops_the_agent_with_the_block_to_paste() {
     let site = Site::new(json!({ "token_ttl": "1h" }));
     let directory = PluginDirectory::new();
     directory.add("files-login", &plugins::javascript("files_login"));
-    let mut configuration = configuration(&site, &directory);
+    let mut configuration = site.files_login(&directory);
     configuration.top = format!("plugin_directory = \"{}\"", directory.path().display());
     let ended = Launch::agent(&configuration.text()).run(LIMIT);
     assert_eq!(ended.status, 2, "{ended:?}");
@@ -69,7 +69,7 @@ fn a_plugin_that_others_can_write_is_refused() {
     let directory = PluginDirectory::new();
     let file = directory.add("files-login", &plugins::javascript("files_login"));
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o666)).expect("the file");
-    let ended = Launch::agent(&configuration(&site, &directory).text())
+    let ended = Launch::agent(&site.files_login(&directory).text())
         .argument("--exit-after-auth")
         .run(LIMIT);
     assert_eq!(ended.status, 2, "{ended:?}");
@@ -81,7 +81,7 @@ fn a_file_that_is_no_component_is_refused() {
     let site = Site::new(json!({ "token_ttl": "1h" }));
     let directory = PluginDirectory::new();
     let file = directory.add("files-login", b"\0asm is not enough");
-    let ended = Launch::agent(&configuration(&site, &directory).text())
+    let ended = Launch::agent(&site.files_login(&directory).text())
         .argument("--exit-after-auth")
         .run(LIMIT);
     assert_eq!(ended.status, 2, "{ended:?}");
@@ -94,7 +94,7 @@ fn sigterm_while_a_plugin_is_compiled_is_a_clean_shutdown() {
     let site = Site::new(json!({ "token_ttl": "1h" }));
     let directory = PluginDirectory::new();
     directory.add("files-login", &plugins::javascript("files_login"));
-    let mut agent = Agent::start(&configuration(&site, &directory).text());
+    let mut agent = Agent::start(&site.files_login(&directory).text());
     agent.wait_for_log("compiling the plug-in");
     agent.terminate();
     let ended = agent.ended(Duration::from_secs(5));
@@ -113,7 +113,7 @@ fn a_plugin_takes_a_built_in_name_only_if_told_to() {
     assert_eq!(ended.status, 0, "{ended:?}");
     assert!(!ended.log.contains("hello from JavaScript"), "{ended:?}");
 
-    let mut told = configuration(&site, &directory);
+    let mut told = site.files_login(&directory);
     told.method = "approle".into();
     told.top =
         told.top.replace("plugin \"files-login\" {", "plugin \"approle\" {\n  override = true");
@@ -127,26 +127,11 @@ fn logs_in(component: &[u8], greeting: &str) {
     let site = Site::new(json!({ "token_ttl": "1h" }));
     let directory = PluginDirectory::new();
     directory.add("files-login", component);
-    let agent = Agent::start(&configuration(&site, &directory).text());
+    let agent = Agent::start(&site.files_login(&directory).text());
     eventually_true("the token", LIMIT, || site.token().is_some());
     assert!(site.token().is_some_and(|token| site.bao.is_valid(&token)));
     assert!(agent.log().contains(greeting), "the plug-in's own line is in the log");
     agent.stop();
-}
-
-fn configuration(site: &Site, directory: &PluginDirectory) -> Configuration {
-    let mut configuration = site.configuration();
-    let role_id = site.file("role-id").display().to_string();
-    let secret_id = site.file("secret-id").display().to_string();
-    configuration.top = format!(
-        "plugin_directory = \"{}\"\nplugin \"files-login\" {{\n  allow {{\n    read = [\"{role_id}\", \"{secret_id}\"]\n  }}\n}}",
-        directory.path().display()
-    );
-    configuration.method = "files-login".into();
-    configuration.method_settings += "\nmount_path = \"auth/approle\"";
-    configuration.method_config =
-        format!("role_id_file = \"{role_id}\"\nsecret_id_file = \"{secret_id}\"");
-    configuration
 }
 
 /// Compiling such a component takes seconds, on a busy machine many.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use usher_tests::agent::{Agent, Launch};
 use usher_tests::eventually::eventually_true;
 use usher_tests::plugins::{self, PluginDirectory};
-use usher_tests::site::{Configuration, Site};
+use usher_tests::site::Site;
 
 /// Its twin in `plugins_js_python.rs` builds the same file with componentize-js.
 #[test]
@@ -14,7 +14,7 @@ fn a_method_as_a_script_logs_in() {
     let site = Site::new(json!({ "token_ttl": "1h" }));
     let directory = PluginDirectory::new();
     directory.add_script("files-login", &plugins::script("files_login"));
-    let agent = Agent::start(&files_login(&site, &directory).text());
+    let agent = Agent::start(&site.files_login(&directory).text());
     let token = site.wait_for_token();
     assert!(site.bao.is_valid(&token));
     assert!(agent.log().contains("hello from JavaScript"), "{}", agent.log());
@@ -26,7 +26,7 @@ fn a_script_without_its_grants_stops_the_agent_with_the_block_to_paste() {
     let site = Site::new(json!({ "token_ttl": "1h" }));
     let directory = PluginDirectory::new();
     directory.add_script("files-login", &plugins::script("files_login"));
-    let mut configuration = files_login(&site, &directory);
+    let mut configuration = site.files_login(&directory);
     configuration.top = format!("plugin_directory = \"{}\"", directory.path().display());
     let ended = Launch::agent(&configuration.text()).run(LIMIT);
     assert_eq!(ended.status, 2, "{ended:?}");
@@ -50,7 +50,7 @@ fn a_script_that_fails_is_one_failed_attempt_after_the_other_and_no_secret_is_lo
     ] {
         let directory = PluginDirectory::new();
         directory.add_script("broken", &broken(body));
-        let mut configuration = files_login(&site, &directory);
+        let mut configuration = site.files_login(&directory);
         configuration.top = configuration.top.replace("files-login", "broken");
         configuration.top =
             configuration.top.replace("  allow {", "  limits { timeout = \"500ms\" }\n  allow {");
@@ -81,7 +81,7 @@ fn a_script_beside_a_component_of_the_same_name_is_refused_naming_both() {
     let directory = PluginDirectory::new();
     let script = directory.add_script("files-login", &plugins::script("files_login"));
     let component = directory.add("files-login", b"");
-    let agent = Agent::start(&files_login(&site, &directory).text());
+    let agent = Agent::start(&site.files_login(&directory).text());
     for file in [script, component] {
         eventually_true("the name of each", LIMIT, || {
             agent.log().contains(&file.display().to_string())
@@ -135,21 +135,6 @@ export const authMethod = {{
 }};
 "#
     )
-}
-
-fn files_login(site: &Site, directory: &PluginDirectory) -> Configuration {
-    let mut configuration = site.configuration();
-    let role_id = site.file("role-id").display().to_string();
-    let secret_id = site.file("secret-id").display().to_string();
-    configuration.top = format!(
-        "plugin_directory = \"{}\"\nplugin \"files-login\" {{\n  allow {{\n    read = [\"{role_id}\", \"{secret_id}\"]\n  }}\n}}",
-        directory.path().display()
-    );
-    configuration.method = "files-login".into();
-    configuration.method_settings += "\nmount_path = \"auth/approle\"";
-    configuration.method_config =
-        format!("role_id_file = \"{role_id}\"\nsecret_id_file = \"{secret_id}\"");
-    configuration
 }
 
 const LIMIT: Duration = Duration::from_mins(1);
