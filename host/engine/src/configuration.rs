@@ -1,8 +1,6 @@
 //! The one wasmtime configuration, shared by the agent, its compiler child and the build of the
 //! built-ins: artefacts load only where these settings are the same.
 
-use std::num::NonZeroUsize;
-
 use wasmtime::Config;
 
 use crate::limits::LARGEST_MEMORY;
@@ -20,7 +18,10 @@ pub(crate) fn configuration() -> Config {
         .memory_guard_size(64 << 10)
         .wasm_memory64(false)
         .wasm_relaxed_simd(false)
-        .wasm_backtrace_max_frames(NonZeroUsize::new(16));
+        // A trap is explained by its kind alone; what would tell the place is a fifth of the code.
+        .wasm_backtrace_max_frames(None)
+        .generate_address_map(false)
+        .native_unwind_info(false);
     config
 }
 
