@@ -18,6 +18,7 @@ use crate::process::{self, Process};
 /// How to start `usher`: arguments, environment, umask, mounts.
 pub struct Launch {
     home: TempDir,
+    program: PathBuf,
     arguments: Vec<OsString>,
     environment: Vec<(String, String)>,
     umask: String,
@@ -50,6 +51,7 @@ impl Launch {
     pub fn command(arguments: &[&str]) -> Self {
         Self {
             home: tempfile::tempdir().expect("a temporary directory"),
+            program: binary(),
             arguments: arguments.iter().map(OsString::from).collect(),
             environment: Vec::new(),
             umask: "022".into(),
@@ -69,6 +71,13 @@ impl Launch {
         let file = launch.home.path().join("usher.hcl");
         std::fs::write(&file, configuration).expect("the configuration");
         launch.argument("--config").argument(file)
+    }
+
+    /// Another build of `usher`.
+    #[must_use]
+    pub fn program(mut self, program: PathBuf) -> Self {
+        self.program = program;
+        self
     }
 
     /// One more argument.
@@ -119,7 +128,7 @@ impl Launch {
             self.preparation.as_deref().unwrap_or(":")
         );
         wrapper.extend(["sh", "-c", &script, "sh"].map(OsString::from));
-        let mut program = binary();
+        let mut program = self.program;
         if let Some(uid) = self.user {
             // The user must get at the program, wherever the build is.
             let copy = self.home.path().join("usher");

@@ -1,4 +1,4 @@
-//! The project's tasks: `cargo xtask setup | demo | test | bench | lint`.
+//! The project's tasks: `cargo xtask setup | demo | test | bench | lean | lint`.
 //!
 //! Has no dependencies, so that it builds in seconds on a machine that has nothing yet.
 #![allow(
@@ -9,6 +9,7 @@
 
 mod bench;
 mod demo;
+mod lean;
 mod lint;
 mod measure;
 mod openbao;
@@ -28,6 +29,7 @@ usage: cargo xtask TASK [ARGUMENTS]
   demo             watch a token being delivered, renewed and replaced (under a minute)
   test [ARG…]      all tests; arguments go to `cargo test`
   bench [--check]  the agent beside `bao agent`; --check fails when a limit is exceeded
+  lean             the flavour without a compiler: build, tests, size
   lint             format, clippy, documentation, dependency policy";
 
 fn main() -> ExitCode {
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
         ("test", extra) => test::run(extra),
         ("bench", []) => bench::run(bench::Limits::Report),
         ("bench", [flag]) if flag == "--check" => bench::run(bench::Limits::Apply),
+        ("lean", []) => lean::run(),
         ("lint", []) => lint::run(),
         ("help" | "--help" | "-h", _) => {
             println!("{USAGE}");

@@ -1,4 +1,4 @@
-//! Builds the built-in components and precompiles them, so that one `cargo build` makes it all.
+//! With a compiler: builds the built-in components and compiles them.
 //!
 //! A nested cargo builds every crate below `plugins/` for `wasm32-unknown-unknown` in a target
 //! directory of its own, `wit-component` makes components of the modules, and the engine's own
@@ -6,14 +6,15 @@
 //! with the memory that it has once its JavaScript engine is made.
 
 use std::env;
-use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, exit};
+use std::process::Command;
 
 use usher_engine::{Kind, compatibility, compile, digest, inspect, preinitialize};
 use wit_component::ComponentEncoder;
+
+use crate::nested::cargo;
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -23,29 +24,7 @@ const SCRIPT: &str = "script";
 /// Components that serve under further names.
 const ALSO: [(&str, &[&str]); 1] = [("userpass", &["ldap", "radius"])];
 
-#[allow(clippy::print_stderr, reason = "how a build script tells why it failed")]
-fn main() {
-    if let Err(message) = build() {
-        // One message, without the noise of a panic.
-        eprintln!("error: {message}");
-        exit(1);
-    }
-}
-
-fn build() -> Result<(), String> {
-    let manifest = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
-    let out = PathBuf::from(variable("OUT_DIR")?);
-    let native = variable("TARGET")?;
-    let root = manifest
-        .ancestors()
-        .nth(2)
-        .ok_or("the crate isn't below the workspace's host directory")?;
-    for input in ["wit", "sdk/rust", "plugins", "Cargo.toml", "Cargo.lock"] {
-        let path = root.join(input);
-        if path.exists() {
-            println!("cargo::rerun-if-changed={}", path.display());
-        }
-    }
+pub(crate) fn build(root: &Path, out: &Path, native: &str) -> Result<(), String> {
     let plugins = plugins(&root.join("plugins"))?;
     // <target>/<profile>/build/<package>/out; all profiles share the components.
     let modules =
@@ -62,7 +41,7 @@ fn build() -> Result<(), String> {
     let mut entries = Vec::new();
     for name in &plugins {
         let component = component(name, &module(name, &modules)?)?;
-        let file = embed(name, &component, &out, &native)?;
+        let file = embed(name, &component, out, native)?;
         let kind =
             match inspect(&component).map_err(|error| format!("plugins/{name}: {error}"))?.kind {
                 Kind::AuthMethod => "AuthMethod",
@@ -81,8 +60,8 @@ fn build() -> Result<(), String> {
         }
     }
     entries.sort();
-    let script = component(SCRIPT, &preinitialized(&module(SCRIPT, &modules)?, &out, &native)?)?;
-    let file = embed(SCRIPT, &script, &out, &native)?;
+    let script = component(SCRIPT, &preinitialized(&module(SCRIPT, &modules)?, out, native)?)?;
+    let file = embed(SCRIPT, &script, out, native)?;
     let table = format!(
         "{codes}\n/// Every built-in component, by name.\n\
          #[allow(clippy::unreadable_literal)]\n\
@@ -147,10 +126,6 @@ fn made(
     Ok(file.to_owned())
 }
 
-fn variable(name: &str) -> Result<String, String> {
-    env::var(name).map_err(|_| format!("cargo didn't set {name}"))
-}
-
 /// The crates below `plugins/`, but for `lib`, which is what they share, and the script component.
 fn plugins(directory: &Path) -> Result<Vec<String>, String> {
     let mut names: Vec<String> = fs::read_dir(directory)
@@ -209,17 +184,10 @@ impl Toolchain {
 
     fn build(&self, root: &Path, target_directory: &Path, what: Vec<String>) -> Result<(), String> {
         let mut command = match self {
-            Self::Installed => Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into())),
-            Self::Debian { .. } => Command::new("/usr/bin/cargo"),
+            Self::Installed => cargo(root, None),
+            Self::Debian { .. } => cargo(root, Some("/usr/bin/cargo")),
         };
-        // Settings of the outer build must not reach the inner one.
-        for (name, _) in env::vars_os() {
-            if !passes(&name) {
-                command.env_remove(name);
-            }
-        }
         command
-            .current_dir(root)
             .args(["build", "--quiet", "--profile", "plugin", "--target", TARGET, "--target-dir"])
             .arg(target_directory);
         // Panic messages name source files: by the same name wherever they are built.
@@ -255,38 +223,4 @@ impl Toolchain {
             Err("the built-in components can't be built; see above".to_owned())
         }
     }
-}
-
-/// Whether the nested cargo may see a variable of this build script.
-fn passes(name: &OsStr) -> bool {
-    let name = name.to_string_lossy();
-    let own = [
-        "OUT_DIR",
-        "TARGET",
-        "HOST",
-        "NUM_JOBS",
-        "OPT_LEVEL",
-        "DEBUG",
-        "PROFILE",
-        "CARGO_MANIFEST_LINKS",
-    ];
-    if own.contains(&name.as_ref()) || name.starts_with("RUSTC") || name.starts_with("DEP_") {
-        return false;
-    }
-    if [
-        "RUSTFLAGS",
-        "RUSTDOCFLAGS",
-        "RUSTUP_TOOLCHAIN",
-        "LD_LIBRARY_PATH",
-        "CARGO_ENCODED_RUSTFLAGS",
-    ]
-    .contains(&name.as_ref())
-    {
-        return false;
-    }
-    !name.starts_with("CARGO_")
-        || ["CARGO_HOME", "CARGO_MAKEFLAGS"].contains(&name.as_ref())
-        || ["CARGO_REGISTR", "CARGO_SOURCE_", "CARGO_NET_", "CARGO_HTTP_"]
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
 }

@@ -1,0 +1,51 @@
+//! Without a compiler of its own: another cargo builds this crate with one, in a target directory
+//! of its own, and what came of it is taken over.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use crate::nested::cargo;
+
+pub(crate) fn build(root: &Path, out: &Path, target: &str, host: &str) -> Result<(), String> {
+    for input in ["host/builtins", "host/engine", "host/secret"] {
+        println!("cargo::rerun-if-changed={}", root.join(input).display());
+    }
+    // <target>/<profile>/build/<package>/out
+    let directory =
+        out.ancestors().nth(4).ok_or("no target directory above OUT_DIR")?.join("compile");
+    let mut command = cargo(root, None);
+    command
+        .args(["build", "--quiet", "--release", "--package=usher-builtins", "--lib"])
+        .args(["--message-format=json-render-diagnostics", "--target-dir"])
+        .arg(directory)
+        .stdout(Stdio::piped());
+    if target != host {
+        command.args(["--target", target]);
+    }
+    let output = command
+        .spawn()
+        .and_then(std::process::Child::wait_with_output)
+        .map_err(|error| format!("the nested cargo can't be started: {error}"))?;
+    if !output.status.success() {
+        return Err("the built-in components can't be compiled; see above".to_owned());
+    }
+    let table = built(&String::from_utf8_lossy(&output.stdout))
+        .ok_or("the nested cargo doesn't say where the built-in components are")?
+        .join("table.rs");
+    fs::copy(&table, out.join("table.rs"))
+        .map(|_| ())
+        .map_err(|error| format!("{}: {error}", table.display()))
+}
+
+/// The output directory of this crate's build script, from cargo's messages (The Cargo Book,
+/// "External Tools", build script output).
+fn built(messages: &str) -> Option<PathBuf> {
+    let message = |line: &str| serde_json::from_str::<serde_json::Value>(line).ok();
+    let mut messages = messages.lines().filter_map(message);
+    let executed = messages.find(|message| {
+        message["reason"] == "build-script-executed"
+            && message["package_id"].as_str().is_some_and(|id| id.contains("builtins"))
+    })?;
+    Some(PathBuf::from(executed["out_dir"].as_str()?))
+}

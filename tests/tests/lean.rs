@@ -1,0 +1,71 @@
+//! The lean flavour, which has no compiler. `cargo xtask lean` builds and names it.
+
+#![allow(clippy::expect_used, reason = "helpers fail the test that calls them")]
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::json;
+use usher_tests::agent::Launch;
+use usher_tests::components::Method;
+use usher_tests::plugins::{self, PluginDirectory};
+use usher_tests::site::Site;
+
+#[test]
+#[ignore = "needs the lean flavour: cargo xtask lean"]
+fn built_ins_deliver() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let agent = Launch::agent(&site.configuration().text()).program(lean()).start();
+    assert!(site.bao.is_valid(&site.wait_for_token()));
+    agent.stop();
+}
+
+#[test]
+#[ignore = "needs the lean flavour: cargo xtask lean"]
+fn a_script_delivers() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let directory = PluginDirectory::new();
+    directory.add_script("files-login", &plugins::script("files_login"));
+    let configuration = site.files_login(&directory).text();
+    let agent = Launch::agent(&configuration).program(lean()).start();
+    assert!(site.bao.is_valid(&site.wait_for_token()));
+    agent.stop();
+}
+
+#[test]
+#[ignore = "needs the lean flavour: cargo xtask lean"]
+fn a_component_is_used_once_the_full_flavour_has_compiled_it() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let directory = PluginDirectory::new();
+    let read = |name| std::fs::read_to_string(site.file(name)).expect("a credential");
+    let body = json!({ "role_id": read("role-id"), "secret_id": read("secret-id") });
+    let file = directory.replace("made", &Method::new(&body).build());
+    let mut configuration = site.configuration();
+    configuration.top = format!(
+        "plugin_directory = \"{}\"\nplugin \"made\" {{\n  allow {{\n  }}\n}}",
+        directory.path().display()
+    );
+    configuration.method = "made".into();
+    configuration.method_settings = "mount_path = \"auth/approle\"".into();
+    configuration.method_config = String::new();
+    let mut agent = Launch::agent(&configuration.text()).program(lean()).start();
+    let command = format!("usher plugin inspect {}", file.display());
+    agent.wait_for_log(&format!("run `{command}` with the full build of this version"));
+    assert_eq!(site.login_attempts(), 0);
+
+    let cache = agent.home().join("cache");
+    let inspected = Launch::command(&["plugin", "inspect"])
+        .argument(file)
+        .environment("CACHE_DIRECTORY", &cache.display().to_string())
+        .run(LIMIT);
+    assert_eq!(inspected.status, 0, "{inspected:?}");
+    agent.hang_up();
+    assert!(site.bao.is_valid(&site.wait_for_token()));
+    agent.stop();
+}
+
+fn lean() -> PathBuf {
+    std::env::var_os("USHER_LEAN").expect("USHER_LEAN names the lean flavour").into()
+}
+
+const LIMIT: Duration = Duration::from_mins(1);
