@@ -190,16 +190,17 @@ impl Toolchain {
         command
             .args(["build", "--quiet", "--profile", "plugin", "--target", TARGET, "--target-dir"])
             .arg(target_directory);
-        // Panic messages name source files: by the same name wherever they are built.
+        // Panic messages name source files: by the same name wherever they are built. Those of a
+        // workspace are relative anyway; naming its place here would compile all of it anew for
+        // each checkout that shares a target directory.
         let cargo_home = env::var_os("CARGO_HOME")
             .map(PathBuf::from)
             .or_else(|| env::var_os("HOME").map(|home| PathBuf::from(home).join(".cargo")));
-        let mut flags = format!("--remap-path-prefix={}=usher", root.display());
+        // The script component takes its randomness from the host.
+        let mut flags = "--cfg=getrandom_backend=\"custom\"".to_owned();
         if let Some(cargo_home) = cargo_home {
             let _ = write!(flags, " --remap-path-prefix={}=cargo", cargo_home.display());
         }
-        // The script component takes its randomness from the host.
-        flags.push_str(" --cfg=getrandom_backend=\"custom\"");
         command.env("CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS", flags).args(what);
         if let Self::Debian { linker } = self {
             // The rustup proxies would win over Debian's programs otherwise.
