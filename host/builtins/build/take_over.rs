@@ -33,9 +33,23 @@ pub(crate) fn build(root: &Path, out: &Path, target: &str, host: &str) -> Result
     let table = built(&String::from_utf8_lossy(&output.stdout))
         .ok_or("the nested cargo doesn't say where the built-in components are")?
         .join("table.rs");
-    fs::copy(&table, out.join("table.rs"))
-        .map(|_| ())
-        .map_err(|error| format!("{}: {error}", table.display()))
+    let table =
+        fs::read_to_string(&table).map_err(|error| format!("{}: {error}", table.display()))?;
+    fs::write(out.join("table.rs"), pack_script(&table, out)?).map_err(|error| error.to_string())
+}
+
+/// The table with the script component deflated: it would be half of the program.
+fn pack_script(table: &str, out: &Path) -> Result<String, String> {
+    const BEFORE: &str = "pub static SCRIPT: Precompiled = embedded!(\"";
+    let unknown = "table.rs has no script component where it should be";
+    let (before, rest) = table.split_once(BEFORE).ok_or(unknown)?;
+    let (code, after) = rest.split_once("\")").ok_or(unknown)?;
+    let code = fs::read(code).map_err(|error| format!("{code}: {error}"))?;
+    let packed = out.join("script.packed");
+    fs::write(&packed, miniz_oxide::deflate::compress_to_vec(&code, 9))
+        .map_err(|error| format!("{}: {error}", packed.display()))?;
+    let script = format!("pub static SCRIPT: Precompiled = packed!({packed:?})");
+    Ok(format!("{before}{script}{after}"))
 }
 
 /// The output directory of this crate's build script, from cargo's messages (The Cargo Book,

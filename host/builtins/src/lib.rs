@@ -34,5 +34,17 @@ macro_rules! embedded {
     }};
 }
 
+#[cfg(not(feature = "compile"))]
+macro_rules! packed {
+    ($path:literal) => {{
+        #[allow(unsafe_code, reason = "see the SAFETY comment")]
+        // SAFETY: the build script wrote this file: the unchanged output of the engine's
+        // `compile`, deflated.
+        unsafe {
+            Precompiled::packed(include_bytes!($path))
+        }
+    }};
+}
+
 // `ALL`, at least one entry for each crate below `plugins/`, and `SCRIPT`, which runs scripts.
 include!(concat!(env!("OUT_DIR"), "/table.rs"));

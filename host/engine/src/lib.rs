@@ -15,6 +15,10 @@
 //!    a plug-in remembers is the use's state, kept here in memory that is wiped.
 
 #![deny(unsafe_code)]
+#![cfg_attr(
+    not(feature = "compile"),
+    allow(dead_code, unused_imports, reason = "what only a program with a compiler needs")
+)]
 
 mod address;
 mod answer;

@@ -13,6 +13,9 @@ pub struct Precompiled(Source);
 
 enum Source {
     Bytes(&'static [u8]),
+    /// Deflated (RFC 1951).
+    #[cfg(not(feature = "compile"))]
+    Packed(&'static [u8]),
     /// A file that nobody else can change: an anonymous one, or one of the agent's cache.
     Own(File),
 }
@@ -26,6 +29,17 @@ impl Precompiled {
     #[allow(unsafe_code, reason = "the caller promises where the bytes come from")]
     pub const unsafe fn embedded(bytes: &'static [u8]) -> Self {
         Self(Source::Bytes(bytes))
+    }
+
+    /// The same, deflated (RFC 1951): less than half as large, and a few hundredths of a second
+    /// later at hand.
+    ///
+    /// # Safety
+    /// `bytes` must be the unchanged output of this crate's `compile`, deflated.
+    #[cfg(not(feature = "compile"))]
+    #[allow(unsafe_code, reason = "the caller promises where the bytes come from")]
+    pub const unsafe fn packed(bytes: &'static [u8]) -> Self {
+        Self(Source::Packed(bytes))
     }
 
     /// Code that our compiler child wrote into an anonymous file that only it and we hold.
@@ -44,6 +58,13 @@ impl Precompiled {
         match &self.0 {
             // SAFETY: `embedded` demands the unchanged output of our compiler.
             Source::Bytes(bytes) => unsafe { Component::deserialize(engine, bytes) },
+            #[cfg(not(feature = "compile"))]
+            Source::Packed(bytes) => {
+                let code = miniz_oxide::inflate::decompress_to_vec(bytes)
+                    .map_err(|error| wasmtime::Error::msg(error.to_string()))?;
+                // SAFETY: `packed` demands the output of our compiler, and deflating lost nothing.
+                unsafe { Component::deserialize(engine, code) }
+            }
             // SAFETY: the file was written by our own child, which has ended. It is anonymous, or
             // only the agent's user could change it, who replaces such files and never writes into
             // them: so it doesn't change while it is mapped.
