@@ -157,12 +157,21 @@ fn a_token_superseded_before_its_delivery_is_not_delivered_late() {
     let mut configuration = site.configuration().token_check_interval("300ms");
     let broken = site.file("broken/token");
     configuration.sinks.push(file_sink(&broken));
-    let _agent = Agent::start(&configuration.text());
+    let agent = Agent::start(&configuration.text());
+    // A refused look-up proves something only after one that succeeded.
+    let looked_up = || {
+        eventually_true("a look-up of the token", LIMIT, || {
+            let log = agent.log();
+            log.rsplit("authentication successful").next().unwrap_or_default().contains("is alive")
+        });
+    };
     let first = site.wait_for_token();
     eventually_true("the first delivery", LIMIT, || delivered(&broken).is_some());
+    looked_up();
     std::fs::remove_dir_all(site.file("broken")).expect("the directory");
     site.bao.revoke(&first);
     let second = site.wait_for_token_after(&first);
+    looked_up();
     site.bao.revoke(&second);
     let third = site.wait_for_token_after(&second);
     std::fs::create_dir(site.file("broken")).expect("a directory");
