@@ -1,6 +1,6 @@
 //! `cargo xtask lint`: everything that is checked without running the program.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::{Result, process, setup};
@@ -9,6 +9,8 @@ use crate::{Result, process, setup};
 pub(crate) fn run() -> Result<()> {
     setup::rust_components()?;
     setup::webassembly_target()?;
+    // Meanwhile: clippy's build has minutes that keep one processor busy.
+    let cargo_deny = std::thread::spawn(cargo_deny);
     let mut failures = Vec::new();
     let mut check = |outcome: Result<()>| {
         if let Err(message) = outcome {
@@ -42,16 +44,16 @@ pub(crate) fn run() -> Result<()> {
             .args(["doc", "--release", "--workspace", "--no-deps"])
             .env("RUSTDOCFLAGS", "-D warnings"),
     ));
-    check(dependency_policy());
+    let cargo_deny = cargo_deny.join().unwrap_or_else(|_| Err("cargo-deny: broke off".to_owned()));
+    check(cargo_deny.and_then(|program| dependency_policy(&program)));
     if failures.is_empty() { Ok(()) } else { Err(format!("{} checks failed", failures.len())) }
 }
 
 /// The rules of `deny.toml`. Advisories need a database from outside: they are checked where
 /// it can be had, and their absence is said.
-fn dependency_policy() -> Result<()> {
-    let program = cargo_deny()?;
+fn dependency_policy(cargo_deny: &Path) -> Result<()> {
     let deny = |arguments: &[&str]| {
-        let mut command = Command::new(&program);
+        let mut command = Command::new(cargo_deny);
         command.current_dir(process::workspace()).args(arguments);
         command
     };

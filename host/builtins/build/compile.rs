@@ -30,13 +30,14 @@ pub(crate) fn build(root: &Path, out: &Path, native: &str) -> Result<(), String>
     let modules =
         out.ancestors().nth(4).ok_or("no target directory above OUT_DIR")?.join("plugins");
     let toolchain = Toolchain::find()?;
-    let packages = plugins.iter().map(|name| format!("--package=usher-plugin-{name}"));
-    toolchain.build(root, &modules, packages.collect())?;
-    toolchain.build(
-        root,
-        &modules,
-        vec![format!("--manifest-path=plugins/{SCRIPT}/Cargo.toml")],
-    )?;
+    let packages = plugins.iter().map(|name| format!("--package=usher-plugin-{name}")).collect();
+    let script = vec![format!("--manifest-path=plugins/{SCRIPT}/Cargo.toml")];
+    // Side by side: most of the script component's build keeps one processor busy.
+    std::thread::scope(|scope| {
+        let others = scope.spawn(|| toolchain.build(root, &modules, packages));
+        let built = toolchain.build(root, &modules.join(SCRIPT), script);
+        others.join().map_err(|_| "building the components broke off".to_owned())?.and(built)
+    })?;
     let mut codes = String::new();
     let mut entries = Vec::new();
     for name in &plugins {
@@ -60,7 +61,8 @@ pub(crate) fn build(root: &Path, out: &Path, native: &str) -> Result<(), String>
         }
     }
     entries.sort();
-    let script = component(SCRIPT, &preinitialized(&module(SCRIPT, &modules)?, out, native)?)?;
+    let script = module(SCRIPT, &modules.join(SCRIPT))?;
+    let script = component(SCRIPT, &preinitialized(&script, out, native)?)?;
     let file = embed(SCRIPT, &script, out, native)?;
     let table = format!(
         "{codes}\n/// Every built-in component, by name.\n\
