@@ -36,6 +36,15 @@ pub fn hmac_sha256(key: &[u8], message: &[u8]) -> String {
     String::from_utf8_lossy(&output.stdout).trim().to_owned()
 }
 
+/// Python with the clouds' SDKs at hand, on a program of `oracles/`.
+pub fn clouds_python(program: &str) -> Command {
+    let mut python = Command::new(setup_directory().join("python/bin/python"));
+    python
+        .arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("oracles").join(program))
+        .env("PYTHONPATH", setup_directory().join("clouds"));
+    python
+}
+
 #[track_caller]
 fn envelope_tool(task: &str, key: &Path, derive_key: bool, aad: &str, input: &[u8]) -> Vec<u8> {
     let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("oracles/envelope.py");

@@ -1,4 +1,5 @@
-//! A service that a sink delivers to: answers each request as the test says, and remembers it.
+//! A service beside the secrets server, for a sink or a method: answers each request as the test
+//! says, and remembers it.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -38,20 +39,56 @@ impl Received {
     }
 }
 
-type Answer = dyn Fn(&Received) -> u16 + Send + Sync;
+/// What it answers; of a bare status the body is `{}`.
+#[derive(Clone, Debug, Default)]
+pub struct Answer {
+    /// 200, …
+    pub status: u16,
+    /// Names and values.
+    pub headers: Vec<(String, String)>,
+    /// As it is sent.
+    pub body: Vec<u8>,
+}
+
+impl From<u16> for Answer {
+    fn from(status: u16) -> Self {
+        Self::json(status, &serde_json::json!({}))
+    }
+}
+
+impl Answer {
+    /// With a body of JSON.
+    pub fn json(status: u16, body: &serde_json::Value) -> Self {
+        Self::new(status, body.to_string()).header("content-type", "application/json")
+    }
+
+    /// With this body and no headers.
+    pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        Self { status, headers: Vec::new(), body: body.into() }
+    }
+
+    /// One more header.
+    #[must_use]
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        self.headers.push((name.into(), value.into()));
+        self
+    }
+}
+
+type Respond = dyn Fn(&Received) -> Answer + Send + Sync;
 
 impl StandIn {
-    /// Plain HTTP; `answer` gives the status.
-    pub fn http(answer: impl Fn(&Received) -> u16 + Send + Sync + 'static) -> Self {
-        Self::start(None, Arc::new(answer))
+    /// Plain HTTP; `answer` gives the answer, or its status.
+    pub fn http<A: Into<Answer>>(answer: impl Fn(&Received) -> A + Send + Sync + 'static) -> Self {
+        Self::start(None, Arc::new(move |request: &Received| answer(request).into()))
     }
 
     /// HTTPS with a certificate of its own, which [`StandIn::ca_pem`] vouches for.
-    pub fn https(answer: impl Fn(&Received) -> u16 + Send + Sync + 'static) -> Self {
-        Self::start(Some(identity()), Arc::new(answer))
+    pub fn https<A: Into<Answer>>(answer: impl Fn(&Received) -> A + Send + Sync + 'static) -> Self {
+        Self::start(Some(identity()), Arc::new(move |request: &Received| answer(request).into()))
     }
 
-    fn start(identity: Option<(Arc<ServerConfig>, String)>, answer: Arc<Answer>) -> Self {
+    fn start(identity: Option<(Arc<ServerConfig>, String)>, answer: Arc<Respond>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let requests: Arc<Mutex<Vec<Received>>> = Arc::default();
@@ -106,7 +143,7 @@ fn identity() -> (Arc<ServerConfig>, String) {
 fn serve(
     client: TcpStream,
     config: Option<Arc<ServerConfig>>,
-    answer: &Answer,
+    answer: &Respond,
     requests: &Mutex<Vec<Received>>,
 ) -> io::Result<()> {
     client.set_read_timeout(Some(Duration::from_mins(1)))?;
@@ -124,7 +161,7 @@ fn serve(
 
 fn respond(
     mut stream: impl Read + Write,
-    answer: &Answer,
+    answer: &Respond,
     requests: &Mutex<Vec<Received>>,
 ) -> io::Result<()> {
     let Some(message) = Message::read(&mut stream)? else { return Ok(()) };
@@ -135,12 +172,7 @@ fn respond(
         headers: message.headers,
         body: message.body,
     };
-    let status = answer(&received);
+    let Answer { status, headers, body } = answer(&received);
     requests.lock().unwrap_or_else(PoisonError::into_inner).push(received);
-    Message {
-        first_line: format!("HTTP/1.1 {status} Answer"),
-        headers: vec![("content-type".into(), "application/json".into())],
-        body: b"{}".to_vec(),
-    }
-    .write(&mut stream)
+    Message { first_line: format!("HTTP/1.1 {status} Answer"), headers, body }.write(&mut stream)
 }

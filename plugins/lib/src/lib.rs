@@ -1,12 +1,18 @@
-//! What the built-in auth methods share: credentials in files, read, remembered, and removed once
-//! they have served.
+//! What the built-in auth methods share: credentials in files, metadata services, token endpoints,
+//! JWTs.
 
 mod credential;
 mod jwt;
 mod memory;
+mod metadata;
+mod oauth;
+mod percent;
 mod revision;
 
 pub use credential::{CredentialFile, Removal, Text, nothing_to_use, one_file};
-pub use jwt::looks_like_jwt;
+pub use jwt::{looks_like_jwt, sign_jwt};
 pub use memory::Saved;
+pub use metadata::{ask_metadata, refusal};
+pub use oauth::{AccessToken, access_token, request_token};
+pub use percent::{form, percent_encode};
 pub use revision::{RevisionKey, revision};

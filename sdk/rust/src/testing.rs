@@ -3,7 +3,7 @@
 //! Install a [`Host`], set the scene, and call the plug-in through the functions here: like the
 //! real host they pass the configuration as JSON, ask `prepare` first, and grant what it
 //! answered and no more. A need that `prepare` forgot thus fails the test. `crypto` and `kdc`
-//! answer "host.unsupported".
+//! answer "host.unsupported", but for signatures that the test itself makes.
 
 pub(crate) mod backend;
 mod grants;
@@ -136,12 +136,14 @@ struct Scene {
     files: BTreeMap<String, File>,
     failures: BTreeMap<(Operation, String), Failure>,
     exchanges: Vec<Exchange>,
+    sign: Option<Rc<Sign>>,
     requests: Vec<Request>,
     wrapped: BTreeMap<String, (String, Value)>,
     unwrapped: Vec<String>,
     grants: Grants,
 }
 
+type Sign = dyn Fn(&str, &str, &[u8]) -> Result<Vec<u8>, Failure>;
 type Respond = dyn Fn(&Request) -> Result<Response, Failure>;
 
 #[derive(Clone)]
@@ -186,6 +188,7 @@ impl Host {
             files: BTreeMap::new(),
             failures: BTreeMap::new(),
             exchanges: Vec::new(),
+            sign: None,
             requests: Vec::new(),
             wrapped: BTreeMap::new(),
             unwrapped: Vec::new(),
@@ -286,6 +289,14 @@ impl Host {
     ) {
         let (method, url) = (method.to_owned(), url.to_owned());
         self.0.borrow_mut().exchanges.push(Exchange { method, url, respond: Rc::new(respond) });
+    }
+
+    /// Makes [`crate::crypto::sign`] answer what this makes of algorithm, key and data.
+    pub fn sign_with(
+        &self,
+        sign: impl Fn(&str, &str, &[u8]) -> Result<Vec<u8>, Failure> + 'static,
+    ) {
+        self.0.borrow_mut().sign = Some(Rc::new(sign));
     }
 
     /// Every request sent so far, answered or not.

@@ -157,8 +157,11 @@ pub(crate) fn hmac(_: &str, _: &[u8], _: &[u8]) -> Result<Vec<u8>, Failure> {
     unsupported()
 }
 
-pub(crate) fn sign(_: &str, _: &str, _: &[u8]) -> Result<Vec<u8>, Failure> {
-    unsupported()
+pub(crate) fn sign(algorithm: &str, key_pem: &str, data: &[u8]) -> Result<Vec<u8>, Failure> {
+    match current(|scene| scene.sign.clone()) {
+        Some(sign) => sign(algorithm, key_pem, data),
+        None => unsupported(),
+    }
 }
 
 pub(crate) fn generate(_: &str) -> Result<KeyPair, Failure> {
