@@ -70,7 +70,10 @@ pub fn withdraw<S: Sink>(config: &Value) -> Result<(), Failure> {
 }
 
 fn grant(needs: Vec<Need>) {
-    current(|scene| scene.grants.replace(needs));
+    current(|scene| {
+        let Scene { grants, env, .. } = scene;
+        grants.replace(needs, env);
+    });
 }
 
 /// A stand-in for the host, for the thread that installed it, until it is dropped.

@@ -1,6 +1,8 @@
-//! What the fake host allows: the needs of the configuration at hand, by their text alone.
+//! What the fake host allows: the needs of the configuration at hand, by their text alone, with
+//! environment variables put in.
 
 use crate::{Failure, Need};
+use std::collections::BTreeMap;
 
 pub(super) enum Grants {
     Everything,
@@ -15,9 +17,9 @@ impl Default for Grants {
 
 impl Grants {
     /// The needs of the next call, unless everything is allowed.
-    pub(super) fn replace(&mut self, needs: Vec<Need>) {
+    pub(super) fn replace(&mut self, needs: Vec<Need>, env: &BTreeMap<String, String>) {
         if let Self::Needs(granted) = self {
-            *granted = needs;
+            *granted = needs.into_iter().flat_map(|need| expanded(need, env)).collect();
         }
     }
 
@@ -32,6 +34,23 @@ impl Grants {
         let message = format!("`prepare` did not ask for {capability} {target}");
         Err(Failure::config("grant.missing", message))
     }
+}
+
+/// The need with `${NAME}` replaced, void if a variable is unset or empty, and the variables named.
+fn expanded(need: Need, env: &BTreeMap<String, String>) -> Vec<Need> {
+    let mut needs = Vec::new();
+    let mut target = Some(String::new());
+    let mut rest = need.target.as_str();
+    while let Some((before, (name, after))) =
+        rest.split_once("${").and_then(|(before, from)| Some((before, from.split_once('}')?)))
+    {
+        needs.push(Need::env(name));
+        let value = env.get(name).filter(|value| !value.is_empty());
+        target = target.zip(value).map(|(target, value)| target + before + value);
+        rest = after;
+    }
+    needs.extend(target.map(|target| Need { target: target + rest, ..need }));
+    needs
 }
 
 fn covers(need: &Need, capability: &str, target: &str) -> bool {
@@ -70,6 +89,24 @@ fn is_like(pattern: &str, name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn variables_in_a_need_are_put_in_and_granted() {
+        let mut grants = Grants::default();
+        let env = [("DIR", "/run/a"), ("EMPTY", "")];
+        let env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        let needs = ["${DIR}/${DIR}x", "${UNSET}/b", "${EMPTY}/c"].map(Need::read).to_vec();
+        grants.replace(needs, &env);
+        for (capability, target, granted) in [
+            ("read", "/run/a//run/ax", true),
+            ("env", "DIR", true),
+            ("env", "UNSET", true),
+            ("read", "/b", false),
+            ("read", "/c", false),
+        ] {
+            assert_eq!(grants.check(capability, target).is_ok(), granted, "{capability} {target}");
+        }
+    }
 
     #[test]
     fn only_what_a_need_names_is_covered() {
