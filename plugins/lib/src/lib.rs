@@ -1,13 +1,16 @@
 //! What the built-in auth methods share: credentials in files, metadata services, token endpoints,
-//! JWTs.
+//! JWTs, request signatures.
 
 mod credential;
+pub mod ini;
 mod jwt;
 mod memory;
 mod metadata;
 mod oauth;
 mod percent;
 mod revision;
+pub mod sigv4;
+mod timestamp;
 
 pub use credential::{CredentialFile, Removal, Text, nothing_to_use, one_file};
 pub use jwt::{looks_like_jwt, sign_jwt};
@@ -16,3 +19,4 @@ pub use metadata::{ask_metadata, refusal};
 pub use oauth::{AccessToken, access_token, request_token};
 pub use percent::{form, percent_encode};
 pub use revision::{RevisionKey, revision};
+pub use timestamp::{basic_date_time, rfc3339};

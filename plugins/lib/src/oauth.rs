@@ -19,7 +19,7 @@ pub struct AccessToken {
 /// Posts a form to a token endpoint, which messages call `what`.
 ///
 /// A refusal has the code "oauth.ERROR" with the error's own name (RFC 6749, section 5.2), as
-/// "oauth.invalid_client" or, of an answer without one, "oauth.refused".
+/// "oauth.invalid-client" or, of an answer without one, "oauth.refused".
 pub fn request_token(
     what: &str,
     url: &str,
