@@ -27,6 +27,53 @@ pub fn ask_metadata(what: &str, request: Request) -> Result<Response, Failure> {
     Ok(response)
 }
 
+/// A metadata service that hands out tokens, without which it says nothing: a request that another
+/// program was tricked into can't bring one along.
+pub struct MetadataTokens<'a> {
+    /// As messages call it: "the EC2 metadata service".
+    pub what: &'a str,
+    /// Its URL, without slash at the end.
+    pub base: &'a str,
+    /// Asks for the token's lifetime in seconds.
+    pub ttl_header: &'a str,
+    /// Brings the token along.
+    pub token_header: &'a str,
+}
+
+impl MetadataTokens<'_> {
+    /// A token, by `PUT /latest/api/token`. None: the service knows none (403, 404, 405).
+    pub fn token(&self) -> Result<Option<String>, Failure> {
+        let url = format!("{}/latest/api/token", self.base);
+        let request = Request::new("PUT", url).header(self.ttl_header, TOKEN_SECONDS);
+        let response = ask_metadata(self.what, request)?;
+        if matches!(response.status, 403..=405) {
+            return Ok(None);
+        }
+        if !response.is_success() {
+            return Err(refusal("metadata.refused", self.what, &response));
+        }
+        let token = String::from_utf8(response.body).unwrap_or_default().trim().to_owned();
+        // An error page is no token, and couldn't be sent in a header.
+        if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+            let message = format!(
+                "{} answered with no token: something else answers in its place",
+                self.what
+            );
+            return Err(Failure::unavailable("metadata.no-token", message));
+        }
+        Ok(Some(token))
+    }
+
+    /// What is at a path, with the token.
+    pub fn get(&self, path: &str, token: Option<&str>) -> Result<Response, Failure> {
+        let mut request = Request::get(format!("{}{path}", self.base));
+        if let Some(token) = token {
+            request = request.header(self.token_header, token);
+        }
+        ask_metadata(self.what, request)
+    }
+}
+
 /// The failure that a service's answer means, by its status: what may be over in a moment (408,
 /// 410, 429, 5xx) is `unavailable`, anything else `denied`.
 ///
@@ -68,6 +115,9 @@ fn unreachable(what: &str, failure: Failure) -> Failure {
 
 /// For a whole exchange: the service is on the machine or its host.
 const LONGEST: Duration = Duration::from_secs(2);
+
+/// What the services allow at most, and their SDKs ask for.
+const TOKEN_SECONDS: &str = "21600";
 
 /// Bytes of an answer.
 const LARGEST: usize = 64 << 10;

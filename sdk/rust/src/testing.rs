@@ -282,8 +282,8 @@ impl Host {
         self.0.borrow_mut().failures.remove(&(operation, target.to_owned()));
     }
 
-    /// Answers each request of this method and URL; the answer set last counts. Other requests
-    /// fail as `http.connect`.
+    /// Answers each request of this method and URL, which with `?` at its end stands for any query;
+    /// the answer set last counts. Other requests fail as `http.connect`.
     pub fn answer_http(
         &self,
         method: &str,

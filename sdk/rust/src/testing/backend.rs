@@ -138,8 +138,10 @@ pub(crate) fn send(request: Request) -> Result<Response, Failure> {
         scene.grants.check("connect", &request.url)?;
         scene.requests.push(request.clone());
         let known = scene.exchanges.iter().rev();
-        let mut matching = known
-            .filter(|exchange| exchange.method == request.method && exchange.url == request.url);
+        let is_meant =
+            |url: &str| url == request.url || url.ends_with('?') && request.url.starts_with(url);
+        let mut matching =
+            known.filter(|exchange| exchange.method == request.method && is_meant(&exchange.url));
         let message = format!("nothing answers {} {}", request.method, request.url);
         matching
             .next()
