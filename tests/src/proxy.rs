@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::http::{self, Message};
 
@@ -65,6 +65,7 @@ impl Proxy {
         let shared = Arc::new(Shared {
             upstream: authority,
             rules: Mutex::default(),
+            judges: Mutex::default(),
             exchanges: Mutex::default(),
             stopping: AtomicBool::new(false),
             ended: AtomicBool::new(false),
@@ -87,6 +88,22 @@ impl Proxy {
     /// The next `times` requests whose path contains `path` meet the fault.
     pub fn fail_times(&self, path: &str, fault: Fault, times: usize) {
         lock(&self.shared.rules).push(Rule { path: path.into(), fault, left: times });
+    }
+
+    /// Stands in for an auth method that the server lacks: a login to `path` is good if `judge` finds
+    /// nothing wrong with its body. The token is the server's own, of the policy "app", for an hour,
+    /// and wrapped if that was asked for.
+    pub fn judge_logins(
+        &self,
+        path: &str,
+        root_token: &str,
+        judge: impl Fn(&Value) -> Result<(), String> + Send + Sync + 'static,
+    ) {
+        lock(&self.shared.judges).push(Judged {
+            path: path.into(),
+            root_token: root_token.into(),
+            judge: Arc::new(judge),
+        });
     }
 
     /// No more faults.
@@ -180,6 +197,7 @@ impl Drop for Proxy {
 struct Shared {
     upstream: String,
     rules: Mutex<Vec<Rule>>,
+    judges: Mutex<Vec<Judged>>,
     exchanges: Mutex<Vec<Exchange>>,
     stopping: AtomicBool,
     ended: AtomicBool,
@@ -189,6 +207,38 @@ struct Rule {
     path: String,
     fault: Fault,
     left: usize,
+}
+
+#[derive(Clone)]
+struct Judged {
+    path: String,
+    root_token: String,
+    judge: Arc<Judge>,
+}
+
+type Judge = dyn Fn(&Value) -> Result<(), String> + Send + Sync;
+
+impl Judged {
+    /// What the login becomes: a request for a token, or a refusal.
+    fn request(&self, login: &Message) -> Result<Message, Message> {
+        let body = serde_json::from_slice(&login.body).unwrap_or(Value::Null);
+        (self.judge)(&body).map_err(|refusal| Message {
+            first_line: "HTTP/1.1 400 Bad Request".into(),
+            headers: vec![("content-type".into(), "application/json".into())],
+            body: json!({ "errors": [refusal] }).to_string().into_bytes(),
+        })?;
+        let mut headers = vec![
+            ("host".into(), "127.0.0.1".into()),
+            ("x-vault-token".into(), self.root_token.clone()),
+        ];
+        let wrap_ttl = login.header("x-vault-wrap-ttl");
+        headers.extend(wrap_ttl.map(|ttl| ("x-vault-wrap-ttl".into(), ttl.into())));
+        Ok(Message {
+            first_line: "POST /v1/auth/token/create HTTP/1.1".into(),
+            headers,
+            body: json!({ "policies": ["app"], "ttl": "1h" }).to_string().into_bytes(),
+        })
+    }
 }
 
 impl Shared {
@@ -210,7 +260,11 @@ impl Shared {
             body: br#"{"errors":["injected fault"]}"#.to_vec(),
         };
         let answer = match fault {
-            None => http::exchange(&self.upstream, &request)?,
+            None => match self.judged(&path).map(|judged| judged.request(&request)) {
+                None => http::exchange(&self.upstream, &request)?,
+                Some(Ok(for_token)) => http::exchange(&self.upstream, &for_token)?,
+                Some(Err(refusal)) => refusal,
+            },
             Some(Fault::Status(status)) => error(status),
             Some(Fault::RetryAfter(status, seconds)) => {
                 let mut answer = error(status);
@@ -244,6 +298,10 @@ impl Shared {
         };
         self.record_answer(index, &answer);
         answer.write(&client)
+    }
+
+    fn judged(&self, path: &str) -> Option<Judged> {
+        lock(&self.judges).iter().find(|judged| judged.path == path).cloned()
     }
 
     /// The first rule for this path that is not used up.
