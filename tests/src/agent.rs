@@ -13,6 +13,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::eventually::eventually_true;
+use crate::plugins::code_directory;
 use crate::process::{self, Process};
 
 /// How to start `usher`: arguments, environment, umask, mounts.
@@ -92,6 +93,15 @@ impl Launch {
     pub fn environment(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.into(), value.into()));
         self
+    }
+
+    /// Keeps compiled plug-ins for other tests and other runs: one of JavaScript or Python takes half
+    /// a minute.
+    #[must_use]
+    pub fn keep_code(self) -> Self {
+        let directory = code_directory();
+        let cache = directory.parent().expect("a directory above").display().to_string();
+        self.environment("CACHE_DIRECTORY", &cache)
     }
 
     /// Starts with this umask, "077", instead of "022".

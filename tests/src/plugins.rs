@@ -75,6 +75,11 @@ pub fn setup_directory() -> PathBuf {
     directory
 }
 
+/// Where [`crate::agent::Launch::keep_code`] has agents keep compiled plug-ins.
+pub fn code_directory() -> PathBuf {
+    setup_directory().join("code/plugins")
+}
+
 /// The text of `tests/plugins/SOURCE.js`: a script as it is.
 pub fn script(source: &str) -> String {
     let file = sources().join(format!("{source}.js"));

@@ -193,7 +193,7 @@ fn a_trap_right_after_unwrapping_does_not_lose_the_secret_id() {
         site.file("role-id").display(),
         site.file("secret-id").display()
     );
-    let _agent = Agent::start(&configuration.text());
+    let _agent = Launch::agent(&configuration.text()).keep_code().start();
     // The first call never returns, the second finds the secret-id in `state`.
     eventually_true("the token", Duration::from_mins(2), || site.token().is_some());
     assert_eq!(site.proxy.count("sys/wrapping/unwrap"), 1);

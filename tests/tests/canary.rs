@@ -145,7 +145,8 @@ fn foreign_crates_log_at_warn_at_most() {
 }
 
 fn traced(configuration: &str, format: &str) -> Agent {
-    Launch::agent_at(configuration, "trace").argument("--log-format").argument(format).start()
+    let launch = Launch::agent_at(configuration, "trace").keep_code();
+    launch.argument("--log-format").argument(format).start()
 }
 
 /// Stops the agent; neither its output nor the arguments may hold a secret of the site.

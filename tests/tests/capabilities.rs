@@ -2,13 +2,13 @@
 
 #![allow(clippy::expect_used, reason = "helpers fail the test that calls them")]
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 use usher_tests::agent::{Agent, Ended, Launch};
 use usher_tests::eventually::eventually;
-use usher_tests::plugins::{PluginDirectory, javascript};
+use usher_tests::plugins::{PluginDirectory, code_directory, javascript};
 use usher_tests::site::Site;
 
 #[test]
@@ -46,7 +46,7 @@ fn what_belongs_to_the_agent_is_never_granted() {
             (&["write", &plugin, "x"], "grant.missing"),
             (&["remove", &plugin], "grant.missing"),
             (&["remove", &socket], "grant.missing"),
-            (&["write", &format!("{}/x", code_cache().display()), "x"], "grant.missing"),
+            (&["write", &format!("{}/x", code_directory().display()), "x"], "grant.missing"),
             (&["remove", &probe.path("token")], "grant.missing"),
         ],
     );
@@ -295,10 +295,7 @@ impl Probe {
         Launch::agent(configuration)
             .environment("PROBE", "value")
             .environment("VAULT_TOKEN", "secret")
-            .environment(
-                "CACHE_DIRECTORY",
-                &code_cache().parent().expect("a directory").display().to_string(),
-            )
+            .keep_code()
     }
 
     /// The agent doesn't start, and prints `words`.
@@ -344,11 +341,6 @@ fn wait_for_answers(agent: &Agent, answers: &[&str]) {
     });
     let expected = format!("answers |{}|", answers.join("|"));
     assert!(found.contains(&expected), "{expected}: {found}");
-}
-
-/// The probe takes seconds to compile: all tests share its code.
-fn code_cache() -> PathBuf {
-    Path::new(env!("CARGO_TARGET_TMPDIR")).join("probe-code/plugins")
 }
 
 /// Compiling the probe takes seconds, on a busy machine many.

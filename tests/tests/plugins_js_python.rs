@@ -30,7 +30,7 @@ fn crypto_answers_and_what_is_not_built_says_so() {
     );
     configuration.method = "unbuilt-interfaces".into();
     configuration.method_config = String::new();
-    let agent = Agent::start(&configuration.text());
+    let agent = Launch::agent(&configuration.text()).keep_code().start();
     eventually_true("the answers", LIMIT, || agent.log().contains("exchange: "));
     // FIPS 180-4 and RFC 4231 for the first two.
     for answer in [
@@ -52,7 +52,7 @@ fn a_plugin_without_its_grants_stops_the_agent_with_the_block_to_paste() {
     directory.add("files-login", &plugins::javascript("files_login"));
     let mut configuration = site.files_login(&directory);
     configuration.top = format!("plugin_directory = \"{}\"", directory.path().display());
-    let ended = Launch::agent(&configuration.text()).run(LIMIT);
+    let ended = Launch::agent(&configuration.text()).keep_code().run(LIMIT);
     assert_eq!(ended.status, 2, "{ended:?}");
     for part in
         ["plugin \"files-login\"", "allow", "read", &site.file("role-id").display().to_string()]
@@ -117,7 +117,7 @@ fn a_plugin_takes_a_built_in_name_only_if_told_to() {
     told.method = "approle".into();
     told.top =
         told.top.replace("plugin \"files-login\" {", "plugin \"approle\" {\n  override = true");
-    let ended = Launch::agent(&told.text()).argument("--exit-after-auth").run(LIMIT);
+    let ended = Launch::agent(&told.text()).keep_code().argument("--exit-after-auth").run(LIMIT);
     assert_eq!(ended.status, 0, "{ended:?}");
     assert!(ended.log.contains("hello from JavaScript"), "{ended:?}");
 }
@@ -127,7 +127,7 @@ fn logs_in(component: &[u8], greeting: &str) {
     let site = Site::new(json!({ "token_ttl": "1h" }));
     let directory = PluginDirectory::new();
     directory.add("files-login", component);
-    let agent = Agent::start(&site.files_login(&directory).text());
+    let agent = Launch::agent(&site.files_login(&directory).text()).keep_code().start();
     eventually_true("the token", LIMIT, || site.token().is_some());
     assert!(site.token().is_some_and(|token| site.bao.is_valid(&token)));
     assert!(agent.log().contains(greeting), "the plug-in's own line is in the log");
