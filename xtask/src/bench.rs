@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: the agent beside `bao agent`, same server, same configuration, same run.
 
+mod calls;
 mod delivery;
 mod identities;
 mod methods;
@@ -62,12 +63,7 @@ pub(crate) fn run(limits: Limits) -> Result<()> {
         limit: Limit::Absolute(60.0),
     });
     methods::measure(&mut table)?;
-    table.add(Row {
-        what: "fresh instance + call of a script (µs)",
-        bao: None,
-        usher: microseconds("script_microseconds")?,
-        limit: Limit::Absolute(1000.0),
-    });
+    calls::measure(tools.directory(), home.path(), &mut table)?;
     let exceeded = table.print();
     if limits == Limits::Apply && exceeded > 0 {
         return Err(format!("{exceeded} figures are over their limits"));
@@ -137,14 +133,6 @@ fn idle(agents: &[Agent; 2], table: &mut Table) -> Result<()> {
         after.voluntary_switches.saturating_sub(before.voluntary_switches) as f64
     });
     Ok(())
-}
-
-/// What one call of a method costs, in microseconds: measured inside the process, by an example
-/// of the built-ins', which prints one number.
-fn microseconds(example: &str) -> Result<f64> {
-    let example = process::target_directory().join("release/examples").join(example);
-    let printed = process::output(&mut Command::new(example))?;
-    printed.trim().parse().map_err(|_| format!("the example printed {printed:?}, not a number"))
 }
 
 /// One of the two programs, with its files.

@@ -83,7 +83,8 @@ fn module(name: &str, modules: &Path) -> Result<Vec<u8>, String> {
 
 /// The script component's module with its JavaScript engine made.
 fn preinitialized(module: &[u8], out: &Path, native: &str) -> Result<Vec<u8>, String> {
-    let made_of = format!("{} {}", digest(module), compatibility(native)?);
+    let how = digest(include_bytes!("../../engine/src/preinitialize.rs"));
+    let made_of = format!("{} {} {how}", digest(module), compatibility(native)?);
     let file = made(&out.join(format!("{SCRIPT}.module.wasm")), &made_of, || {
         preinitialize(module)
             .map_err(|error| format!("plugins/{SCRIPT} can't be initialized: {error}"))

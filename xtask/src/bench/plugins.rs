@@ -252,13 +252,19 @@ fn javascript(setup: &Path, home: &Path) -> Result<Vec<u8>> {
         .replace("secret_id_file", "secret_id_file_path");
     let (input, output) = (home.join("acme.js"), home.join("acme.wasm"));
     std::fs::write(&input, source).map_err(|error| error.to_string())?;
+    componentize(setup, &input, &output)?;
+    std::fs::read(&output).map_err(|error| error.to_string())
+}
+
+/// Makes a component of an auth method in JavaScript.
+pub(super) fn componentize(setup: &Path, source: &Path, output: &Path) -> Result<()> {
     process::run(
         Command::new("node")
             .arg(setup.join("node/componentize.mjs"))
-            .args([input, workspace.join("wit")])
+            .arg(source)
+            .arg(process::workspace().join("wit"))
             .arg("auth-method-plugin")
-            .arg(&output)
+            .arg(output)
             .stdout(Stdio::null()),
-    )?;
-    std::fs::read(&output).map_err(|error| error.to_string())
+    )
 }
