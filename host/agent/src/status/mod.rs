@@ -4,6 +4,7 @@
 //! metrics, the probes and systemd read. Nothing here runs by itself, so an agent that nobody
 //! asks stays asleep.
 
+mod entry;
 mod plugins;
 mod report;
 
@@ -13,15 +14,15 @@ use std::time::{Instant, SystemTime};
 
 use tokio::sync::watch;
 use usher_engine::{Engine, Kind};
-use usher_lifecycle::{Class, Lifecycle, NextStep, State, Step};
+use usher_lifecycle::{Lifecycle, NextStep, State};
 use usher_secret::redactor::redact;
 use usher_server::{Client, Governor};
 
 pub(crate) use report::{
-    ActionReport, Counts, ErrorReport, IdentityReport, PluginReport, Report, ServerReport,
-    SinkReport, TokenReport, moment,
+    Counts, ErrorReport, IdentityReport, PluginReport, Report, ServerReport, SinkReport, moment,
 };
 
+use self::entry::{Clocks, Entry, LastError, SinkEntry};
 use self::plugins::Plugins;
 use crate::trouble::Trouble;
 
@@ -78,45 +79,6 @@ struct Shared {
 struct Entries {
     last_id: u64,
     by_id: BTreeMap<u64, Entry>,
-}
-
-struct Entry {
-    name: String,
-    method: String,
-    /// None: a defect ended it.
-    state: Option<State>,
-    ready: bool,
-    generation: Option<u64>,
-    accessor: String,
-    expires_at: Option<Instant>,
-    next: Option<NextStep>,
-    last_login_at: Option<SystemTime>,
-    logins: Counts,
-    renewals: Counts,
-    checks: Counts,
-    last_error: Option<LastError>,
-    sinks: Vec<SinkEntry>,
-}
-
-struct SinkEntry {
-    name: String,
-    kind: String,
-    pending: bool,
-    generation: Option<u64>,
-    last_delivery_at: Option<SystemTime>,
-    deliveries: Counts,
-    last_error: Option<LastError>,
-}
-
-struct LastError {
-    attempt: Attempt,
-    class: Class,
-    code: String,
-    message: String,
-    since: SystemTime,
-    at: SystemTime,
-    count: u64,
-    current: bool,
 }
 
 impl Board {
@@ -359,130 +321,6 @@ impl Drop for Handle {
     }
 }
 
-impl Entry {
-    fn of(&mut self, attempt: Attempt) -> (&mut Counts, &mut Option<LastError>) {
-        match attempt {
-            Attempt::Login => (&mut self.logins, &mut self.last_error),
-            Attempt::Renewal => (&mut self.renewals, &mut self.last_error),
-            Attempt::Check => (&mut self.checks, &mut self.last_error),
-            Attempt::Delivery(sink) => {
-                let sink = &mut self.sinks[sink];
-                (&mut sink.deliveries, &mut sink.last_error)
-            }
-        }
-    }
-
-    fn report(&self, clocks: Clocks) -> IdentityReport {
-        // With a token about which nothing is amiss, a check that the server forbids is over.
-        let well = matches!(self.state, Some(State::Valid | State::Renewing));
-        IdentityReport {
-            name: self.name.clone(),
-            method: self.method.clone(),
-            state: self.state.map_or("failed", state_name).to_owned(),
-            ready: self.ready,
-            token: self.generation.map(|generation| TokenReport {
-                accessor: self.accessor.clone(),
-                generation,
-                expires_at: self.expires_at.map(|at| clocks.system_time(at)),
-            }),
-            next_action: self.next.map(|next| ActionReport {
-                action: step_name(next.step).to_owned(),
-                at: clocks.system_time(next.at),
-            }),
-            last_login_at: self.last_login_at,
-            logins: self.logins,
-            renewals: self.renewals,
-            checks: self.checks,
-            last_error: self.last_error.as_ref().map(|error| {
-                let mut report = error.report();
-                report.current &= !well;
-                report
-            }),
-            sinks: self.sinks.iter().map(SinkEntry::report).collect(),
-        }
-    }
-}
-
-impl SinkEntry {
-    fn report(&self) -> SinkReport {
-        SinkReport {
-            name: self.name.clone(),
-            kind: self.kind.clone(),
-            pending: self.pending,
-            generation: self.generation,
-            last_delivery_at: self.last_delivery_at,
-            deliveries: self.deliveries,
-            last_error: self.last_error.as_ref().map(LastError::report),
-        }
-    }
-}
-
-impl LastError {
-    fn report(&self) -> ErrorReport {
-        ErrorReport {
-            action: match self.attempt {
-                Attempt::Login => "login",
-                Attempt::Renewal => "renewal",
-                Attempt::Check => "check",
-                Attempt::Delivery(_) => "delivery",
-            }
-            .to_owned(),
-            class: match self.class {
-                Class::Passing => "passing",
-                Class::Refused => "refused",
-                Class::Configuration => "configuration",
-            }
-            .to_owned(),
-            code: self.code.clone(),
-            message: self.message.clone(),
-            since: self.since,
-            at: self.at,
-            count: self.count,
-            current: self.current,
-        }
-    }
-}
-
-/// The two clocks read together, to tell people when something is due.
-#[derive(Clone, Copy)]
-struct Clocks {
-    instant: Instant,
-    system: SystemTime,
-}
-
-impl Clocks {
-    fn system_time(self, at: Instant) -> SystemTime {
-        let moved = match at.checked_duration_since(self.instant) {
-            Some(ahead) => self.system.checked_add(ahead),
-            None => self.system.checked_sub(self.instant.saturating_duration_since(at)),
-        };
-        moved.unwrap_or(self.system)
-    }
-}
-
-fn state_name(state: State) -> &'static str {
-    match state {
-        State::Unauthenticated => "unauthenticated",
-        State::Authenticating => "authenticating",
-        State::Valid => "valid",
-        State::Renewing => "renewing",
-        State::Degraded => "degraded",
-        State::Expired => "expired",
-        State::ShutDown => "stopping",
-    }
-}
-
-fn step_name(step: Step) -> &'static str {
-    match step {
-        Step::LogIn => "login",
-        Step::Look => "look",
-        Step::Renew => "renewal",
-        Step::Check => "check",
-        Step::Deliver => "delivery",
-        Step::Expire => "expiry",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -490,6 +328,7 @@ mod tests {
     use usher_engine::{Failure, FailureKind};
     use usher_lifecycle::{Event, Settings, Token};
 
+    use super::entry::state_name;
     use super::*;
 
     fn machine(now: Instant) -> Lifecycle {

@@ -1,0 +1,260 @@
+//! How actions end: logged, shown on the board, and made events of the lifecycle.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use usher_engine::{Call, Reason};
+use usher_lifecycle::{Class, Event, Notice, Step, Token};
+
+use super::{Driver, Report, seconds};
+use crate::identity::{Identity, Inheritance, LoggedIn, LoginOutcome};
+use crate::plugins::AWAITED;
+use crate::status::Attempt;
+use crate::trouble::Trouble;
+
+/// How an action ended.
+pub(super) enum Outcome {
+    Login(LoginOutcome),
+    Renewed { generation: u64, token: Token },
+    RenewalFailed { generation: u64, trouble: Trouble },
+    Checked { generation: u64, token: Token },
+    CheckFailed { generation: u64, trouble: Trouble },
+    Delivered { sink: usize, generation: u64 },
+    DeliveryFailed { sink: usize, generation: u64, trouble: Trouble },
+}
+
+impl Driver {
+    /// Logs an outcome, keeps what is needed later, and makes it an event.
+    pub(super) fn finish(&mut self, outcome: Outcome) -> Event {
+        self.put_on_board(&outcome);
+        let identity = Arc::clone(&self.identity);
+        match outcome {
+            Outcome::Login(outcome) => self.finish_login(outcome),
+            Outcome::Renewed { generation, token } => {
+                tracing::info!(
+                    identity = identity.name,
+                    ttl = token.ttl.map(seconds),
+                    "renewed auth token"
+                );
+                Event::Renewed { generation, token }
+            }
+            Outcome::RenewalFailed { generation, trouble } => {
+                tracing::warn!(
+                    error = %trouble.failure,
+                    identity = identity.name,
+                    expires_in = self.expires_in(),
+                    "error renewing token"
+                );
+                Event::RenewalFailed { generation, failure: trouble.for_lifecycle() }
+            }
+            Outcome::Checked { generation, token } => {
+                tracing::debug!(
+                    identity = identity.name,
+                    ttl = token.ttl.map(seconds),
+                    "the token is alive"
+                );
+                Event::Checked { generation, token }
+            }
+            Outcome::CheckFailed { generation, trouble } => {
+                tracing::debug!(
+                    error = %trouble.failure,
+                    identity = identity.name,
+                    expires_in = self.expires_in(),
+                    "error checking token"
+                );
+                Event::CheckFailed { generation, failure: trouble.for_lifecycle() }
+            }
+            Outcome::Delivered { sink, generation } => {
+                tracing::info!(
+                    identity = identity.name,
+                    sink = identity.sinks[sink].name,
+                    "token written"
+                );
+                self.sink_failures[sink] = None;
+                self.sink_attempts[sink] = 0;
+                Event::Delivered { sink, generation }
+            }
+            Outcome::DeliveryFailed { sink, generation, trouble } => {
+                let event =
+                    Event::DeliveryFailed { sink, generation, failure: trouble.for_lifecycle() };
+                let attempts = self.sink_attempts[sink];
+                let same = self.sink_failures[sink]
+                    .as_ref()
+                    .is_some_and(|last| last.code == trouble.failure.code);
+                // A disk that stays full for days is no news every few seconds.
+                if !same || attempts.is_power_of_two() {
+                    tracing::error!(
+                        error = %trouble.failure,
+                        identity = identity.name,
+                        sink = identity.sinks[sink].name,
+                        attempt = attempts,
+                        "error delivering token, it is tried again"
+                    );
+                }
+                self.sink_failures[sink] = Some(trouble.failure);
+                let _ = self.reports.send(Report::DeliveryFailed { identity: self.number });
+                event
+            }
+        }
+    }
+
+    fn put_on_board(&self, outcome: &Outcome) {
+        let board = &self.board;
+        match outcome {
+            Outcome::Login(LoginOutcome::LoggedIn(_)) => board.succeeded(Attempt::Login),
+            // It says only that the agent stops.
+            Outcome::Login(LoginOutcome::Failed(trouble))
+                if trouble.failure.code == "host.stopping" => {}
+            Outcome::Login(LoginOutcome::Failed(trouble)) => board.failed(Attempt::Login, trouble),
+            Outcome::Login(
+                LoginOutcome::Unchanged { .. }
+                | LoginOutcome::LookFailed(_)
+                | LoginOutcome::Inherited(_),
+            ) => {}
+            Outcome::Renewed { .. } => board.succeeded(Attempt::Renewal),
+            Outcome::RenewalFailed { trouble, .. } => board.failed(Attempt::Renewal, trouble),
+            Outcome::Checked { .. } => board.succeeded(Attempt::Check),
+            Outcome::CheckFailed { trouble, .. } => board.failed(Attempt::Check, trouble),
+            Outcome::Delivered { sink, .. } => board.succeeded(Attempt::Delivery(*sink)),
+            Outcome::DeliveryFailed { sink, trouble, .. } => {
+                board.failed(Attempt::Delivery(*sink), trouble);
+            }
+        }
+    }
+
+    fn finish_login(&mut self, outcome: LoginOutcome) -> Event {
+        let identity = Arc::clone(&self.identity);
+        match outcome {
+            LoginOutcome::LoggedIn(new) => {
+                let LoggedIn { held, token, revision, check_after } = *new;
+                tracing::info!(
+                    identity = identity.name,
+                    method = identity.kind,
+                    ttl = token.ttl.map(seconds),
+                    renewable = token.renewable,
+                    "authentication successful, sending token to sinks"
+                );
+                tracing::debug!(
+                    identity = identity.name,
+                    accessor = held.accessor,
+                    "token accessor"
+                );
+                let _ = self.reports.send(Report::LoggedIn { identity: self.number });
+                self.login_failure = None;
+                self.login_attempts = 0;
+                self.revision = revision;
+                self.sink_attempts.fill(0);
+                // The machine names it when it handles the event; the number is known already.
+                self.tokens.insert(self.machine.last_generation() + 1, Arc::new(held));
+                self.aside.spawn(async move {
+                    let call = Call { reason: Reason::Login, previous_failure: None };
+                    if let Err(failure) = identity.method.authenticated(call).await {
+                        tracing::warn!(
+                            identity = identity.name,
+                            method = identity.kind,
+                            "after the login: {failure}"
+                        );
+                    }
+                });
+                Event::LoggedIn { token, check_after }
+            }
+            LoginOutcome::Failed(trouble) => {
+                let event = Event::LoginFailed(trouble.for_lifecycle());
+                self.login_failure = Some(trouble.failure.clone());
+                // Nobody needs to be told that a stopping agent logs in no more.
+                if trouble.failure.code != "host.stopping" {
+                    self.unreported = Some(trouble);
+                }
+                event
+            }
+            LoginOutcome::Unchanged { check_after } => Event::Unchanged { check_after },
+            LoginOutcome::Inherited(Inheritance { held, token, revision }) => {
+                tracing::info!(identity = identity.name, "the token in use goes on");
+                let _ = self.reports.send(Report::LoggedIn { identity: self.number });
+                self.revision = revision;
+                self.tokens.insert(self.machine.last_generation() + 1, held);
+                Event::LoggedIn { token, check_after: None }
+            }
+            LoginOutcome::LookFailed(failure) => {
+                tracing::debug!(
+                    identity = identity.name,
+                    method = identity.kind,
+                    "no credential to look at: {}",
+                    failure
+                );
+                Event::LookFailed(Trouble::from(failure).for_lifecycle())
+            }
+        }
+    }
+
+    /// Says why a login failed and when the next one follows, once the machine knows.
+    pub(super) fn report_login(&mut self, trouble: &Trouble) {
+        let (identity, method) = (self.identity.name.as_str(), self.identity.kind.as_str());
+        let (attempt, error) = (self.login_attempts, &trouble.failure);
+        let retry_in = self
+            .machine
+            .next_step()
+            .filter(|next| matches!(next.step, Step::LogIn | Step::Renew))
+            .map(|next| seconds(next.at.saturating_duration_since(Instant::now())));
+        match trouble.class() {
+            Class::Configuration => tracing::error!(
+                %error,
+                identity,
+                method,
+                attempt,
+                "error authenticating, not tried again before the configuration or the plug-in changes"
+            ),
+            Class::Refused => {
+                tracing::error!(
+                    %error,
+                    identity,
+                    method,
+                    attempt,
+                    retry_in,
+                    "error authenticating"
+                );
+            }
+            Class::Passing => {
+                tracing::warn!(
+                    %error,
+                    identity,
+                    method,
+                    attempt,
+                    retry_in,
+                    "error authenticating"
+                );
+            }
+        }
+        let awaits_plugin = error.code == AWAITED;
+        let _ = self.reports.send(Report::LoginFailed {
+            identity: self.number,
+            class: trouble.class(),
+            awaits_plugin,
+        });
+    }
+}
+
+pub(super) fn say(identity: &Identity, notice: Notice) {
+    let name = identity.name.as_str();
+    match notice {
+        Notice::CheckingForbidden => tracing::warn!(
+            identity = name,
+            "the token's policies forbid auth/token/lookup-self, so a revoked token is noticed only at its next renewal; allow it (the default policy does) or set token_check_interval = 0"
+        ),
+        Notice::Lifeless { .. } => tracing::error!(
+            identity = name,
+            "the server granted a token with no life left; check the role's TTLs and both clocks"
+        ),
+        Notice::RenewalEnded { .. } => tracing::info!(
+            identity = name,
+            "the token can't be renewed any further; a new login follows before it expires"
+        ),
+        Notice::Died { .. } => tracing::warn!(
+            identity = name,
+            "the token is no longer valid on the server (revoked, or lost by it); logging in again"
+        ),
+        Notice::Expired { .. } => {
+            tracing::error!(identity = name, "the token has expired before a new one could be had");
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! Which requests leave, against servers on loopback.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::grant::Surroundings;
+
+async fn server(answer: &'static str) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut buffer = [0; 4096];
+            let _ = stream.read(&mut buffer).await;
+            let _ = stream.write_all(answer.as_bytes()).await;
+        }
+    });
+    port
+}
+
+fn grant(targets: &[String]) -> Grant {
+    let needs = targets.iter().map(|target| ("connect".to_owned(), target.clone())).collect();
+    let surroundings =
+        Surroundings { working_directory: Path::new("/"), home: None, environment: &|_| None };
+    Grant::decide("acme", needs, None, &surroundings).unwrap()
+}
+
+fn get(url: String) -> Request {
+    Request {
+        method: "GET".into(),
+        url,
+        headers: Vec::new(),
+        body: Zeroizing::default(),
+        timeout: Some(Duration::from_secs(2)),
+        tls: None,
+    }
+}
+
+async fn code(grant: &Grant, url: String) -> Result<u16, String> {
+    Arc::new(Egress::default())
+        .send("acme", grant, get(url))
+        .await
+        .map(|response| response.status)
+        .map_err(|failure| failure.code)
+}
+
+#[tokio::test]
+async fn only_granted_origins_are_reached() {
+    let port = server("HTTP/1.1 204 No Content\r\n\r\n").await;
+    let granted = grant(&[format!("http://127.0.0.1:{port}")]);
+    assert_eq!(code(&granted, format!("http://127.0.0.1:{port}/x")).await, Ok(204));
+    assert_eq!(
+        code(&granted, format!("http://localhost:{port}/x")).await,
+        Err("grant.missing".into())
+    );
+    assert_eq!(
+        code(&Grant::default(), format!("http://127.0.0.1:{port}/x")).await,
+        Err("grant.missing".into())
+    );
+}
+
+#[tokio::test]
+async fn a_name_that_leads_to_loopback_is_no_way_around() {
+    let port = server("HTTP/1.1 204 No Content\r\n\r\n").await;
+    assert_eq!(
+        code(&grant(&[format!("http://localhost:{port}")]), format!("http://localhost:{port}/"))
+            .await,
+        Ok(204)
+    );
+    // Resolves to loopback by convention (RFC 6761), but isn't named `localhost` in the grant.
+    let sneaky = format!("http://ip6-localhost:{port}");
+    let refused =
+        code(&grant(std::slice::from_ref(&sneaky)), format!("{sneaky}/")).await.unwrap_err();
+    assert!(["grant.missing", "http.dns"].contains(&refused.as_str()), "{refused}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_returned_not_followed() {
+    let port = server(
+        "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n",
+    )
+    .await;
+    assert_eq!(
+        code(&grant(&[format!("http://127.0.0.1:{port}")]), format!("http://127.0.0.1:{port}/"))
+            .await,
+        Ok(302)
+    );
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_cut_off() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = [0; 4096];
+        let _ = stream.read(&mut request).await.unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        while stream.write_all(&[b'x'; 4096]).await.is_ok() {}
+    });
+    assert_eq!(
+        code(&grant(&[format!("http://127.0.0.1:{port}")]), format!("http://127.0.0.1:{port}/"))
+            .await,
+        Err("http.too-large".into())
+    );
+}
+
+#[tokio::test]
+async fn a_refused_connection_says_so() {
+    let port = { TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port() };
+    assert_eq!(
+        code(&grant(&[format!("http://127.0.0.1:{port}")]), format!("http://127.0.0.1:{port}/"))
+            .await,
+        Err("http.connect".into())
+    );
+}
+
+#[tokio::test]
+async fn connection_headers_are_refused() {
+    let mut request = get("http://127.0.0.1:9/".into());
+    request.headers.push(("Transfer-Encoding".into(), "chunked".into()));
+    let failure = Egress::default()
+        .send("acme", &grant(&["http://127.0.0.1:9".into()]), request)
+        .await
+        .err()
+        .unwrap();
+    assert_eq!(failure.code, "http.header");
+}
