@@ -20,7 +20,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         std::fs::write(&path, content).map(|()| path.display().to_string())
     };
     let role_id = file("role-id", "59d6d1ca-47bb-4e7e-a40b-8be3bc5a0ba8")?;
-    let secret_id = file("secret-id", "84896a0c-1347-aa90-a4f6-aca8b7558780")?;
+    let secret_id_text = "84896a0c-1347-aa90-a4f6-aca8b7558780";
+    let secret_id = file("secret-id", secret_id_text)?;
     let jwt = file("jwt", &format!("{}.{}.{}", "a".repeat(40), "b".repeat(600), "c".repeat(342)))?;
     let base64 = "QUJD".repeat(16);
     let pem = |label: &str, lines: usize| {
@@ -44,6 +45,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let two = median("approle", &both).await?;
         let read = (two - one).max(0.0);
         for (name, config, files) in [
+            (
+                "alicloud",
+                json!({
+                    "role": "app",
+                    "region": "eu-central-1",
+                    "access_key": "STS.NTx",
+                    "access_secret": secret_id_text,
+                    "access_token": "CAIS".repeat(200),
+                }),
+                0.0,
+            ),
             ("approle", both, 2.0),
             (
                 "cert",
