@@ -183,6 +183,21 @@ mod tests {
     }
 
     #[test]
+    fn a_missing_key_brings_the_one_that_may_be_it() {
+        #[derive(Deserialize)]
+        struct Lenient {
+            #[expect(dead_code, reason = "only parsed")]
+            role: String,
+        }
+        let message = |config: &str| parse::<Lenient>(config).err().unwrap().message;
+        assert_eq!(
+            message(r#"{"rolle": "hunter2"}"#),
+            "`config` lacks `role`, which is required; did you mean it by `rolle`?"
+        );
+        assert_eq!(message(r#"{"path": "/x"}"#), "`config` lacks `role`, which is required");
+    }
+
+    #[test]
     fn a_wrong_type_is_named_with_its_place_and_without_its_value() {
         assert_eq!(
             message(json!({"role_file": 12345})),

@@ -16,7 +16,7 @@ pub fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, Error> {
         path: String::new(),
         problem: Problem::Syntax { line: error.line(), column: error.column() },
     })?;
-    T::deserialize(value::Tree(value))
+    T::deserialize(value::Tree(value)).map_err(|error| error.with_mistyped(text))
 }
 
 /// What is wrong with a JSON text, and where.
@@ -30,7 +30,7 @@ pub struct Error {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Problem {
     Syntax { line: usize, column: usize },
-    Missing { key: String },
+    Missing { key: String, mistyped: Option<String> },
     Unknown { key: String, meant: Option<String> },
     Mismatch { given: String, wanted: String },
     Other(String),
@@ -44,7 +44,14 @@ impl Error {
             Problem::Syntax { line, column } => {
                 format!("`{place}` is no JSON (line {line}, column {column})")
             }
-            Problem::Missing { key } => format!("`{place}` lacks `{key}`, which is required"),
+            Problem::Missing { key, mistyped: Some(mistyped) } => {
+                format!(
+                    "`{place}` lacks `{key}`, which is required; did you mean it by `{mistyped}`?"
+                )
+            }
+            Problem::Missing { key, mistyped: None } => {
+                format!("`{place}` lacks `{key}`, which is required")
+            }
             Problem::Unknown { key, meant: Some(meant) } => {
                 format!("`{place}` has no key `{key}`; did you mean `{meant}`?")
             }
@@ -54,6 +61,19 @@ impl Error {
             }
             Problem::Other(message) => format!("`{place}`: {message}"),
         }
+    }
+
+    /// With the key that may have been meant by the missing one. Unknown keys are ignored where old
+    /// files must keep working, so nothing else would name it.
+    fn with_mistyped(mut self, text: &[u8]) -> Self {
+        if let (true, Problem::Missing { key, mistyped }) =
+            (self.path.is_empty(), &mut self.problem)
+            && let Ok(Value::Object(object)) = serde_json::from_slice(text)
+        {
+            let keys: Vec<&str> = object.keys().map(String::as_str).collect();
+            *mistyped = suggestion::closest(key, &keys).map(str::to_owned);
+        }
+        self
     }
 
     /// As a wrong configuration.
@@ -117,7 +137,7 @@ impl de::Error for Error {
     }
 
     fn missing_field(key: &'static str) -> Self {
-        Self::new(Problem::Missing { key: key.to_owned() })
+        Self::new(Problem::Missing { key: key.to_owned(), mistyped: None })
     }
 }
 
