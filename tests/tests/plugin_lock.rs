@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use usher_tests::agent::{Agent, Ended, Launch};
+use usher_tests::agent::{Agent, Ended, Launch, binary};
 use usher_tests::components::Method;
 use usher_tests::eventually::eventually_true;
-use usher_tests::plugins::{self, PluginDirectory};
+use usher_tests::plugins::{self, PluginDirectory, setup_directory};
 use usher_tests::site::Site;
 
 #[test]
@@ -54,6 +54,24 @@ fn only_what_is_listed_is_loaded_and_approval_takes_effect_at_once() {
     assert!(ended.results.contains("nothing to approve"), "{ended:?}");
     assert!(!agent.log().contains("error authenticating, attempt"), "{}", agent.log());
     agent.stop();
+}
+
+#[test]
+fn at_a_terminal_a_person_is_asked_and_only_a_yes_counts() {
+    let place = Place::new();
+    place.directory.replace("made", &place.method("1.0.0").build());
+    assert_eq!(place.command("lock", &[]).status, 0);
+    let first = place.lock();
+    place.directory.replace("made", &place.method("1.1.0").build());
+    for answer in ["", "no", "x"] {
+        let ended = place.approve_at_a_terminal(answer);
+        assert!(ended.results.contains("Let the agent load made? [y/N]"), "{answer}: {ended:?}");
+        assert!(ended.results.contains("1.0.0 -> 1.1.0"), "{answer}: {ended:?}");
+        assert_eq!(place.lock(), first, "{answer}: {ended:?}");
+    }
+    let ended = place.approve_at_a_terminal("Y");
+    assert_eq!(ended.status, 0, "{ended:?}");
+    assert_eq!(place.lock()["plugins"]["made"]["version"], "1.1.0");
 }
 
 #[test]
@@ -146,6 +164,22 @@ impl Place {
             launch = launch.argument(argument);
         }
         launch.run(LIMIT)
+    }
+
+    /// `usher plugin approve made`, by a person who gives this answer.
+    fn approve_at_a_terminal(&self, answer: &str) -> Ended {
+        self.site.write("usher.hcl", &self.configuration());
+        Launch::command(&[])
+            .program(setup_directory().join("python/bin/python"))
+            .argument(concat!(env!("CARGO_MANIFEST_DIR"), "/oracles/terminal.py"))
+            .argument(answer)
+            .argument(binary())
+            .argument("plugin")
+            .argument("approve")
+            .argument("made")
+            .argument("--config")
+            .argument(self.site.file("usher.hcl"))
+            .run(LIMIT)
     }
 
     fn lock_file(&self) -> PathBuf {
