@@ -259,7 +259,8 @@ declare module 'usher:plugin/kdc@0.1.0' {
   /**
    * One AS-REQ or TGS-REQ (DER), one answer. The host takes the realm's servers from
    * the `[realms]` section of `krb5-conf`, a file the plug-in may read, and tries them
-   * in order over TCP. Nothing but the two request types is sent.
+   * in order over TCP, the next one as well when one takes longer than a second. Nothing but
+   * the two request types is sent.
    * @throws {ComponentError}
    */
   export function exchange(krb5Conf: string, realm: string, request: Uint8Array): Uint8Array;
@@ -478,7 +479,8 @@ declare module 'usher:plugin/types@0.1.0' {
      * "file.not-regular", "file.full", "file.busy", "http.timeout", "http.connect",
      * "http.tls", "http.dns", "http.too-large", "wrapping.used",
      * "wrapping.creation-path", "server.unreachable", "server.refused",
-     * "host.unsupported", "kdc.unreachable", "crypto.key", "crypto.algorithm".
+     * "host.unsupported", "kdc.unreachable", "kdc.unknown-realm", "kdc.request",
+     * "crypto.key", "crypto.algorithm".
      */
     code: string;
     /** One sentence for people: what happened and what to do. Never a secret. */

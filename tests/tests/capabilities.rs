@@ -2,6 +2,8 @@
 
 #![allow(clippy::expect_used, reason = "helpers fail the test that calls them")]
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::path::Path;
 use std::time::Duration;
 
@@ -174,11 +176,34 @@ fn connect_is_granted_by_origin() {
 fn kdc_is_granted_by_realm() {
     let probe = Probe::new();
     probe.refuses(&[("kdc", "A.EXAMPLE")], &[("kdc", "B.EXAMPLE")], "kdc = [\"A.EXAMPLE\"]");
+    // Answers the tag and length of a KRB-ERROR, whatever the content.
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = listener.local_addr().expect("its address").port();
+    let server = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let mut request = [0; 8];
+        stream.read_exact(&mut request).expect("a request");
+        stream.write_all(&[0, 0, 0, 4, 0x7e, 2, 0x30, 0]).expect("an answer");
+        request
+    });
+    let realm = |name: &str| format!("{name} = {{\n kdc = 127.0.0.1:{port}\n}}\n");
+    let content = format!("[realms]\n{}{}", realm("A.EXAMPLE"), realm("B.EXAMPLE"));
+    probe.site.write("krb5.conf", &content);
+    probe.site.write("krb5.conf.beside", &content);
+    let (granted, beside) = (probe.path("krb5.conf"), probe.path("krb5.conf.beside"));
+    let as_req = "106 2 48 0";
     probe.answers(
-        &[("kdc", "A.EXAMPLE")],
-        // The exchange itself isn't built yet, and says so to whoever may ask for it.
-        &[(&["kdc", "A.EXAMPLE"], "host.unsupported"), (&["kdc", "B.EXAMPLE"], "grant.missing")],
+        &[("kdc", "A.EXAMPLE"), ("kdc", "C.EXAMPLE"), ("read", &granted)],
+        &[
+            (&["kdc", "A.EXAMPLE", &granted, as_req], "126,2,48,0"),
+            (&["kdc", "A.EXAMPLE", &granted, "71 69 84 32"], "kdc.request"),
+            (&["kdc", "A.EXAMPLE", &beside, as_req], "grant.missing"),
+            (&["kdc", "B.EXAMPLE", &granted, as_req], "grant.missing"),
+            (&["kdc", "C.EXAMPLE", &granted, as_req], "kdc.unknown-realm"),
+        ],
     );
+    let received = server.join().expect("one request");
+    assert_eq!(received, [0, 0, 0, 4, 106, 2, 48, 0]);
 }
 
 #[test]

@@ -19,16 +19,16 @@ fn a_method_in_python_logs_in() {
 }
 
 #[test]
-fn crypto_answers_and_what_is_not_built_says_so() {
+fn crypto_answers_and_kdc_sends_nothing_but_its_requests() {
     let site = Site::new(json!({ "token_ttl": "1h" }));
     let directory = PluginDirectory::new();
-    directory.add("unbuilt-interfaces", &plugins::javascript("unbuilt_interfaces"));
+    directory.add("crypto-and-kdc", &plugins::javascript("crypto_and_kdc"));
     let mut configuration = site.configuration();
     configuration.top = format!(
-        "plugin_directory = \"{}\"\nplugin \"unbuilt-interfaces\" {{\n  allow {{\n    kdc = [\"EXAMPLE.ORG\"]\n  }}\n}}",
+        "plugin_directory = \"{}\"\nplugin \"crypto-and-kdc\" {{\n  allow {{\n    kdc = [\"EXAMPLE.ORG\"]\n  }}\n}}",
         directory.path().display()
     );
-    configuration.method = "unbuilt-interfaces".into();
+    configuration.method = "crypto-and-kdc".into();
     configuration.method_config = String::new();
     let agent = Launch::agent(&configuration.text()).keep_code().start();
     eventually_true("the answers", LIMIT, || agent.log().contains("exchange: "));
@@ -39,7 +39,7 @@ fn crypto_answers_and_what_is_not_built_says_so() {
         "sign: 64 bytes",
         "generate: -----BEGIN PUBLIC KEY-----",
         "misuse: unavailable crypto.key",
-        "exchange: config host.unsupported",
+        "exchange: config kdc.request",
     ] {
         assert!(agent.log().contains(answer), "{answer}");
     }

@@ -20,6 +20,7 @@ use crate::egress::{Request, Tls};
 use crate::failure::{Failure, FailureKind};
 use crate::files::{Files, WriteOptions};
 use crate::grant::{Capability, Need, missing};
+use crate::krb5_conf;
 use crate::limits::{MOST_RANDOM, MOST_STATE};
 use crate::store::State;
 use crate::text;
@@ -323,7 +324,7 @@ impl http::Host for State {
     }
 }
 
-/// What the host will do for the methods that need it, and doesn't yet.
+/// What the host doesn't do for this use.
 fn unsupported<T>(interface: &str) -> Answer<T> {
     answer(Err(Failure::new(
         FailureKind::Config,
@@ -368,24 +369,36 @@ impl crypto::Host for State {
 impl kdc::Host for State {
     async fn exchange(
         &mut self,
-        _krb5_conf: String,
+        krb5_conf: String,
         realm: String,
-        _request: Vec<u8>,
+        request: Vec<u8>,
     ) -> Answer<Vec<u8>> {
-        if let Err(failure) = self.only_for_methods("kdc") {
-            return answer(Err(failure));
-        }
-        let usage = match self.usage() {
-            Ok(usage) => usage,
-            Err(failure) => return answer(Err(failure)),
-        };
+        answer(self.ask_kdc(krb5_conf, realm, request).await)
+    }
+}
+
+impl State {
+    async fn ask_kdc(
+        &mut self,
+        krb5_conf: String,
+        realm: String,
+        request: Vec<u8>,
+    ) -> std::result::Result<Vec<u8>, Failure> {
+        self.only_for_methods("kdc")?;
+        let usage = self.usage()?;
+        let shown = text::line(&realm);
         if !usage.grant.permits_named(Capability::Kdc, &realm) {
-            let target = text::line(&realm);
-            let what = format!("an exchange with the realm {target:?}");
-            let need = Need { capability: Capability::Kdc, target };
-            return answer(Err(missing(&usage.plugin, &what, need)));
+            let what = format!("an exchange with the realm {shown:?}");
+            let need = Need { capability: Capability::Kdc, target: shown };
+            return Err(missing(&usage.plugin, &what, need));
         }
-        unsupported("kdc")
+        crate::kdc::check_request(&request)?;
+        let path = krb5_conf.clone();
+        let content =
+            self.on_files(move |usage, files| files.read(&usage.absolute(&krb5_conf))).await?;
+        let content = String::from_utf8_lossy(&content);
+        let servers = krb5_conf::servers(&text::line(&path), &content, &realm)?;
+        crate::kdc::exchange(&shown, servers, request).await
     }
 }
 

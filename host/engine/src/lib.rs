@@ -42,6 +42,8 @@ mod files;
 mod grant;
 mod host;
 mod inspect;
+mod kdc;
+mod krb5_conf;
 mod limits;
 mod plugin;
 mod precompiled;

@@ -3,7 +3,7 @@
 //! Install a [`Host`], set the scene, and call the plug-in through the functions here: like the
 //! real host they pass the configuration as JSON, ask `prepare` first, and grant what it
 //! answered and no more. A need that `prepare` forgot thus fails the test. `crypto` and `kdc`
-//! answer "host.unsupported", but for signatures that the test itself makes.
+//! answer "host.unsupported", but for signatures and answers that the test itself makes.
 
 pub(crate) mod backend;
 mod grants;
@@ -140,6 +140,7 @@ struct Scene {
     failures: BTreeMap<(Operation, String), Failure>,
     exchanges: Vec<Exchange>,
     sign: Option<Rc<Sign>>,
+    kdc: Option<Rc<Kdc>>,
     requests: Vec<Request>,
     wrapped: BTreeMap<String, (String, Value)>,
     unwrapped: Vec<String>,
@@ -147,6 +148,7 @@ struct Scene {
 }
 
 type Sign = dyn Fn(&str, &str, &[u8]) -> Result<Vec<u8>, Failure>;
+type Kdc = dyn Fn(&str, &[u8]) -> Result<Vec<u8>, Failure>;
 type Respond = dyn Fn(&Request) -> Result<Response, Failure>;
 
 #[derive(Clone)]
@@ -192,6 +194,7 @@ impl Host {
             failures: BTreeMap::new(),
             exchanges: Vec::new(),
             sign: None,
+            kdc: None,
             requests: Vec::new(),
             wrapped: BTreeMap::new(),
             unwrapped: Vec::new(),
@@ -300,6 +303,11 @@ impl Host {
         sign: impl Fn(&str, &str, &[u8]) -> Result<Vec<u8>, Failure> + 'static,
     ) {
         self.0.borrow_mut().sign = Some(Rc::new(sign));
+    }
+
+    /// Makes [`crate::kdc::exchange`] answer what this makes of realm and request.
+    pub fn answer_kdc(&self, answer: impl Fn(&str, &[u8]) -> Result<Vec<u8>, Failure> + 'static) {
+        self.0.borrow_mut().kdc = Some(Rc::new(answer));
     }
 
     /// Every request sent so far, answered or not.

@@ -187,8 +187,16 @@ pub(crate) fn unwrap(token: &str, creation_path: Option<&str>) -> Result<String,
     })
 }
 
-pub(crate) fn exchange(_: &str, _: &str, _: &[u8]) -> Result<Vec<u8>, Failure> {
-    unsupported()
+pub(crate) fn exchange(krb5_conf: &str, realm: &str, request: &[u8]) -> Result<Vec<u8>, Failure> {
+    let answer = current(|scene| {
+        scene.grants.check("kdc", realm)?;
+        scene.grants.check("read", krb5_conf)?;
+        Ok::<_, Failure>(scene.kdc.clone())
+    })?;
+    match answer {
+        Some(answer) => answer(realm, request),
+        None => unsupported(),
+    }
 }
 
 fn unsupported<T>() -> Result<T, Failure> {

@@ -1,4 +1,4 @@
-// An auth method that calls `crypto`, and what the host doesn't do yet, and reports each answer.
+// An auth method that calls `crypto` and `kdc`, and reports each answer.
 import { digest, hmac, sign, generate } from "usher:plugin/crypto@0.1.0";
 import { exchange } from "usher:plugin/kdc@0.1.0";
 
@@ -24,7 +24,7 @@ const answer = (call) => {
 
 export const plugin = {
   describe() {
-    return { name: "unbuilt-interfaces", version: "1.0.0", summary: "Calls what isn't built", configSchema: "", attributes: [] };
+    return { name: "crypto-and-kdc", version: "1.0.0", summary: "Calls crypto and kdc", configSchema: "", attributes: [] };
   },
   prepare() {
     return [{ capability: "kdc", target: "EXAMPLE.ORG" }];
