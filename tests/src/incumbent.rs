@@ -16,11 +16,20 @@ pub struct Incumbent {
 impl Incumbent {
     /// Starts it on this configuration and with these environment variables.
     pub fn start(configuration: &str, environment: &[(&str, &str)]) -> Self {
+        Self::launch("bao", configuration, environment)
+    }
+
+    /// Starts the last version whose agent has `kerberos` built in.
+    pub fn start_2_6(configuration: &str) -> Self {
+        Self::launch("bao-2.6", configuration, &[])
+    }
+
+    fn launch(program: &str, configuration: &str, environment: &[(&str, &str)]) -> Self {
         let home = tempfile::tempdir().expect("a temporary directory");
         let file = home.path().join("agent.hcl");
         std::fs::write(&file, configuration).expect("the configuration");
         let log = File::create(home.path().join("agent.log")).expect("the agent's log");
-        let program = setup_directory().join("bao");
+        let program = setup_directory().join(program);
         let mut command = process::command(program.as_os_str(), home.path(), &[]);
         command
             .arg("agent")

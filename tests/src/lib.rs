@@ -20,6 +20,7 @@ pub mod forward;
 pub mod guide;
 pub mod incumbent;
 pub mod issuer;
+pub mod kerberos;
 pub mod leaks;
 pub mod methods;
 pub mod metrics;

@@ -3,11 +3,10 @@
 
 use std::ops::Deref;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::agent::{Ended, Launch};
+use crate::agent::Ended;
 use crate::issuer::{Issuer, claims, in_seconds};
 use crate::leaks::leaks;
 use crate::openbao::{OpenBao, text};
@@ -230,11 +229,8 @@ impl MethodSite {
     /// One attempt, whose failure ends the agent; of a configuration in which this is different.
     pub fn log_in_once(&self, change: impl FnOnce(&mut Configuration)) -> Ended {
         let mut configuration = self.configuration();
-        configuration.method_settings += "\nexit_on_err = true";
         change(&mut configuration);
-        Launch::agent(&configuration.text())
-            .argument("--exit-after-auth")
-            .run(Duration::from_secs(30))
+        configuration.log_in_once()
     }
 
     /// Panics unless the login was refused and the log has these parts (in any case), and nothing

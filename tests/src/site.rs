@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::agent::{Ended, Launch};
 use crate::eventually::eventually;
 use crate::openbao::OpenBao;
 use crate::plugins::PluginDirectory;
@@ -222,6 +223,14 @@ impl Configuration {
     pub fn token_check_interval(mut self, interval: &str) -> Self {
         self.auto_auth = format!("token_check_interval = \"{interval}\"");
         self
+    }
+
+    /// One attempt, whose failure ends the agent.
+    #[track_caller]
+    pub fn log_in_once(mut self) -> Ended {
+        self.method_settings += "\nexit_on_err = true";
+        let launch = Launch::agent(&self.text()).argument("--exit-after-auth");
+        launch.run(Duration::from_secs(30))
     }
 }
 

@@ -235,27 +235,32 @@ server default {{
 }
 
 /// A server on a port that was free; once more if another process took it meanwhile.
-fn started<T>(start: impl Fn() -> Option<T>) -> T {
+pub(crate) fn started<T>(start: impl Fn() -> Option<T>) -> T {
     (0..3).find_map(|_| start()).expect("the server starts")
 }
 
 /// A program below a directory with the layout of "/".
-struct Program {
+pub(crate) struct Program {
     path: PathBuf,
-    root: PathBuf,
+    /// Below which it is.
+    pub(crate) root: PathBuf,
 }
 
 impl Program {
     /// Unpacked by set-up, unless the system has it.
-    fn find(path: &str) -> Self {
+    pub(crate) fn find(path: &str) -> Self {
         let roots = [unpacked(), PathBuf::from("/")];
         let root = roots.into_iter().find(|root| root.join(path).exists());
         let root = root.unwrap_or_else(|| panic!("no {path}; run cargo xtask setup"));
         Self { path: root.join(path), root }
     }
 
-    fn command(&self, home: &Path) -> Command {
-        let architecture = format!("{}-linux-gnu", std::env::consts::ARCH);
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn command(&self, home: &Path) -> Command {
+        let architecture = architecture();
         let libraries = [
             format!("usr/lib/{architecture}"),
             format!("lib/{architecture}"),
@@ -269,8 +274,13 @@ impl Program {
     }
 }
 
+/// As in "usr/lib/x86_64-linux-gnu".
+pub(crate) fn architecture() -> String {
+    format!("{}-linux-gnu", std::env::consts::ARCH)
+}
+
 fn unpacked() -> PathBuf {
     setup_directory().join("debian")
 }
 
-const START: Duration = Duration::from_mins(1);
+pub(crate) const START: Duration = Duration::from_mins(1);

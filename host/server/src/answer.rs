@@ -193,15 +193,23 @@ pub(crate) fn raw(body: &[u8]) -> Result<Secret<String>, Unusable> {
 }
 
 /// The server's own errors on one line, without control characters, at most [`LONGEST`] bytes.
-/// `None`: the body isn't such an answer.
+/// `None`: the body isn't such an answer. Some auth methods refuse with a warning instead.
 pub(crate) fn errors(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
     struct Errors {
         #[serde(deserialize_with = "null_as_default")]
         errors: Vec<String>,
     }
-    let parsed: Errors = serde_json::from_slice(body).ok()?;
-    let lines = parsed.errors.iter().flat_map(|error| error.lines());
+    #[derive(Deserialize)]
+    struct Warnings {
+        #[serde(rename = "request_id")]
+        _request_id: String,
+        warnings: Vec<String>,
+    }
+    let errors = serde_json::from_slice(body).map(|parsed: Errors| parsed.errors);
+    let warnings = || serde_json::from_slice(body).map(|parsed: Warnings| parsed.warnings);
+    let errors = errors.or_else(|_| warnings()).ok()?;
+    let lines = errors.iter().flat_map(|error| error.lines());
     // Several errors come as "2 errors occurred:" and a list with stars.
     let lines = lines
         .map(|line| line.trim().trim_start_matches("* "))
@@ -464,6 +472,9 @@ mod tests {
             br#"{"errors":["2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n"]}"#;
         assert_eq!(errors(body).unwrap(), "permission denied, invalid token");
         assert_eq!(errors(br#"{"errors":["a\u001b[31m\r\nb"]}"#).unwrap(), "a[31m, b");
+        let warned = br#"{"request_id":"7d1b","auth":null,"warnings":["Unauthorised.\n\n"]}"#;
+        assert_eq!(errors(warned).unwrap(), "Unauthorised.");
+        assert_eq!(errors(br#"{"request_id":"7d1b","auth":null,"warnings":null}"#), None);
         assert_eq!(errors(b"<html>"), None);
         let long = format!(r#"{{"errors":["{}"]}}"#, "\u{fc}".repeat(1000));
         let shown = errors(long.as_bytes()).unwrap();

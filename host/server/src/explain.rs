@@ -95,7 +95,7 @@ fn login_remedy(operation: Operation<'_>, text: &str) -> Option<&'static str> {
 }
 
 /// Words of `OpenBao` 2.7 and Vault 1.x, the more telling ones first.
-const LOGIN_REMEDIES: [(&str, &str); 16] = [
+const LOGIN_REMEDIES: [(&str, &str); 19] = [
     (
         "token is expired",
         "have a new credential issued, or check the clocks of this machine and the server",
@@ -142,6 +142,15 @@ const LOGIN_REMEDIES: [(&str, &str); 16] = [
         "invalid username or password",
         "check the credential: the name, and the password in its file",
     ),
+    (
+        "authentication required",
+        "have the mount let the header through: passthrough_request_headers=Authorization",
+    ),
+    (
+        "Unauthorised.",
+        "the server can't read the ticket, or its clock is off: give the method the newest keytab of the service, and compare the clocks; its log says more",
+    ),
+    ("connect to LDAP", "let the server reach the directory that the method's configuration names"),
 ];
 
 /// What Go's TLS listener answers to plain HTTP.

@@ -28,6 +28,13 @@ pub(super) fn measure(table: &mut Table) -> Result<()> {
         table.add(row(time, microseconds, time_limit));
         table.add(row(size, kilobytes, 250.0));
     }
+    let kilobytes = printed.lines().find_map(|line| line.strip_prefix("kerberos ")?.parse().ok());
+    table.add(Row {
+        what: "component, kerberos (kB)",
+        bao: None,
+        usher: kilobytes.ok_or_else(|| format!("nothing of kerberos: {printed}"))?,
+        limit: Limit::Absolute(900.0),
+    });
     Ok(())
 }
 

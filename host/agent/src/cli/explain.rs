@@ -175,6 +175,10 @@ fn tell_credential(answer: &Answer) -> Vec<Live> {
         told.push(format!("{name} ({} bytes)", text.len()));
         notes.extend(claims::describe(text, SystemTime::now()));
     }
+    for (name, value) in &login.headers {
+        live.push(redactor::keep_text_out_of_logs(value));
+        told.push(header(name, value));
+    }
     if login.certificate.is_some() {
         told.push("a client certificate".to_owned());
     }
@@ -190,6 +194,14 @@ fn tell_credential(answer: &Answer) -> Vec<Live> {
         }
     }
     live
+}
+
+/// A header of the login, without its value.
+fn header(name: &str, value: &str) -> String {
+    if name.eq_ignore_ascii_case("authorization") && value.starts_with("Negotiate ") {
+        return format!("a Kerberos ticket ({} bytes)", value.len());
+    }
+    format!("the header {name} ({} bytes)", value.len())
 }
 
 /// A session, and whether its token is the agent's own; else the exit status.

@@ -40,11 +40,12 @@ Without a prefix count `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` (in capitals o
 "#;
 
 /// Each page below `docs/methods`, the types that it is about, and the schema of their settings.
-const METHODS: [(&str, &str, &str); 7] = [
+const METHODS: [(&str, &str, &str); 8] = [
     ("alicloud", "alicloud", include_str!("../../../../plugins/alicloud/config.schema.json")),
     ("approle", "approle", include_str!("../../../../plugins/approle/config.schema.json")),
     ("cert", "cert", include_str!("../../../../plugins/cert/config.schema.json")),
     ("jwt", "jwt", include_str!("../../../../plugins/jwt/config.schema.json")),
+    ("kerberos", "kerberos", include_str!("../../../../plugins/kerberos/config.schema.json")),
     ("kubernetes", "kubernetes", include_str!("../../../../plugins/kubernetes/config.schema.json")),
     ("token_file", "token_file", include_str!("../../../../plugins/token_file/config.schema.json")),
     (
