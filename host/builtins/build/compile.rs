@@ -22,7 +22,7 @@ const TARGET: &str = "wasm32-unknown-unknown";
 const SCRIPT: &str = "script";
 
 /// Components that serve under further names.
-const ALSO: [(&str, &[&str]); 1] = [("userpass", &["ldap", "radius"])];
+const ALSO: [(&str, &[&str]); 2] = [("cf", &["pcf"]), ("userpass", &["ldap", "radius"])];
 
 pub(crate) fn build(root: &Path, out: &Path, native: &str) -> Result<(), String> {
     let plugins = plugins(&root.join("plugins"))?;

@@ -181,6 +181,14 @@ impl Reader<'_> {
         let nested = &unlabelled(nested, "method", self.form.method, report);
         let fields = Fields::of(nested.object, self.form.method, report);
         let kind = kind(&fields, nested, "method", "approle", report);
+        if kind.as_deref() == Some("pcf") {
+            report.push(Diagnostic::new_warning(
+                "method.pcf",
+                "`pcf` is the old name of the method `cf`",
+                "write method \"cf\" { … }, with mount_path = \"auth/pcf\" if it is mounted there",
+                Some(nested.location),
+            ));
+        }
         let mount_path = fields.string("mount_path", report).filter(|path| !path.value.is_empty());
         let mount_path = match (mount_path, &kind) {
             (Some(path), _) => {

@@ -9,7 +9,7 @@ use crate::{Result, process};
 pub(super) fn measure(table: &mut Table) -> Result<()> {
     let example = process::target_directory().join("release/examples/method_figures");
     let printed = process::output(&mut Command::new(example))?;
-    for (name, time, size) in METHODS {
+    for &(name, time, size) in METHODS {
         let line = printed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
         let figures: Option<(f64, f64)> = line.and_then(|line| {
             let (microseconds, kilobytes) = line.split_once(' ')?;
@@ -39,7 +39,7 @@ pub(super) fn measure(table: &mut Table) -> Result<()> {
 }
 
 /// Name, and what the rows are called. `ldap` and `radius` are `userpass`.
-const METHODS: [(&str, &str, &str); 7] = [
+const METHODS: &[(&str, &str, &str)] = &[
     ("alicloud", "fresh instance + authenticate, alicloud (µs)", "component, alicloud (kB)"),
     ("approle", "fresh instance + authenticate, approle (µs)", "component, approle (kB)"),
     ("cert", "fresh instance + authenticate, cert (µs)", "component, cert (kB)"),

@@ -40,10 +40,11 @@ Without a prefix count `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` (in capitals o
 "#;
 
 /// Each page below `docs/methods`, the types that it is about, and the schema of their settings.
-const METHODS: [(&str, &str, &str); 8] = [
+const METHODS: &[(&str, &str, &str)] = &[
     ("alicloud", "alicloud", include_str!("../../../../plugins/alicloud/config.schema.json")),
     ("approle", "approle", include_str!("../../../../plugins/approle/config.schema.json")),
     ("cert", "cert", include_str!("../../../../plugins/cert/config.schema.json")),
+    ("cf", "cf, pcf", include_str!("../../../../plugins/cf/config.schema.json")),
     ("jwt", "jwt", include_str!("../../../../plugins/jwt/config.schema.json")),
     ("kerberos", "kerberos", include_str!("../../../../plugins/kerberos/config.schema.json")),
     ("kubernetes", "kubernetes", include_str!("../../../../plugins/kubernetes/config.schema.json")),
@@ -77,7 +78,7 @@ fn document() -> String {
     text.push_str(
         "\n## config of a method\n\nEach method has a page: its settings, what it needs on the server, and what its failures mean.\n\n",
     );
-    for (page, names, _) in METHODS {
+    for &(page, names, _) in METHODS {
         let _ = writeln!(text, "- [{names}](methods/{page}.md)");
     }
     let _ = write!(text, "\n## config of sink \"file\"\n\n{}", settings(FILE_SINK));
@@ -207,7 +208,7 @@ fn the_document_is_what_the_tables_say() {
 
 #[test]
 fn each_methods_page_has_the_settings_of_its_schema() {
-    for (page, _, schema) in METHODS {
+    for &(page, _, schema) in METHODS {
         let file = format!("{}/../../docs/methods/{page}.md", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(&file).unwrap();
         let (before, rest) = text.split_once(BEGIN).unwrap();

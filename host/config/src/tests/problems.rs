@@ -237,6 +237,17 @@ fn a_mode_that_was_meant_octal_is_noticed() {
 }
 
 #[test]
+fn the_old_name_of_a_method_is_warned_of() {
+    for (method, warned) in [("cf", false), ("pcf", true), ("PCF", true)] {
+        let text = format!(
+            "vault {{ }}\nauto_auth {{ method \"{method}\" {{ }} sink \"file\" {{ config {{ path = \"/s\" }} }} }}"
+        );
+        let warnings = Case::new(&text).load().diagnostics;
+        assert_eq!(brief(&warnings).contains(&"method.pcf@2:13".to_owned()), warned, "{method}");
+    }
+}
+
+#[test]
 fn what_cannot_be_read_is_named() {
     let missing = Case { paths: vec!["/does/not/exist.hcl".into()], ..Case::new(GOOD) };
     let problems = missing.refused();
