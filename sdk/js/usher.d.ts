@@ -321,7 +321,7 @@ declare module 'usher:plugin/plugin@0.1.0' {
    * Files are absolute, start with "~/" (the agent's home directory), or are relative to
    * the agent's working directory. The
    * host puts environment variables in for `${NAME}`, which asks for "env" NAME too;
-   * a need that names an unset variable is void. A capability that the host doesn't
+   * a need that names an unset or empty variable is void. A capability that the host doesn't
    * know is refused by name.
    */
   export interface Need {

@@ -124,7 +124,7 @@ impl Grant {
             for variable in variables {
                 asked.push(Need { capability: Capability::Env, target: variable });
             }
-            // A need that names an unset variable is void.
+            // A need that names an unset or empty variable is void.
             let Some(target) = expanded else { continue };
             let target = if capability.is_file() { surroundings.absolute(&target) } else { target };
             asked.push(Need { capability, target });
@@ -286,7 +286,11 @@ mod tests {
     use super::*;
 
     fn surroundings<T>(run: impl FnOnce(&Surroundings<'_>) -> T) -> T {
-        let environment = |name: &str| (name == "ROLE_DIR").then(|| "/run/role".to_owned());
+        let environment = |name: &str| match name {
+            "ROLE_DIR" => Some("/run/role".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        };
         run(&Surroundings {
             working_directory: Path::new("/srv/agent"),
             home: Some(Path::new("/home/agent")),
@@ -419,6 +423,8 @@ mod tests {
         );
         let void = decide(&[("read", "${UNSET}/id")], None).unwrap();
         assert_eq!(void.needs(), [Need { capability: Capability::Env, target: "UNSET".into() }]);
+        let void = decide(&[("connect", "${EMPTY}")], None).unwrap();
+        assert_eq!(void.needs(), [Need { capability: Capability::Env, target: "EMPTY".into() }]);
     }
 
     #[test]

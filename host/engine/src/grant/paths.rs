@@ -16,7 +16,7 @@ pub struct Surroundings<'a> {
 }
 
 impl Surroundings<'_> {
-    /// `${NAME}` replaced; None when a variable is unset. Also the variables named.
+    /// `${NAME}` replaced; None when a variable is unset or empty. Also the variables named.
     pub(super) fn expand(&self, target: &str) -> (Option<String>, Vec<String>) {
         let mut expanded = Some(String::new());
         let mut variables = Vec::new();
@@ -28,7 +28,8 @@ impl Surroundings<'_> {
             if let Some(text) = &mut expanded {
                 text.push_str(&rest[..start]);
             }
-            match (&mut expanded, (self.environment)(name)) {
+            let value = (self.environment)(name).filter(|value| !value.is_empty());
+            match (&mut expanded, value) {
                 (Some(text), Some(value)) => text.push_str(&value),
                 _ => expanded = None,
             }
