@@ -3,6 +3,7 @@
 use crate::metadata::refusal;
 use crate::percent::form;
 use serde::Deserialize;
+use std::time::Duration;
 use usher_plugin::http::{Request, Response};
 use usher_plugin::{Failure, Kind, json};
 
@@ -27,7 +28,8 @@ pub fn request_token(
 ) -> Result<AccessToken, Failure> {
     let request = Request::post(url, form(fields))
         .header("content-type", "application/x-www-form-urlencoded")
-        .header("accept", "application/json");
+        .header("accept", "application/json")
+        .timeout(LONGEST);
     access_token(what, &request.send()?)
 }
 
@@ -65,6 +67,10 @@ pub fn access_token(what: &str, response: &Response) -> Result<AccessToken, Fail
         ..failure
     })
 }
+
+/// For a whole exchange: a login, which has ten seconds, may need a second one, or ask a metadata
+/// service besides.
+const LONGEST: Duration = Duration::from_secs(5);
 
 /// RFC 6749, section 5.2.
 #[derive(Deserialize)]
