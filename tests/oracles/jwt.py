@@ -1,7 +1,7 @@
-"""Signs JWTs with PyPI's `cryptography`: the independent issuer of the tests for jwt and kubernetes.
+"""Signs JWTs with PyPI's `cryptography`: the independent issuer of the tests.
 
-    jwt.py key PRIVATE_KEY_FILE > public key, PEM      makes a key
-    jwt.py sign PRIVATE_KEY_FILE < claims > JWT        ES256 (RFC 7515, appendix A.3)
+    jwt.py ES256 PRIVATE_KEY_FILE > public key, PEM    makes a key; also RS256
+    jwt.py sign PRIVATE_KEY_FILE < claims > JWT        RFC 7515, appendices A.2 and A.3
 """
 
 import base64
@@ -9,12 +9,15 @@ import json
 import sys
 
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 
-def make_key(file: str) -> bytes:
-    key = ec.generate_private_key(ec.SECP256R1())
+def make_key(algorithm: str, file: str) -> bytes:
+    if algorithm == "RS256":
+        key = rsa.generate_private_key(65537, 2048)
+    else:
+        key = ec.generate_private_key(ec.SECP256R1())
     with open(file, "wb") as out:
         out.write(
             key.private_bytes(
@@ -35,12 +38,17 @@ def encoded(content: bytes) -> bytes:
 def sign(file: str, claims: bytes) -> bytes:
     with open(file, "rb") as source:
         key = serialization.load_pem_private_key(source.read(), None)
-    header = json.dumps({"alg": "ES256", "typ": "JWT"}).encode()
+    algorithm = "RS256" if isinstance(key, rsa.RSAPrivateKey) else "ES256"
+    header = json.dumps({"alg": algorithm, "typ": "JWT"}).encode()
     signed = encoded(header) + b"." + encoded(claims)
-    r, s = decode_dss_signature(key.sign(signed, ec.ECDSA(hashes.SHA256())))
-    return signed + b"." + encoded(r.to_bytes(32, "big") + s.to_bytes(32, "big"))
+    if algorithm == "RS256":
+        signature = key.sign(signed, padding.PKCS1v15(), hashes.SHA256())
+    else:
+        r, s = decode_dss_signature(key.sign(signed, ec.ECDSA(hashes.SHA256())))
+        signature = r.to_bytes(32, "big") + s.to_bytes(32, "big")
+    return signed + b"." + encoded(signature)
 
 
 task, file = sys.argv[1:]
-result = make_key(file) if task == "key" else sign(file, sys.stdin.buffer.read())
+result = sign(file, sys.stdin.buffer.read()) if task == "sign" else make_key(task, file)
 sys.stdout.buffer.write(result)

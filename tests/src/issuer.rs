@@ -10,17 +10,26 @@ use tempfile::TempDir;
 
 use crate::plugins::setup_directory;
 
-/// Holds a key (ES256) and signs with it.
+/// Holds a key and signs with it.
 pub struct Issuer {
     home: TempDir,
     public_pem: String,
 }
 
 impl Issuer {
-    /// With a key of its own.
+    /// With a key of its own, for ES256.
     pub fn new() -> Self {
+        Self::with_key("ES256")
+    }
+
+    /// With a key of its own, for RS256, as clouds have them.
+    pub fn rs256() -> Self {
+        Self::with_key("RS256")
+    }
+
+    fn with_key(algorithm: &str) -> Self {
         let home = tempfile::tempdir().expect("a temporary directory");
-        let public_pem = run("key", &home.path().join("key.pem"), "");
+        let public_pem = run(algorithm, &home.path().join("key.pem"), "");
         Self { home, public_pem }
     }
 

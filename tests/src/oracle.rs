@@ -40,6 +40,8 @@ pub fn hmac_sha256(key: &[u8], message: &[u8]) -> String {
 pub fn clouds_python(program: &str) -> Command {
     let mut python = Command::new(setup_directory().join("python/bin/python"));
     python
+        // The programs beside it are no modules.
+        .arg("-P")
         .arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("oracles").join(program))
         .env("PYTHONPATH", setup_directory().join("clouds"));
     python
