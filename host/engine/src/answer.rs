@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use usher_secret::Secret;
+use zeroize::Zeroizing;
 
 use crate::bindings::exports::usher::plugin::auth_method as wit_method;
 use crate::failure::{Failure, FailureKind};
@@ -35,11 +36,10 @@ pub(crate) fn accept(usage: &Usage, answer: wit_method::Answer) -> Result<Answer
                     text::line(&login.path)
                 )));
             }
-            if !serde_json::from_str::<serde_json::Value>(body.expose())
-                .is_ok_and(|body| body.is_object())
-            {
+            let Ok(serde_json::Value::Object(values)) = serde_json::from_str(body.expose()) else {
                 return Err(broken("the login body is no JSON object".to_owned()));
-            }
+            };
+            keep_out_of_logs(usage, values);
             Credential::Login(Login {
                 path: login.path,
                 body,
@@ -50,6 +50,20 @@ pub(crate) fn accept(usage: &Usage, answer: wit_method::Answer) -> Result<Answer
         }
     };
     Ok(Answer { credential, revision: answer.revision, check_after })
+}
+
+/// A server may repeat what it was sent. Short values are names, which a log should have.
+fn keep_out_of_logs(usage: &Usage, values: serde_json::Map<String, serde_json::Value>) {
+    const SHORTEST: usize = 32;
+    let texts: Vec<Zeroizing<String>> = values
+        .into_iter()
+        .filter_map(|(_, value)| match value {
+            serde_json::Value::String(text) => Some(Zeroizing::new(text)),
+            _ => None,
+        })
+        .filter(|text| text.len() >= SHORTEST)
+        .collect();
+    usage.keep_out_of_logs("login", texts.iter().map(|text| text.as_str()));
 }
 
 fn require(usage: &Usage, target: &str, what: &str) -> Result<(), Failure> {
