@@ -14,6 +14,7 @@
 
 pub mod agent;
 pub mod authority;
+pub mod azure;
 pub mod components;
 pub mod eventually;
 pub mod forward;

@@ -2,11 +2,14 @@
 //!
 //! Prints a line for each: its name, the median in microseconds beyond the file reads, and the size
 //! of its component in kilobytes. `approle` reads one file or two, so that the difference is what a
-//! file read costs; it is taken off for each file. Of `kerberos`, whose time is that of the realm's
-//! answers, there is only the size.
+//! file read costs; it is taken off for each file. `azure` asks a metadata service, which stands
+//! where the environment says; that one exchange over loopback is counted. Of `kerberos`, whose time
+//! is that of the realm's answers, there is only the size.
 
 #![allow(clippy::print_stdout, reason = "the figures are what it is for")]
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -34,6 +37,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let certificate = file("certificate", &pem("CERTIFICATE", 20))?;
     let key = file("key", &pem("PRIVATE KEY", 26))?;
 
+    if let Ok(address) = std::env::var(METADATA) {
+        let token = json!({ "access_token": std::fs::read_to_string(&jwt)? });
+        answer_with(&address, &token.to_string())?;
+    }
+
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let alone = json!({ "role_id_file_path": role_id });
@@ -58,6 +66,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 0.0,
             ),
             ("approle", both, 2.0),
+            (
+                "azure",
+                json!({
+                    "role": "app",
+                    "resource": "https://vault.test",
+                    "subscription_id": "",
+                    "resource_group_name": "",
+                    "vm_name": "",
+                    "vmss_name": "",
+                }),
+                0.0,
+            ),
             (
                 "cert",
                 json!({ "client_cert": certificate, "client_key": key, "ca_cert": certificate }),
@@ -84,6 +104,25 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("kerberos {}", size.div_ceil(1000));
         Ok(())
     })
+}
+
+/// Names the metadata service for `azure`.
+const METADATA: &str = "AZURE_POD_IDENTITY_AUTHORITY_HOST";
+
+/// A service at "http://HOST:PORT" that answers everything with this body.
+fn answer_with(address: &str, body: &str) -> Result<(), Box<dyn std::error::Error>> {
+    let listener = TcpListener::bind(address.trim_start_matches("http://"))?;
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            // A request is one small packet. A client that is gone is its own affair.
+            let _ = stream.read(&mut [0; 4096]).and_then(|_| stream.write_all(answer.as_bytes()));
+        }
+    });
+    Ok(())
 }
 
 /// The median of a call, in microseconds.

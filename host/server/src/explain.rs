@@ -124,6 +124,18 @@ const LOGIN_REMEDIES: [(&str, &str); 19] = [
         "namespace not authorized",
         "add the pod's namespace to the role's bound_service_account_namespaces",
     ),
+    (
+        "subscription_id and resource_group_name are required",
+        "the role is bound to the machine: let the agent reach Azure's metadata service, or set both in the method's config",
+    ),
+    (
+        "service principal not authorized",
+        "add the identity's object id to the role's bound_service_principal_ids",
+    ),
+    (
+        "token object id does not match",
+        "the token must be of an identity that is assigned to the machine which the login names",
+    ),
     ("no client certificate found", "set client_cert and client_key of the method"),
     (
         "invalid certificate or no client certificate",

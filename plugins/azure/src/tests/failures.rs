@@ -1,5 +1,6 @@
 //! What goes wrong: each has its kind and says what to do, and none shows a credential.
 
+use super::managed_identity::{ARC_KEY, arc};
 use super::*;
 use usher_plugin::testing::Operation;
 
