@@ -95,7 +95,7 @@ fn login_remedy(operation: Operation<'_>, text: &str) -> Option<&'static str> {
 }
 
 /// Words of `OpenBao` 2.7 and Vault 1.x, the more telling ones first.
-const LOGIN_REMEDIES: [(&str, &str); 19] = [
+const LOGIN_REMEDIES: &[(&str, &str)] = &[
     (
         "token is expired",
         "have a new credential issued, or check the clocks of this machine and the server",
