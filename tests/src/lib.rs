@@ -14,6 +14,8 @@
 
 pub mod agent;
 pub mod authority;
+pub mod aws;
+pub mod aws_login;
 pub mod azure;
 pub mod components;
 pub mod eventually;

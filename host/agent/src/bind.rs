@@ -23,8 +23,18 @@ const SINK_BACKOFF: Backoff = Backoff { min: Duration::from_secs(1), max: Durati
 
 /// Methods that log in anew when their credential changes, where the configuration doesn't say. A
 /// pod's service-account token (`kubernetes`) is replaced all the time without being another's.
-const FOLLOWING: [&str; 9] =
-    ["alicloud", "approle", "cert", "jwt", "kerberos", "ldap", "radius", "token_file", "userpass"];
+const FOLLOWING: &[&str] = &[
+    "alicloud",
+    "approle",
+    "aws",
+    "cert",
+    "jwt",
+    "kerberos",
+    "ldap",
+    "radius",
+    "token_file",
+    "userpass",
+];
 
 /// The engine for the plug-ins of these settings.
 pub(crate) fn engine(settings: &Settings) -> Result<Engine, Diagnostic> {

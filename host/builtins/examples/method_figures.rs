@@ -67,6 +67,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             ),
             ("approle", both, 2.0),
             (
+                "aws",
+                json!({
+                    "type": "iam",
+                    "role": "app",
+                    "access_key": "AKIDEXAMPLE",
+                    "secret_key": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
+                    "header_value": "vault.example.com",
+                }),
+                0.0,
+            ),
+            (
                 "azure",
                 json!({
                     "role": "app",

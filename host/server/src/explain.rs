@@ -136,6 +136,35 @@ const LOGIN_REMEDIES: &[(&str, &str)] = &[
         "token object id does not match",
         "the token must be of an identity that is assigned to the machine which the login names",
     ),
+    // AWS's STS, as the server's aws method passes its words on, and that method itself.
+    (
+        "Signature expired",
+        "set this machine's clock, or the server's: AWS accepts a signature for 15 minutes",
+    ),
+    (
+        "Signature not yet current",
+        "set this machine's clock, or the server's: AWS accepts a signature for 15 minutes",
+    ),
+    ("Credential should be scoped", "set the method's region to that of the server's sts_endpoint"),
+    (
+        "SignatureDoesNotMatch",
+        "check the secret access key, and that the server's sts_endpoint is of the method's region",
+    ),
+    (
+        "InvalidClientTokenId",
+        "the access key is gone or disabled, or is of another partition: China and GovCloud need their region",
+    ),
+    ("ExpiredToken", "have new session credentials issued"),
+    ("IAM-Server-ID", "set header_value to what the server's mount expects"),
+    ("entry for role", "create the role on the server, or correct its name"),
+    (
+        "does not belong to the role",
+        "add the workload's IAM principal to the role's bound_iam_principal_arn",
+    ),
+    (
+        "client nonce mismatch",
+        "log in with the nonce of the instance's first login (nonce, state_file), or remove the instance from the server's identity-accesslist",
+    ),
     ("no client certificate found", "set client_cert and client_key of the method"),
     (
         "invalid certificate or no client certificate",

@@ -43,6 +43,7 @@ Without a prefix count `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` (in capitals o
 const METHODS: &[(&str, &str, &str)] = &[
     ("alicloud", "alicloud", include_str!("../../../../plugins/alicloud/config.schema.json")),
     ("approle", "approle", include_str!("../../../../plugins/approle/config.schema.json")),
+    ("aws", "aws", include_str!("../../../../plugins/aws/config.schema.json")),
     ("azure", "azure", include_str!("../../../../plugins/azure/config.schema.json")),
     ("cert", "cert", include_str!("../../../../plugins/cert/config.schema.json")),
     ("cf", "cf, pcf", include_str!("../../../../plugins/cf/config.schema.json")),
