@@ -20,6 +20,7 @@ pub mod azure;
 pub mod components;
 pub mod eventually;
 pub mod forward;
+pub mod google;
 pub mod guide;
 pub mod incumbent;
 pub mod issuer;

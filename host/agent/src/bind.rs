@@ -28,6 +28,7 @@ const FOLLOWING: &[&str] = &[
     "approle",
     "aws",
     "cert",
+    "gcp",
     "jwt",
     "kerberos",
     "ldap",

@@ -94,6 +94,16 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 json!({ "client_cert": certificate, "client_key": key, "ca_cert": certificate }),
                 3.0,
             ),
+            (
+                "gcp",
+                json!({
+                    "type": "iam",
+                    "role": "app",
+                    "sign_locally": true,
+                    "credentials": google_key()?,
+                }),
+                0.0,
+            ),
             ("jwt", json!({ "path": jwt, "role": "app", "remove_jwt_after_reading": false }), 1.0),
             ("kubernetes", json!({ "token_path": jwt, "role": "app" }), 1.0),
             ("token_file", json!({ "token_file_path": secret_id }), 1.0),
@@ -134,6 +144,18 @@ fn answer_with(address: &str, body: &str) -> Result<(), Box<dyn std::error::Erro
         }
     });
     Ok(())
+}
+
+/// A key file of a service account.
+fn google_key() -> Result<String, rcgen::Error> {
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256)?;
+    let file = json!({
+        "type": "service_account",
+        "client_email": "app@example.iam.gserviceaccount.com",
+        "private_key_id": "1",
+        "private_key": key.serialize_pem(),
+    });
+    Ok(file.to_string())
 }
 
 /// The median of a call, in microseconds.

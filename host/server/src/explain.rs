@@ -192,6 +192,31 @@ const LOGIN_REMEDIES: &[(&str, &str)] = &[
         "the server can't read the ticket, or its clock is off: give the method the newest keytab of the service, and compare the clocks; its log says more",
     ),
     ("connect to LDAP", "let the server reach the directory that the method's configuration names"),
+    // gcp.
+    ("\" not found", "create the role on the server, or correct its name"),
+    ("JWTs expire within", "lower jwt_exp of the method, or raise the role's max_jwt_exp"),
+    (
+        "does not have proper 'exp' claim",
+        "check the clocks of this machine and the server: the JWT was made just now",
+    ),
+    (
+        "is not authorized for role",
+        "add the service account to the role's bound_service_accounts, or set service_account",
+    ),
+    ("not in bound projects", "add the project to the role's bound_projects"),
+    (
+        "no Google OAuth2 provider key found for GCE role",
+        "the role is of the type gce: set type = \"gce\", or make a role of the type iam",
+    ),
+    (
+        "expected JWT to have claims with GCE metadata",
+        "GKE's metadata server leaves them out: set type = \"iam\" with such a role, or use kubernetes",
+    ),
+    ("does not allow GCE inference", "set type = \"iam\", or allow_gce_inference of the role"),
+    (
+        "claim 'aud' must end in",
+        "the server reads another role's name than is in the JWT: check role",
+    ),
 ];
 
 /// What Go's TLS listener answers to plain HTTP.

@@ -62,7 +62,7 @@ pub fn access_token(what: &str, response: &Response) -> Result<AccessToken, Fail
     let message: String = message.trim_end().chars().take(400).collect();
     Err(Failure {
         kind,
-        code: format!("oauth.{}", name.replace('_', "-").to_lowercase()),
+        code: format!("oauth.{}", name.replace('_', "-").to_ascii_lowercase()),
         message,
         ..failure
     })

@@ -47,6 +47,7 @@ const METHODS: &[(&str, &str, &str)] = &[
     ("azure", "azure", include_str!("../../../../plugins/azure/config.schema.json")),
     ("cert", "cert", include_str!("../../../../plugins/cert/config.schema.json")),
     ("cf", "cf, pcf", include_str!("../../../../plugins/cf/config.schema.json")),
+    ("gcp", "gcp", include_str!("../../../../plugins/gcp/config.schema.json")),
     ("jwt", "jwt", include_str!("../../../../plugins/jwt/config.schema.json")),
     ("kerberos", "kerberos", include_str!("../../../../plugins/kerberos/config.schema.json")),
     ("kubernetes", "kubernetes", include_str!("../../../../plugins/kubernetes/config.schema.json")),
