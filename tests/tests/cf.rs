@@ -12,6 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use usher_tests::agent::{Ended, Launch};
 use usher_tests::leaks::leaks;
+use usher_tests::proxy::Fault;
 use usher_tests::site::Site;
 
 #[test]
@@ -31,6 +32,28 @@ fn a_signature_of_another_key_is_refused() {
     assert_eq!(ended.status, 3, "{ended:?}");
     assert!(ended.log.contains("signature"), "{ended:?}");
     assert_eq!(leaks(&ended.log, &container.key_lines()), [""; 0]);
+}
+
+#[test]
+fn what_the_servers_plug_in_refuses_is_told_with_the_remedy() {
+    // In its own words.
+    let refusals = [
+        ("request is too old; signed at x but received request at y", "check the clocks"),
+        ("request is too far in the future; signed at x", "check the clocks"),
+        ("no matching role", "create the role"),
+        ("crypto/rsa: verification error", "CF_INSTANCE_KEY"),
+    ];
+    let container = Container::new();
+    for (said, _) in refusals {
+        let answer = Fault::Body(400, json!({ "errors": [said] }).to_string());
+        container.proxy.fail_times(&login("cf"), answer, 1);
+    }
+    let ended = container.log_in_once("cf", "app");
+    assert_eq!(ended.status, 0, "{ended:?}");
+    for (said, remedy) in refusals {
+        let line = ended.log.lines().find(|line| line.contains(said));
+        assert!(line.is_some_and(|line| line.contains(remedy)), "{said}: {ended:?}");
+    }
 }
 
 #[test]

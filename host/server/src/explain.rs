@@ -165,6 +165,20 @@ const LOGIN_REMEDIES: &[(&str, &str)] = &[
         "client nonce mismatch",
         "log in with the nonce of the instance's first login (nonce, state_file), or remove the instance from the server's identity-accesslist",
     ),
+    // cf.
+    (
+        "request is too old",
+        "check the clocks of this machine and the server; the method allows a few minutes",
+    ),
+    (
+        "request is too far in the future",
+        "check the clocks of this machine and the server; the method allows a few minutes",
+    ),
+    ("no matching role", "create the role on the server, or correct its name"),
+    (
+        "crypto/rsa: verification error",
+        "check that CF_INSTANCE_KEY names the key of the certificate in CF_INSTANCE_CERT; one may have been replaced before the other",
+    ),
     ("no client certificate found", "set client_cert and client_key of the method"),
     (
         "invalid certificate or no client certificate",
