@@ -11,7 +11,7 @@ use usher_engine::{
 use crate::plugin_files::{self, PluginFiles, located};
 
 /// Methods that the incumbents have and Usher hasn't built yet.
-const COMING: [&str; 7] = ["alicloud", "aws", "azure", "cf", "kerberos", "oci", "pcf"];
+const COMING: [&str; 1] = ["oci"];
 
 /// Loads each plug-in once, when it is first named.
 pub(crate) struct Plugins<'a> {
