@@ -31,11 +31,18 @@ pub struct Location {
     source: Arc<Source>,
     start: usize,
     length: usize,
+    /// Not even what is meant is shown.
+    masked: bool,
 }
 
 impl Location {
     pub(crate) fn new(source: &Arc<Source>, start: usize, end: usize) -> Self {
-        Self { source: Arc::clone(source), start, length: end.saturating_sub(start) }
+        Self { source: Arc::clone(source), start, length: end.saturating_sub(start), masked: false }
+    }
+
+    /// The same place of a value that may be a secret: a diagnostic shows its key alone.
+    pub(crate) fn masked(&self) -> Self {
+        Self { masked: true, ..self.clone() }
     }
 
     /// The file, as named on the command line or found in a directory.
@@ -190,7 +197,7 @@ fn write_excerpt(f: &mut fmt::Formatter<'_>, location: &Location) -> fmt::Result
         .map(|c| if c.is_control() && c != '\t' { ' ' } else { c })
         .collect();
     let column = location.column() - 1;
-    let characters = without_values(characters, column);
+    let characters = without_values(characters, (!location.masked).then_some(column));
     let from =
         if characters.len() > SHOWN_WIDTH { column.saturating_sub(SHOWN_WIDTH / 2) } else { 0 };
     let to = characters.len().min(from + SHOWN_WIDTH);
@@ -211,9 +218,9 @@ fn write_excerpt(f: &mut fmt::Formatter<'_>, location: &Location) -> fmt::Result
     write!(f, "  {gutter} | {}{indent}{marks}", " ".repeat(cut_before.chars().count()))
 }
 
-/// Masks each quoted value but the one at `meant`: what stands beside a problem may be a secret.
+/// Masks each quoted value but the one at `meant`, if any: what stands beside a problem may be a secret.
 /// Names stay, which are what precedes `=` and `:`, or a block's label.
-fn without_values(mut line: Vec<char>, meant: usize) -> Vec<char> {
+fn without_values(mut line: Vec<char>, meant: Option<usize>) -> Vec<char> {
     let mut at = 0;
     let mut before = ' ';
     while at < line.len() {
@@ -226,7 +233,8 @@ fn without_values(mut line: Vec<char>, meant: usize) -> Vec<char> {
             let end = end.min(line.len());
             let is_value = matches!(before, '=' | ':' | '[' | ',');
             let is_name = line[end..].iter().skip(1).find(|c| **c != ' ') == Some(&':');
-            if is_value && !is_name && !(begin - 1..=end).contains(&meant) {
+            let is_meant = meant.is_some_and(|meant| (begin - 1..=end).contains(&meant));
+            if is_value && !is_name && !is_meant {
                 line[begin..end].fill('*');
             }
             at = end;
@@ -296,6 +304,9 @@ mod tests {
         }
         let line = shown(text, "\"app\"");
         assert!(line.contains("role = \"app\", secrt = \"*"), "{line}");
+        let masked = location(text, "\"hunter").masked();
+        let line = Diagnostic::new_error("x", "m", "", Some(&masked)).to_string();
+        assert!(line.contains("secrt = \"***") && !line.contains("hunter"), "{line}");
         let line = shown(r#"{"role": "app", "secrt": "hunter2"}"#, "\"secrt\"");
         assert!(line.contains(r#"{"role": "***", "secrt": "*******"}"#), "{line}");
     }
