@@ -4,7 +4,6 @@
 mod cloud;
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::net::TcpListener;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -16,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::agent::{Ended, Launch};
 use crate::issuer::Issuer;
-use crate::oracle::clouds_python;
+use crate::oracle::{ask_for_text, clouds_python};
 use crate::site::{Configuration, Site};
 use crate::stand_in::{Answer, Received, StandIn};
 
@@ -234,18 +233,8 @@ pub fn part(jwt: &str, index: usize) -> Vec<u8> {
 
 /// What is wrong with an assertion, by an independent program; "" if nothing.
 pub fn check_assertion(certificate: &Path, audience: &str, assertion: &str) -> String {
-    let mut child = clouds_python("azure_application.py")
-        .arg("check")
-        .arg(certificate)
-        .args([audience, CLIENT])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("Python can be started");
-    child.stdin.take().expect("a pipe").write_all(assertion.as_bytes()).expect("Python reads");
-    let output = child.wait_with_output().expect("Python ends");
-    assert!(output.status.success(), "azure_application.py check");
-    String::from_utf8(output.stdout).expect("text")
+    let mut python = clouds_python("azure_application.py");
+    ask_for_text(python.arg("check").arg(certificate).args([audience, CLIENT]), assertion)
 }
 
 /// Names and values, by name.

@@ -1,14 +1,12 @@
 //! An issuer of JWTs: an independent program signs what the test claims.
 
-use std::io::Write as _;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::plugins::setup_directory;
+use crate::oracle::{ask_for_text, python_on};
 
 /// Holds a key and signs with it.
 pub struct Issuer {
@@ -69,18 +67,5 @@ pub fn in_seconds(seconds: i64) -> i64 {
 }
 
 fn run(task: &str, key: &Path, input: &str) -> String {
-    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("oracles/jwt.py");
-    let mut child = Command::new(setup_directory().join("python/bin/python"))
-        .arg(script)
-        .arg(task)
-        .arg(key)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .spawn()
-        .expect("Python can be started");
-    child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("Python reads");
-    let output = child.wait_with_output().expect("Python ends");
-    assert!(output.status.success(), "{task}: {}", output.status);
-    String::from_utf8(output.stdout).expect("text")
+    ask_for_text(python_on("jwt.py").arg(task).arg(key), input)
 }

@@ -23,22 +23,46 @@ pub fn seal_envelope(public_key: &Path, derive_key: bool, aad: &str, plaintext: 
 pub fn hmac_sha256(key: &[u8], message: &[u8]) -> String {
     let program = "import hmac, sys; print(hmac.digest(sys.argv[1].encode(), sys.stdin.buffer.read(), 'sha256').hex())";
     let key = str::from_utf8(key).expect("a key that is text");
-    let mut child = Command::new(setup_directory().join("python/bin/python"))
-        .args(["-c", program, key])
+    let digest = ask(python().args(["-c", program, key]), message);
+    String::from_utf8_lossy(&digest).trim().to_owned()
+}
+
+/// What a program prints that is given this to read. Panics unless it succeeds.
+#[track_caller]
+pub fn ask(program: &mut Command, input: impl AsRef<[u8]>) -> Vec<u8> {
+    let mut child = program
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::inherit())
         .spawn()
-        .expect("Python can be started");
-    child.stdin.take().expect("a pipe").write_all(message).expect("Python reads its input");
-    let output = child.wait_with_output().expect("Python ends");
-    assert!(output.status.success(), "{}", output.status);
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+        .unwrap_or_else(|error| panic!("cannot start {program:?}: {error}"));
+    child.stdin.take().expect("a pipe").write_all(input.as_ref()).expect("it reads its input");
+    let output = child.wait_with_output().expect("it ends");
+    assert!(output.status.success(), "{program:?}: {}", output.status);
+    output.stdout
+}
+
+/// The same as text.
+#[track_caller]
+pub fn ask_for_text(program: &mut Command, input: impl AsRef<[u8]>) -> String {
+    String::from_utf8(ask(program, input)).expect("text")
+}
+
+/// The Python that set-up has installed.
+pub fn python() -> Command {
+    Command::new(setup_directory().join("python/bin/python"))
+}
+
+/// It on a program of `oracles/`.
+pub fn python_on(program: &str) -> Command {
+    let mut python = python();
+    python.arg(PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("oracles").join(program));
+    python
 }
 
 /// Python with the clouds' SDKs at hand, on a program of `oracles/`.
 pub fn clouds_python(program: &str) -> Command {
-    let mut python = Command::new(setup_directory().join("python/bin/python"));
+    let mut python = python();
     python
         // The programs beside it are no modules.
         .arg("-P")
@@ -49,19 +73,6 @@ pub fn clouds_python(program: &str) -> Command {
 
 #[track_caller]
 fn envelope_tool(task: &str, key: &Path, derive_key: bool, aad: &str, input: &[u8]) -> Vec<u8> {
-    let script = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("oracles/envelope.py");
-    let mut child = Command::new(setup_directory().join("python/bin/python"))
-        .arg(script)
-        .arg(task)
-        .arg(key)
-        .args([if derive_key { "true" } else { "false" }, aad])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .spawn()
-        .expect("Python can be started");
-    child.stdin.take().expect("a pipe").write_all(input).expect("Python reads its input");
-    let output = child.wait_with_output().expect("Python ends");
-    assert!(output.status.success(), "{task}: {}", output.status);
-    output.stdout
+    let derive_key = if derive_key { "true" } else { "false" };
+    ask(python_on("envelope.py").arg(task).arg(key).args([derive_key, aad]), input)
 }

@@ -2,8 +2,6 @@
 //! cloud's services, and a judge before the real server is its auth method, which OpenBao lacks.
 #![allow(clippy::expect_used, reason = "helpers fail the test that calls them")]
 
-use std::io::Write as _;
-use std::process::Stdio;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -11,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use usher_tests::agent::{Agent, Ended, Launch};
 use usher_tests::leaks::leaks;
-use usher_tests::oracle::clouds_python;
+use usher_tests::oracle::{ask_for_text, clouds_python};
 use usher_tests::site::{Configuration, Site};
 use usher_tests::stand_in::{Answer, Received, StandIn};
 
@@ -248,16 +246,8 @@ fn parameter(url: &str, name: &str) -> String {
 }
 
 fn signature_of_sdk(url: &str, secret: &str) -> String {
-    let mut python = clouds_python("alicloud.py")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("Python can be started");
     let asked = json!({ "url": url, "secret": secret }).to_string();
-    python.stdin.take().expect("a pipe").write_all(asked.as_bytes()).expect("Python reads");
-    let output = python.wait_with_output().expect("Python ends");
-    assert!(output.status.success(), "{}", output.status);
-    String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    ask_for_text(&mut clouds_python("alicloud.py"), asked).trim().to_owned()
 }
 
 const LOGIN: &str = "/v1/auth/alicloud/login";

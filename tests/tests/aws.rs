@@ -3,9 +3,7 @@
 //! behind it.
 #![allow(clippy::expect_used, clippy::panic, reason = "helpers fail the test that calls them")]
 
-use std::io::Write as _;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
@@ -22,24 +20,16 @@ use usher_tests::aws_login::{LOGIN, Mount, judge_logins};
 use usher_tests::eventually::always;
 use usher_tests::leaks::leaks;
 use usher_tests::openbao::text;
-use usher_tests::oracle::clouds_python;
+use usher_tests::oracle::{ask, clouds_python};
 use usher_tests::site::Site;
 
 #[test]
 fn botocore_signs_240_logins_byte_by_byte_the_same() {
     let cases = cases();
     assert_eq!(cases.len(), 240);
-    let mut python = clouds_python("aws_sigv4.py")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("Python runs");
-    let mut input = python.stdin.take().expect("a pipe");
-    input.write_all(Value::from(cases.clone()).to_string().as_bytes()).expect("it reads");
-    drop(input);
-    let output = python.wait_with_output().expect("Python ends");
-    assert!(output.status.success());
-    let expected: Vec<Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+    let asked = Value::from(cases.clone()).to_string();
+    let signed_by_botocore = ask(&mut clouds_python("aws_sigv4.py"), asked);
+    let expected: Vec<Value> = serde_json::from_slice(&signed_by_botocore).expect("JSON");
     for (case, expected) in cases.iter().zip(&expected) {
         let (url, headers) = signed(case);
         assert_eq!(url, text(&expected["url"]), "{case}");

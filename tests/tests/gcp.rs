@@ -3,9 +3,7 @@
 #![allow(clippy::expect_used, reason = "tests fail by panicking")]
 
 use std::collections::BTreeMap;
-use std::io::Write as _;
 use std::net::TcpListener;
-use std::process::Stdio;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -14,7 +12,7 @@ use serde_json::{Value, json};
 use usher_tests::agent::{Ended, Launch};
 use usher_tests::google::{Google, GoogleSite};
 use usher_tests::leaks::leaks;
-use usher_tests::oracle::clouds_python;
+use usher_tests::oracle::{ask_for_text, clouds_python};
 use usher_tests::proxy::Fault;
 use usher_tests::site::Configuration;
 use usher_tests::stand_in::{Answer, Received};
@@ -376,21 +374,20 @@ fn assert_refused(site: &GoogleSite, ended: &Ended, parts: &[&str]) {
     assert_eq!(leaks(&ended.log, &site.google.secrets()), [""; 0]);
 }
 
+#[test]
+fn credentials_in_the_configuration_are_not_shown_when_they_are_refused() {
+    let site = GoogleSite::new();
+    let ended = log_in(&site, &site.method("type = \"iam\"\ncredentials = \"{ hunter2hunter2\""));
+    assert_eq!(ended.status, 2, "{ended:?}");
+    assert!(ended.log.contains("`config.credentials` is no JSON"), "{ended:?}");
+    assert_eq!(leaks(&ended.log, &["hunter2hunter2".into()]), [""; 0]);
+}
+
 /// What google-auth says on this, with the stand-in as its metadata server.
 #[track_caller]
 fn google_auth(google: &Google, arguments: &[&str], input: &str) -> String {
-    let mut child = clouds_python("gcp_google_auth.py")
-        .args(arguments)
-        .env("GCE_METADATA_HOST", google.host())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
-        .spawn()
-        .expect("Python can be started");
-    child.stdin.take().expect("a pipe").write_all(input.as_bytes()).expect("Python reads");
-    let output = child.wait_with_output().expect("Python ends");
-    assert!(output.status.success(), "{arguments:?}: {}", output.status);
-    String::from_utf8(output.stdout).expect("text")
+    let mut python = clouds_python("gcp_google_auth.py");
+    ask_for_text(python.args(arguments).env("GCE_METADATA_HOST", google.host()), input)
 }
 
 /// What counts of requests: method, path, the query or form by name, and the headers that mean
