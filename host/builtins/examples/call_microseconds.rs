@@ -6,10 +6,12 @@
 
 #![allow(clippy::print_stdout, reason = "the number is what it is for")]
 
+mod timing;
+
 use std::path::PathBuf;
 use std::time::Instant;
 
-use usher_engine::{Allow, Call, Compiler, Engine, Found, Limits, Protected, Reason, Use};
+use usher_engine::{Compiler, Engine, Found, Limits, Protected};
 
 const CALLS: usize = 1000;
 /// An interpreter's instance takes milliseconds.
@@ -61,7 +63,7 @@ async fn component(file: PathBuf, config: &str) -> Result<f64> {
         plugin.prepare(config, &Limits::default()).await?;
         times.push(started.elapsed().as_secs_f64() * 1e6);
     }
-    Ok(median(times))
+    Ok(timing::median(times))
 }
 
 async fn script() -> Result<f64> {
@@ -74,28 +76,7 @@ async fn script() -> Result<f64> {
     };
     let compiler = Compiler { program: "/bin/false".into(), arguments: Vec::new(), cache: None };
     let plugin = engine.load_file(&found, &compiler).await?;
-    let usage = Use {
-        name: "bench/method".into(),
-        identity: "bench".into(),
-        server_address: "http://127.0.0.1:8200".into(),
-        namespace: String::new(),
-        mount_path: "auth/trivial".into(),
-        config: "{}".into(),
-        allow: Allow::default(),
-        limits: Limits::default(),
-        unwrapper: None,
-    };
+    let usage = timing::usage("auth/trivial".into(), "{}".into());
     let method = engine.auth_method(&plugin, usage).await?;
-    let mut times = Vec::with_capacity(CALLS);
-    for _ in 0..CALLS {
-        let started = Instant::now();
-        method.authenticate(Call { reason: Reason::Login, previous_failure: None }).await?;
-        times.push(started.elapsed().as_secs_f64() * 1e6);
-    }
-    Ok(median(times))
-}
-
-fn median(mut times: Vec<f64>) -> f64 {
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
+    timing::authenticate(&*method, CALLS).await
 }

@@ -8,12 +8,13 @@
 
 #![allow(clippy::print_stdout, reason = "the figures are what it is for")]
 
+mod timing;
+
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
-use std::time::Instant;
 
 use serde_json::{Value, json};
-use usher_engine::{Allow, Call, Engine, Kind, Limits, Protected, Reason, Use};
+use usher_engine::{Engine, Kind, Protected};
 
 const CALLS: usize = 2000;
 
@@ -165,24 +166,7 @@ async fn median(name: &str, config: &Value) -> Result<f64, Box<dyn std::error::E
     let plugin = engine
         .load_built_in(built_in.name, built_in.kind, built_in.code, built_in.digest, built_in.size)
         .await?;
-    let usage = Use {
-        name: "bench/method".into(),
-        identity: "bench".into(),
-        server_address: "http://127.0.0.1:8200".into(),
-        namespace: String::new(),
-        mount_path: format!("auth/{name}"),
-        config: config.to_string(),
-        allow: Allow::default(),
-        limits: Limits::default(),
-        unwrapper: None,
-    };
+    let usage = timing::usage(format!("auth/{name}"), config.to_string());
     let method = engine.auth_method(&plugin, usage).await?;
-    let mut times = Vec::with_capacity(CALLS);
-    for _ in 0..CALLS {
-        let started = Instant::now();
-        method.authenticate(Call { reason: Reason::Login, previous_failure: None }).await?;
-        times.push(started.elapsed().as_secs_f64() * 1e6);
-    }
-    times.sort_by(f64::total_cmp);
-    Ok(times[CALLS / 2])
+    timing::authenticate(&*method, CALLS).await
 }
