@@ -49,9 +49,20 @@ pub(crate) enum Source {
     /// They are given.
     Given(Credentials),
     /// A role is assumed with an access key.
-    AssumeRole { id: String, secret: String, arn: String, session: String, seconds: Option<String> },
+    AssumeRole(Assumption),
     /// The instance has a role; None: the metadata service names it.
     Instance { role: Option<String> },
+}
+
+/// Which role, and the access key that may assume it.
+pub(crate) struct Assumption {
+    id: String,
+    secret: String,
+    /// Of an access key that STS has issued.
+    security_token: Option<String>,
+    arn: String,
+    session: String,
+    seconds: Option<String>,
 }
 
 /// What a use remembers.
@@ -80,9 +91,6 @@ pub(crate) fn credentials(
         None => Settings::of(config).source()?.unwrap_or(Source::Instance { role: None }),
     };
     let origin = source.origin();
-    if let Source::Given(credentials) = source {
-        return Ok((credentials, origin));
-    }
     let refused = context::previous_failure().is_some_and(|failure| failure.kind == Kind::Denied);
     let good = |session: &&Session| {
         session.origin == origin && session.expires > clock::now() + EARLY && !refused
@@ -90,12 +98,13 @@ pub(crate) fn credentials(
     if let Some(session) = memory.session.as_ref().filter(good) {
         return Ok((session.credentials.clone(), origin));
     }
-    let (credentials, expires) = match &source {
-        Source::AssumeRole { .. } => assume(config, &source)?,
-        _ => of_instance(config, source)?,
+    let (credentials, expires) = match source {
+        Source::Given(credentials) => return Ok((credentials, origin)),
+        Source::AssumeRole(assumption) => assumption.assume(config)?,
+        Source::Instance { role } => of_instance(config, role)?,
     };
-    let (origin_of, credentials_of) = (origin.clone(), credentials.clone());
-    memory.session = Some(Session { origin: origin_of, credentials: credentials_of, expires });
+    memory.session =
+        Some(Session { origin: origin.clone(), credentials: credentials.clone(), expires });
     Ok((credentials, origin))
 }
 
@@ -155,13 +164,14 @@ impl Settings {
     pub(crate) fn source(self) -> Result<Option<Source>, Failure> {
         match (self.access_key, self.access_secret) {
             (Some(id), Some(secret)) => match (self.role_arn, self.access_token) {
-                (Some(arn), _) => Ok(Some(Source::AssumeRole {
+                (Some(arn), security_token) => Ok(Some(Source::AssumeRole(Assumption {
                     id,
                     secret,
+                    security_token,
                     arn,
                     session: self.role_session_name.unwrap_or_else(|| "usher".to_owned()),
                     seconds: self.role_session_expiration,
-                })),
+                }))),
                 (None, Some(security_token)) => {
                     Ok(Some(Source::Given(Credentials { id, secret, security_token })))
                 }
@@ -191,7 +201,7 @@ impl Source {
                 credentials.security_token.clone(),
             ],
             // Sessions of a role come and go, and stand for the same.
-            Self::AssumeRole { id, arn, session, .. } => {
+            Self::AssumeRole(Assumption { id, arn, session, .. }) => {
                 vec!["role".to_owned(), id.clone(), arn.clone(), session.clone()]
             }
             Self::Instance { role } => {
@@ -201,48 +211,52 @@ impl Source {
     }
 }
 
-/// Asks STS for a session of the role.
-fn assume(config: &Config, source: &Source) -> Result<(Credentials, SystemTime), Failure> {
-    const WHAT: &str = "Alibaba Cloud's STS";
-    let Source::AssumeRole { id, secret, arn, session, seconds } = source else {
-        return Err(Failure::internal("alicloud.source", "no role to assume"));
-    };
-    let mut action = vec![
-        ("Action", "AssumeRole"),
-        ("RoleArn", arn.as_str()),
-        ("RoleSessionName", session.as_str()),
-    ];
-    action.extend(seconds.as_deref().map(|seconds| ("DurationSeconds", seconds)));
-    let key = AccessKey { id, secret, security_token: None };
-    let url = format!("{}/?{}", config.sts(), signed(config, &key, &action));
-    let response = Request::post(url, "").header("accept", "application/json").send()?;
-    if !response.is_success() {
-        let failure = refusal("sts.refused", WHAT, &response);
-        let Ok(said) = json::read::<Refused>(&response.body) else { return Err(failure) };
-        let kind = if said.code.starts_with("Throttling") || said.code == "ServiceUnavailable" {
-            Kind::Unavailable
-        } else {
-            failure.kind
+impl Assumption {
+    /// Asks STS for a session of the role.
+    fn assume(&self, config: &Config) -> Result<(Credentials, SystemTime), Failure> {
+        const WHAT: &str = "Alibaba Cloud's STS";
+        let mut action = vec![
+            ("Action", "AssumeRole"),
+            ("RoleArn", self.arn.as_str()),
+            ("RoleSessionName", self.session.as_str()),
+        ];
+        action.extend(self.seconds.as_deref().map(|seconds| ("DurationSeconds", seconds)));
+        let key = AccessKey {
+            id: &self.id,
+            secret: &self.secret,
+            security_token: self.security_token.as_deref(),
         };
-        let hint = if said.code.starts_with("InvalidTimeStamp") {
-            "; check this machine's clock"
-        } else {
-            ""
-        };
-        let line: String = said.message.chars().filter(|c| !c.is_control()).take(200).collect();
-        let message = format!("{WHAT} refuses to assume the role: {} ({line}){hint}", said.code);
-        return Err(Failure { kind, message, ..failure });
+        let url = format!("{}/?{}", config.sts(), signed(config, &key, &action));
+        let response = Request::post(url, "").header("accept", "application/json").send()?;
+        if !response.is_success() {
+            let failure = refusal("sts.refused", WHAT, &response);
+            let Ok(said) = json::read::<Refused>(&response.body) else { return Err(failure) };
+            let kind = if said.code.starts_with("Throttling") || said.code == "ServiceUnavailable" {
+                Kind::Unavailable
+            } else {
+                failure.kind
+            };
+            let hint = if said.code.starts_with("InvalidTimeStamp") {
+                "; check this machine's clock"
+            } else {
+                ""
+            };
+            let line: String = said.message.chars().filter(|c| !c.is_control()).take(200).collect();
+            let message =
+                format!("{WHAT} refuses to assume the role: {} ({line}){hint}", said.code);
+            return Err(Failure { kind, message, ..failure });
+        }
+        let answer: Assumed = response.json()?;
+        answer.credentials.checked(WHAT)
     }
-    let answer: Assumed = response.json()?;
-    answer.credentials.checked(WHAT)
 }
 
-/// Asks the metadata service for the credentials of the instance's role.
-fn of_instance(config: &Config, source: Source) -> Result<(Credentials, SystemTime), Failure> {
+/// Asks the metadata service for the credentials of the instance's role, or of the one it names.
+fn of_instance(
+    config: &Config,
+    role: Option<String>,
+) -> Result<(Credentials, SystemTime), Failure> {
     const WHAT: &str = "the ECS metadata service";
-    let Source::Instance { role } = source else {
-        return Err(Failure::internal("alicloud.source", "no role of an instance"));
-    };
     let service = MetadataTokens {
         what: WHAT,
         base: config.metadata_endpoint.trim_end_matches('/'),

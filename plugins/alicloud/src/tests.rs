@@ -191,6 +191,22 @@ fn a_role_is_assumed_with_an_access_key_and_its_session_kept_until_shortly_befor
 }
 
 #[test]
+fn a_temporary_key_assumes_a_role_with_its_security_token() {
+    let host = Host::install();
+    let config = with(json!({
+        "access_key": "STS.id", "access_secret": "hunter2", "access_token": "of-the-key",
+        "role_arn": "acs:ram::1:role/web",
+    }));
+    host.answer_http("POST", &format!("{STS}/?"), |request| {
+        assert!(request.url.contains("SecurityToken=of-the-key"), "{}", request.url);
+        let credentials: Value =
+            serde_json::from_str(&issued("Success", "2026-01-01T01:00:00Z")).unwrap();
+        Ok(Response::new(200, json!({"Credentials": credentials}).to_string()))
+    });
+    assert_eq!(parameter(&log_in(&config).unwrap().0, "SecurityToken").unwrap(), "of-web");
+}
+
+#[test]
 fn a_refusal_of_sts_is_told_with_its_code() {
     let host = Host::install();
     let config = with(json!({
@@ -276,7 +292,7 @@ fn the_configuration_is_judged() {
     let _host = Host::install();
     for (config, code) in [
         (json!({"role": "", "region": "r"}), "config.empty"),
-        (json!({"role": "app", "region": ""}), "config.empty"),
+        (json!({"role": "app", "region": ""}), "config.invalid"),
         (json!({"role": "app", "region": "evil.example/"}), "config.invalid"),
         (with(json!({"credential_poll_interval": 0})), "config.invalid"),
         (with(json!({"access_key": "LTAI"})), "config.incomplete"),
