@@ -17,7 +17,7 @@ use signature::{AccessKey, Circumstances, signed_query};
 use usher_plugin::config::{Secret, WeakDuration};
 use usher_plugin::context::{self, Reason};
 use usher_plugin::{About, Answer, AuthMethod, Failure, Login, Need, clock, random};
-use usher_plugin_lib::{Saved, date_time};
+use usher_plugin_lib::{Saved, date_time, named_role, refused};
 
 /// The method.
 #[derive(Debug)]
@@ -78,24 +78,18 @@ impl AuthMethod for AliCloud {
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 
     fn prepare(config: &Config) -> Result<Vec<Need>, Failure> {
-        for (key, value) in [("role", &config.role), ("region", &config.region)] {
-            if value.is_empty() {
-                let message = format!("`config.{key}` is empty");
-                return Err(
-                    Failure::config("config.empty", message).detail("key", format!("config.{key}"))
-                );
-            }
-        }
+        named_role(&config.role)?;
         // It becomes part of a host name.
         let label = |character: char| character.is_ascii_alphanumeric() || character == '-';
-        if !config.region.chars().all(label) {
-            let message = "`config.region` is no region; write one as \"eu-central-1\"";
-            return Err(Failure::config("config.invalid", message).detail("key", "config.region"));
+        if config.region.is_empty() || !config.region.chars().all(label) {
+            return Err(refused(
+                "region",
+                "invalid",
+                "is no region; write one as \"eu-central-1\"",
+            ));
         }
         if config.credential_poll_interval.0.is_zero() {
-            let message = "`config.credential_poll_interval` is 0; write a number of seconds";
-            return Err(Failure::config("config.invalid", message)
-                .detail("key", "config.credential_poll_interval"));
+            return Err(refused("credential_poll_interval", "invalid", "must be longer than 0"));
         }
         // What the file alone says can be judged now.
         Settings::of(config).source()?;

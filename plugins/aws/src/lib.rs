@@ -23,7 +23,7 @@ use std::time::Duration;
 use usher_plugin::config::{Secret, WeakDuration};
 use usher_plugin::context::{self, Reason};
 use usher_plugin::{About, Answer, AuthMethod, Failure, Kind, Login, Need, clock};
-use usher_plugin_lib::{Saved, one_file};
+use usher_plugin_lib::{Saved, named_role, one_file, refused};
 
 /// The method.
 #[derive(Debug)]
@@ -90,9 +90,7 @@ impl AuthMethod for Aws {
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 
     fn prepare(config: &Config) -> Result<Vec<Need>, Failure> {
-        if config.role.is_empty() {
-            return Err(refused("role", "empty", "is empty; write the role's name"));
-        }
+        named_role(&config.role)?;
         match config.proof {
             Proof::Iam => config.prepare_iam(),
             Proof::Ec2 => config.prepare_ec2(),
@@ -221,11 +219,6 @@ fn failed(kind: Kind, code: &str, message: &str) -> Failure {
 
 fn minute() -> WeakDuration {
     WeakDuration(Duration::from_mins(1))
-}
-
-fn refused(key: &str, why: &str, what: &str) -> Failure {
-    failed(Kind::Config, &format!("config.{why}"), &format!("`config.{key}` {what}"))
-        .detail("key", format!("config.{key}"))
 }
 
 #[cfg(test)]

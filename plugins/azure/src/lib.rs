@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use usher_plugin::config::WeakBool;
 use usher_plugin::{About, Answer, AuthMethod, Failure, Login, Need};
-use usher_plugin_lib::looks_like_jwt;
+use usher_plugin_lib::{looks_like_jwt, named_role, refused};
 
 /// The method.
 #[derive(Debug)]
@@ -69,9 +69,7 @@ impl AuthMethod for Azure {
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 
     fn prepare(config: &Config) -> Result<Vec<Need>, Failure> {
-        if config.role.is_empty() {
-            return Err(refused("role", "empty", "is empty; write the role's name"));
-        }
+        named_role(&config.role)?;
         if config.resource.is_empty() {
             let what = "is empty; write the resource of the server's method";
             return Err(refused("resource", "empty", what));
@@ -156,11 +154,6 @@ impl Config {
             vmss_name: or(&self.vmss_name, found.vmss_name),
         })
     }
-}
-
-fn refused(key: &str, why: &str, what: &str) -> Failure {
-    Failure::config(format!("config.{why}"), format!("`config.{key}` {what}"))
-        .detail("key", format!("config.{key}"))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use usher_plugin::{
     About, Answer, AuthMethod, Failure, Kind, Login, Need, clock, crypto, env, files,
 };
-use usher_plugin_lib::{date_time, revision};
+use usher_plugin_lib::{date_time, named_role, revision};
 
 /// The method.
 #[derive(Debug)]
@@ -38,10 +38,7 @@ impl AuthMethod for CloudFoundry {
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 
     fn prepare(config: &Config) -> Result<Vec<Need>, Failure> {
-        if config.role.is_empty() {
-            let message = "`config.role` is empty; write the role's name";
-            return Err(Failure::config("config.empty", message).detail("key", "config.role"));
-        }
+        named_role(&config.role)?;
         let variables = [CERTIFICATE, KEY];
         let files = variables.map(|name| Need::read(format!("${{{name}}}")));
         Ok(variables.into_iter().map(Need::env).chain(files).collect())

@@ -7,7 +7,7 @@ use crate::credentials::{self, ADC, Credentials, HOME_FILE, Origin};
 use crate::federation::Source;
 use crate::{Config, Type, metadata};
 use usher_plugin::{Failure, Need};
-use usher_plugin_lib::one_file;
+use usher_plugin_lib::{named_role, one_file, refused};
 
 /// Where Google exchanges assertions, refresh tokens and tokens of other issuers. The last two are
 /// in old key files.
@@ -23,9 +23,7 @@ const ENDPOINTS: [&str; 5] = [
 const PROJECTED: [&str; 2] = ["/var/run/secrets/*", "/var/run/service-account/*"];
 
 pub(crate) fn of(config: &Config) -> Result<Vec<Need>, Failure> {
-    if config.role.is_empty() {
-        return Err(refused("role", "empty", "is empty; write the role's name"));
-    }
+    named_role(&config.role)?;
     let odd = |character: char| !(character.is_ascii_alphanumeric() || "@.-_".contains(character));
     if config.service_account.contains(odd) || config.service_account.contains("..") {
         let what = "is no name of a service account; write its e-mail form or its unique id";
@@ -117,9 +115,4 @@ fn connect(key: &str, url: &str) -> Result<Need, Failure> {
         return Err(invalid());
     }
     Ok(Need::connect(format!("{scheme}://{host}")))
-}
-
-pub(crate) fn refused(key: &str, why: &str, what: &str) -> Failure {
-    Failure::config(format!("config.{why}"), format!("`config.{key}` {what}"))
-        .detail("key", format!("config.{key}"))
 }

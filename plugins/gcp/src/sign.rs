@@ -4,11 +4,11 @@
 use crate::credentials::{self, Credentials, Found};
 use crate::google;
 use crate::token::{self, seconds};
-use crate::{Config, Memory, metadata, needs};
+use crate::{Config, Memory, metadata};
 use serde_json::json;
 use usher_plugin::http::{Request, Response};
 use usher_plugin::{Failure, clock};
-use usher_plugin_lib::{Saved, looks_like_jwt};
+use usher_plugin_lib::{Saved, looks_like_jwt, refused};
 
 /// The service account that the JWT is of: the one asked for, or that of the credentials.
 pub(crate) fn account(config: &Config, found: &Found) -> Result<String, Failure> {
@@ -21,7 +21,7 @@ pub(crate) fn account(config: &Config, found: &Found) -> Result<String, Failure>
     match (config.account(), own) {
         (Some(asked), own) if config.sign_locally.0 && own.is_some_and(|own| own != asked) => {
             let what = "is another account than the key's, whose key alone can sign here; leave it out, or sign_locally";
-            Err(needs::refused("service_account", "invalid", what))
+            Err(refused("service_account", "invalid", what))
         }
         (Some(account), _) | (None, Some(account)) => Ok(account.to_owned()),
         (None, None) if matches!(found.credentials, Credentials::Machine) => {
@@ -29,7 +29,7 @@ pub(crate) fn account(config: &Config, found: &Found) -> Result<String, Failure>
         }
         (None, None) => {
             let what = "is missing: these credentials belong to no service account; write the one to log in as";
-            Err(needs::refused("service_account", "missing", what))
+            Err(refused("service_account", "missing", what))
         }
     }
 }

@@ -7,7 +7,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use usher_plugin::config::{WeakBool, WeakDuration};
 use usher_plugin::{About, Answer, AuthMethod, Failure, Login, Need, env};
-use usher_plugin_lib::{CredentialFile, Removal, Text, looks_like_jwt, one_file, revision};
+use usher_plugin_lib::{
+    CredentialFile, Removal, Text, looks_like_jwt, named_role, one_file, refused, revision,
+};
 
 /// The method.
 #[derive(Debug)]
@@ -48,9 +50,7 @@ impl AuthMethod for Jwt {
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 
     fn prepare(config: &Config) -> Result<Vec<Need>, Failure> {
-        if config.role.is_empty() {
-            return Err(refused("role", "empty", "is empty; write the role's name"));
-        }
+        named_role(&config.role)?;
         if config.jwt_read_period.is_some_and(|period| period.0.is_zero()) {
             return Err(refused("jwt_read_period", "invalid", "must be longer than 0"));
         }
@@ -131,11 +131,6 @@ fn from_environment(name: &str) -> Result<String, Failure> {
     };
     let message = format!("the environment variable {name} {what}; set it before the agent starts");
     Err(Failure::config(code, message).detail("key", "config.environment_variable"))
-}
-
-fn refused(key: &str, why: &str, what: &str) -> Failure {
-    Failure::config(format!("config.{why}"), format!("`config.{key}` {what}"))
-        .detail("key", format!("config.{key}"))
 }
 
 #[cfg(test)]

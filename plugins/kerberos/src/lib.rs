@@ -25,7 +25,7 @@ use ticket::{Kept, Ticket};
 use usher_plugin::config::WeakBool;
 use usher_plugin::context::{self, Reason};
 use usher_plugin::{About, Answer, AuthMethod, Failure, Kind, Login, Need, files};
-use usher_plugin_lib::{RevisionKey, Saved, nothing_to_use, one_file};
+use usher_plugin_lib::{RevisionKey, Saved, nothing_to_use, one_file, refused};
 
 /// The method.
 #[derive(Debug)]
@@ -155,11 +155,6 @@ impl Memory {
             .and_then(|last| last.ticket.ticket())
             .filter(|ticket| ticket.is_good(client::now().seconds))
     }
-}
-
-fn refused(key: &str, why: &str, what: &str) -> Failure {
-    Failure::config(format!("config.{why}"), format!("`config.{key}` {what}"))
-        .detail("key", format!("config.{key}"))
 }
 
 #[cfg(test)]

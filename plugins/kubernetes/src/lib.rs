@@ -6,7 +6,9 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 use usher_plugin::{About, Answer, AuthMethod, Failure, Login, Need};
-use usher_plugin_lib::{CredentialFile, Text, looks_like_jwt, nothing_to_use, one_file, revision};
+use usher_plugin_lib::{
+    CredentialFile, Text, looks_like_jwt, named_role, nothing_to_use, one_file, revision,
+};
 
 /// The method.
 #[derive(Debug)]
@@ -37,10 +39,7 @@ impl AuthMethod for Kubernetes {
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 
     fn prepare(config: &Config) -> Result<Vec<Need>, Failure> {
-        if config.role.is_empty() {
-            let message = "`config.role` is empty; write the role's name";
-            return Err(Failure::config("config.empty", message).detail("key", "config.role"));
-        }
+        named_role(&config.role)?;
         one_file("token_path", &config.token_path)?;
         Ok(config.file().needs(None))
     }

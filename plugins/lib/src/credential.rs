@@ -1,7 +1,7 @@
 //! One credential in one file: read for each login, remembered while the file is gone, removed
 //! once the server has accepted it.
 
-use crate::{RevisionKey, Saved};
+use crate::{RevisionKey, Saved, refused};
 use serde::{Deserialize, Serialize};
 use usher_plugin::context::{self, Reason};
 use usher_plugin::{Failure, Kind, Need, files};
@@ -142,16 +142,14 @@ pub fn nothing_to_use(what: &str, failure: Failure) -> Failure {
 
 /// That a key of the configuration names one file.
 pub fn one_file(key: &str, path: &str) -> Result<(), Failure> {
-    let (code, message) = if path.is_empty() {
-        ("config.empty", format!("`config.{key}` is empty; write the path of a file"))
-    } else if path.contains('*') || path.contains("${") {
-        // In a need both would mean more than this one file.
-        let message = format!("`config.{key}` must name one file, without \"*\" and \"${{\"");
-        ("config.invalid", message)
-    } else {
-        return Ok(());
-    };
-    Err(Failure::config(code, message).detail("key", format!("config.{key}")))
+    if path.is_empty() {
+        return Err(refused(key, "empty", "is empty; write the path of a file"));
+    }
+    // In a need both would mean more than this one file.
+    if path.contains('*') || path.contains("${") {
+        return Err(refused(key, "invalid", "must name one file, without \"*\" and \"${\""));
+    }
+    Ok(())
 }
 
 /// Nothing is there, as after a removal; anything else than nothing is a mistake to be told.

@@ -9,6 +9,7 @@ mod metadata;
 mod oauth;
 mod percent;
 mod revision;
+mod setting;
 pub mod sigv4;
 mod timestamp;
 
@@ -19,4 +20,5 @@ pub use metadata::{MetadataTokens, ask_metadata, refusal};
 pub use oauth::{AccessToken, access_token, request_token};
 pub use percent::{form, percent_encode};
 pub use revision::{RevisionKey, revision};
+pub use setting::{named_role, refused};
 pub use timestamp::{basic_date_time, date_time, rfc3339};

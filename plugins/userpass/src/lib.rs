@@ -10,7 +10,7 @@ use serde::Deserialize;
 use std::fmt::Write;
 use usher_plugin::config::{WeakBool, WeakDuration};
 use usher_plugin::{About, Answer, AuthMethod, Failure, Login, Need};
-use usher_plugin_lib::{CredentialFile, Removal, Text, one_file};
+use usher_plugin_lib::{CredentialFile, Removal, Text, one_file, refused};
 
 /// The method.
 #[derive(Debug)]
@@ -108,11 +108,6 @@ fn percent_encoded(name: &str) -> String {
         }
         text
     })
-}
-
-fn refused(key: &str, why: &str, what: &str) -> Failure {
-    Failure::config(format!("config.{why}"), format!("`config.{key}` {what}"))
-        .detail("key", format!("config.{key}"))
 }
 
 #[cfg(test)]
