@@ -73,6 +73,22 @@ fn every_problem_is_printed_with_its_place_its_line_and_the_remedy() {
 }
 
 #[test]
+fn a_refused_value_is_shown_unless_its_plug_in_calls_it_a_secret() {
+    let text = GOOD
+        .replace("approle", "gcp")
+        .replace(
+            "role_id_file_path = \"/etc/usher/role-id\"",
+            "type = \"iam\"\nrole = \"dev\"\ncredentials = \"hunter2\"",
+        )
+        .replace("path = \"/run/usher/token\"", "path = \"/run/usher/token\"\nmode = \"rw-r\"");
+    let ended = validate(&[("usher.hcl", &text)], &[]);
+    assert_eq!(ended.status, 2, "{ended:?}");
+    assert!(ended.results.contains("credentials = \"*******\""), "{}", ended.results);
+    assert!(!format!("{ended:?}").contains("hunter2"), "{ended:?}");
+    assert!(ended.results.contains("mode = \"rw-r\""), "{}", ended.results);
+}
+
+#[test]
 fn programs_get_one_json_object() {
     let ended = validate(&[("usher.hcl", &format!("zzz = 1\n{GOOD}"))], &["-format=json"]);
     assert_eq!(ended.status, 0, "{ended:?}");

@@ -266,7 +266,7 @@ impl Binder<'_> {
                     "sink",
                     format!("the sink {kind:?} can't work: {failure}"),
                     "",
-                    Some(at(&failure, &configured.config).unwrap_or(location)),
+                    Some(&named.at(&failure, plugins)),
                 ));
             }
             Err(failure) => tracing::warn!(
@@ -314,43 +314,40 @@ impl Binder<'_> {
 }
 
 /// A plug-in, where the configuration names it.
-struct Named<'a> {
-    kind: Kind,
-    name: &'a str,
-    config: &'a usher_config::PluginConfig,
-    location: &'a Location,
+pub(crate) struct Named<'a> {
+    pub(crate) kind: Kind,
+    pub(crate) name: &'a str,
+    pub(crate) config: &'a usher_config::PluginConfig,
+    pub(crate) location: &'a Location,
 }
 
 impl Named<'_> {
     /// Why a plug-in that is there can't serve this use.
     fn absence(&self, error: &LoadError, plugins: &Plugins<'_>) -> Absence {
         match plugins.absence(self.kind, self.name, error, self.location) {
-            Absence::Problem(_) => {
-                Absence::Problem(refused(self.kind, self.name, error, self.config, self.location))
-            }
+            Absence::Problem(_) => Absence::Problem(self.refused(error, plugins)),
             Absence::Awaited(why) => Absence::Awaited(why),
         }
     }
-}
 
-/// A configuration that a plug-in refuses, located at the setting that it names.
-pub(crate) fn refused(
-    kind: Kind,
-    plugin: &str,
-    error: &LoadError,
-    config: &usher_config::PluginConfig,
-    location: &Location,
-) -> Diagnostic {
-    let place = match error {
-        LoadError::Prepare(failure) => at(failure, config),
-        _ => None,
-    };
-    problem(kind, plugin, error, place.unwrap_or(location))
-}
+    /// A configuration that the plug-in refuses, located at the setting that it names.
+    pub(crate) fn refused(&self, error: &LoadError, plugins: &Plugins<'_>) -> Diagnostic {
+        let place = match error {
+            LoadError::Prepare(failure) => &self.at(failure, plugins),
+            _ => self.location,
+        };
+        problem(self.kind, self.name, error, place)
+    }
 
-/// Where the setting stands that a plug-in names in the detail "key".
-fn at<'a>(failure: &Failure, config: &'a usher_config::PluginConfig) -> Option<&'a Location> {
-    let (_, setting) = failure.details.iter().find(|(name, _)| name == "key")?;
-    let path: Vec<&str> = setting.split('.').filter(|part| *part != "config").collect();
-    Some(config.locate(&path))
+    /// Where the setting stands that a plug-in names in the detail "key", with its value hidden
+    /// if that may be a secret.
+    fn at(&self, failure: &Failure, plugins: &Plugins<'_>) -> Location {
+        let Some((_, setting)) = failure.details.iter().find(|(name, _)| name == "key") else {
+            return self.location.clone();
+        };
+        let path: Vec<&str> = setting.split('.').filter(|part| *part != "config").collect();
+        let place = self.config.locate(&path);
+        let is_shown = path.first().is_none_or(|key| plugins.shows(self.kind, self.name, key));
+        if is_shown { place.clone() } else { place.masked() }
+    }
 }

@@ -59,6 +59,12 @@ impl<'a> Plugins<'a> {
         Ok(plugin)
     }
 
+    /// Whether a diagnostic may show a value of the plug-in's setting `key`.
+    pub(crate) fn shows(&self, kind: Kind, name: &str, key: &str) -> bool {
+        let loaded = self.loaded.get(&(kind == Kind::Sink, name.to_owned()));
+        loaded.is_some_and(|plugin| plugin.shows(key))
+    }
+
     async fn load(
         &self,
         kind: Kind,

@@ -31,7 +31,7 @@ pub struct Location {
     source: Arc<Source>,
     start: usize,
     length: usize,
-    /// Not even what is meant is shown.
+    /// Not even the value that is meant is shown.
     masked: bool,
 }
 
@@ -41,7 +41,8 @@ impl Location {
     }
 
     /// The same place of a value that may be a secret: a diagnostic shows its key alone.
-    pub(crate) fn masked(&self) -> Self {
+    #[must_use]
+    pub fn masked(&self) -> Self {
         Self { masked: true, ..self.clone() }
     }
 

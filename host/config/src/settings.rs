@@ -225,8 +225,7 @@ impl PluginConfig {
     pub(crate) fn new(object: &Object, location: Location) -> Self {
         let mut places = Vec::new();
         let map = object.to_json(&mut Vec::new(), &mut |path, place| {
-            // Only the plug-in's schema knows which of its values are secrets.
-            places.push((pointer(path).into(), place.masked()));
+            places.push((pointer(path).into(), place.clone()));
         });
         let json = Json::Object(map).to_string().into();
         Self { json, places: places.into(), location }

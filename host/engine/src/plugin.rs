@@ -299,6 +299,15 @@ impl Plugin {
         store
     }
 
+    /// Whether a value of the setting `key` may be shown: the schema has it, and not as
+    /// `writeOnly`. What it doesn't have may be a secret whose key is misspelt.
+    pub fn shows(&self, key: &str) -> bool {
+        let schema: serde_json::Value =
+            serde_json::from_str(&self.info.config_schema).unwrap_or_default();
+        let property = &schema["properties"][key];
+        property.is_object() && property["writeOnly"] != true
+    }
+
     /// Values of the settings that the schema marks `writeOnly`.
     pub(crate) fn secret_settings(&self, config: &str) -> Vec<String> {
         let schema: serde_json::Value =

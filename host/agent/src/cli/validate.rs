@@ -8,7 +8,7 @@ use serde::Serialize;
 use usher_config::{Diagnostic, Identity, PluginConfig, Settings, Severity, load};
 use usher_engine::{Engine, Kind, Protected, Use};
 
-use crate::bind::refused;
+use crate::bind::Named;
 use crate::cli::complain;
 use crate::cli::flags::Flags;
 use crate::plugins::{Absence, Patience, Plugins, permissions, unknown};
@@ -168,7 +168,8 @@ async fn check_plugins(settings: &Settings) -> Result<Vec<Diagnostic>, String> {
                 Kind::AuthMethod => engine.auth_method(&plugin, usage).await.map(drop),
             };
             if let Err(error) = bound {
-                problems.push(refused(kind, name, &error, config, location));
+                let named = Named { kind, name, config, location };
+                problems.push(named.refused(&error, &plugins));
             }
         }
     }
