@@ -219,14 +219,14 @@ audit "file" "log" {{
         self.remember(text(&answer["data"]["secret_id"]))
     }
 
-    /// A new secret-id of the role, in a response-wrapping token that lives a minute.
+    /// A new secret-id of the role, in a response-wrapping token that lives ten minutes.
     pub fn wrapped_secret_id(&self, role: &str) -> String {
         self.wrapped(&format!("auth/approle/role/{role}/secret-id"), &json!({}))
     }
 
-    /// The answer to a write as root, in a response-wrapping token that lives a minute.
+    /// The answer to a write as root, in a response-wrapping token that lives ten minutes.
     pub fn wrapped(&self, path: &str, body: &Value) -> String {
-        let headers = [("x-vault-wrap-ttl", "60s")];
+        let headers = [("x-vault-wrap-ttl", "10m")];
         let answer = self
             .request_with("POST", path, &self.root_token, body, &headers)
             .expect("the server answers");

@@ -195,7 +195,7 @@ fn a_trap_right_after_unwrapping_does_not_lose_the_secret_id() {
     );
     let _agent = Launch::agent(&configuration.text()).keep_code().start();
     // The first call never returns, the second finds the secret-id in `state`.
-    eventually_true("the token", Duration::from_mins(2), || site.token().is_some());
+    eventually_true("the token", Duration::from_mins(5), || site.token().is_some());
     assert_eq!(site.proxy.count("sys/wrapping/unwrap"), 1);
     assert!(!site.bao.is_wrapped(&wrapper));
 }
