@@ -2,15 +2,13 @@
 //! service in one stand-in, whose checks and signatures are another program's
 //! (`oracles/gcp_google.py`); and a site whose server trusts what it signs.
 
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::ops::Deref;
-use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Value, json};
 
 use crate::agent::Launch;
-use crate::oracle::clouds_python;
+use crate::oracle::{Worker, clouds_python};
 use crate::site::{Configuration, Site};
 use crate::stand_in::{Answer, Received, StandIn};
 
@@ -23,7 +21,7 @@ pub struct Google {
 }
 
 struct Shared {
-    worker: Mutex<Worker>,
+    worker: Worker,
     complaints: Mutex<Vec<String>>,
     /// Answers in place of its own, by a part of the target.
     instead: Mutex<Vec<(String, Answer)>>,
@@ -31,18 +29,12 @@ struct Shared {
     given: Mutex<Vec<String>>,
 }
 
-struct Worker {
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-}
-
 impl Google {
     /// With keys of its own.
     pub fn start() -> Self {
-        let (worker, keys) = Worker::start();
+        let (worker, keys) = Worker::start(&mut clouds_python("gcp_google.py"));
         let shared = Arc::new(Shared {
-            worker: Mutex::new(worker),
+            worker,
             complaints: Mutex::default(),
             instead: Mutex::default(),
             given: Mutex::default(),
@@ -116,18 +108,18 @@ impl Google {
 
     /// A token of another issuer, whom Google trusts if the audience is "gcp".
     pub fn subject_token(&self, audience: &str) -> String {
-        let told = self.shared.ask(&json!({ "subject": audience }));
+        let told = self.shared.worker.ask(&json!({ "subject": audience }));
         told["token"].as_str().expect("a token").to_owned()
     }
 
     /// Sets Google's clock ahead.
     pub fn skew(&self, seconds: i64) {
-        self.shared.ask(&json!({ "skew": seconds }));
+        self.shared.worker.ask(&json!({ "skew": seconds }));
     }
 
     /// Whether callers have the role to sign as the service account.
     pub fn set_creator(&self, creator: bool) {
-        self.shared.ask(&json!({ "creator": creator }));
+        self.shared.worker.ask(&json!({ "creator": creator }));
     }
 
     /// Answers whatever has this in its target so instead.
@@ -198,7 +190,7 @@ impl Shared {
             .iter()
             .map(|(name, value)| (name.clone(), value.as_str().into()))
             .collect();
-        let told = self.ask(&json!({
+        let told = self.worker.ask(&json!({
             "method": request.method,
             "target": request.target,
             "headers": headers,
@@ -220,41 +212,6 @@ impl Shared {
             answer = answer.header(name, value.as_str().unwrap_or_default());
         }
         answer
-    }
-
-    fn ask(&self, line: &Value) -> Value {
-        let mut worker = lock(&self.worker);
-        writeln!(worker.input, "{line}").expect("the stand-in for Google reads");
-        worker.read()
-    }
-}
-
-impl Worker {
-    fn start() -> (Self, Value) {
-        let mut child = clouds_python("gcp_google.py")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::inherit())
-            .spawn()
-            .expect("Python can be started");
-        let input = child.stdin.take().expect("a pipe");
-        let output = BufReader::new(child.stdout.take().expect("a pipe"));
-        let mut worker = Self { child, input, output };
-        let keys = worker.read();
-        (worker, keys)
-    }
-
-    fn read(&mut self) -> Value {
-        let mut line = String::new();
-        self.output.read_line(&mut line).expect("the stand-in for Google answers");
-        serde_json::from_str(&line).expect("the stand-in for Google answers in JSON")
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

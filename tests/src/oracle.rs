@@ -1,8 +1,11 @@
 //! Independent programs that judge what the agent writes.
 
-use std::io::Write as _;
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+
+use serde_json::Value;
 
 use crate::plugins::setup_directory;
 
@@ -71,8 +74,67 @@ pub fn clouds_python(program: &str) -> Command {
     python
 }
 
+/// The same with Oracle Cloud's SDK, which takes seconds to start.
+pub fn oracle_cloud_python(program: &str) -> Command {
+    let archives = std::fs::read_dir(setup_directory().join("oci")).expect("the SDK is there");
+    let mut path: Vec<PathBuf> = archives.map(|entry| entry.expect("an entry").path()).collect();
+    path.retain(|file| file.extension().is_some_and(|extension| extension == "whl"));
+    path.push(setup_directory().join("clouds"));
+    let mut python = clouds_python(program);
+    python.env("PYTHONPATH", std::env::join_paths(path).expect("paths without colons"));
+    python
+}
+
 #[track_caller]
 fn envelope_tool(task: &str, key: &Path, derive_key: bool, aad: &str, input: &[u8]) -> Vec<u8> {
     let derive_key = if derive_key { "true" } else { "false" };
     ask(python_on("envelope.py").arg(task).arg(key).args([derive_key, aad]), input)
+}
+
+/// A program that answers one line of JSON with one, for as long as the test runs.
+pub struct Worker(Mutex<Pipes>);
+
+struct Pipes {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Worker {
+    /// The program, and the line that it begins with.
+    pub fn start(program: &mut Command) -> (Self, Value) {
+        let mut child = program
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap_or_else(|error| panic!("cannot start {program:?}: {error}"));
+        let input = child.stdin.take().expect("a pipe");
+        let output = BufReader::new(child.stdout.take().expect("a pipe"));
+        let mut pipes = Pipes { child, input, output };
+        let first = pipes.read();
+        (Self(Mutex::new(pipes)), first)
+    }
+
+    /// What it answers to this.
+    pub fn ask(&self, line: &Value) -> Value {
+        let mut pipes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        writeln!(pipes.input, "{line}").expect("the program reads");
+        pipes.read()
+    }
+}
+
+impl Pipes {
+    fn read(&mut self) -> Value {
+        let mut line = String::new();
+        self.output.read_line(&mut line).expect("the program answers");
+        serde_json::from_str(&line).expect("the program answers in JSON")
+    }
+}
+
+impl Drop for Pipes {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }

@@ -112,7 +112,6 @@ fn what_is_not_built_is_unsupported_and_with_an_error_beside_it_invalid() {
     let template = "template { contents = \"x\" destination = \"/x\" }\n";
     for (text, verdict) in [
         (format!("{GOOD}{template}"), "unsupported"),
-        (GOOD.replace("approle", "oci"), "unsupported"),
         (GOOD.replace("approle", "approll"), "invalid"),
         (format!("{GOOD}{template}pid_file = true\n"), "invalid"),
         (format!("{GOOD}{}", template.replace("contents", "content")), "invalid"),

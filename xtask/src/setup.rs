@@ -46,6 +46,7 @@ pub(crate) fn for_tests() -> Result<Tools> {
     let _lock = lock(&tools.directory)?;
     older_openbao(&tools.directory)?;
     clouds(&tools.directory)?;
+    oracle_cloud(&tools.directory)?;
     servers::unpack(&tools.directory)?;
     // For the guides: their unit files, and the keys and certificates that they make.
     if !process::succeeds(Command::new("systemd-analyze").arg("--version")) {
@@ -167,11 +168,30 @@ fn clouds(directory: &Path) -> Result<()> {
     stamp.write()
 }
 
+/// `oci/`: Oracle Cloud's package, an archive for `PYTHONPATH`.
+fn oracle_cloud(directory: &Path) -> Result<()> {
+    let packages = directory.join("oci");
+    let requirements = process::workspace().join("xtask/oci.txt");
+    let stamp = Stamp::new(&packages, &read(&requirements)?);
+    if stamp.is_current() {
+        return Ok(());
+    }
+    println!("Fetching the SDK of Oracle Cloud …");
+    let _ = fs::remove_dir_all(&packages);
+    let to = [OsStr::new("--dest"), packages.as_os_str()];
+    pip(directory, "download", &requirements, &to)?;
+    stamp.write()
+}
+
 /// What a file pins, by the virtual environment's pip.
 fn pip_install(directory: &Path, requirements: &Path, extra: &[&OsStr]) -> Result<()> {
+    pip(directory, "install", requirements, extra)
+}
+
+fn pip(directory: &Path, task: &str, requirements: &Path, extra: &[&OsStr]) -> Result<()> {
     process::run(
         Command::new(directory.join("python/bin/python"))
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .args(["-m", "pip", task, "--quiet", "--disable-pip-version-check"])
             .args(["--only-binary=:all:", "--no-deps", "--require-hashes"])
             .args(extra)
             .arg("-r")

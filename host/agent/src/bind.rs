@@ -32,6 +32,7 @@ const FOLLOWING: &[&str] = &[
     "jwt",
     "kerberos",
     "ldap",
+    "oci",
     "radius",
     "token_file",
     "userpass",

@@ -10,9 +10,6 @@ use usher_engine::{
 
 use crate::plugin_files::{self, PluginFiles, located};
 
-/// Methods that the incumbents have and Usher hasn't built yet.
-const COMING: [&str; 1] = ["oci"];
-
 /// Loads each plug-in once, when it is first named.
 pub(crate) struct Plugins<'a> {
     engine: &'a Engine,
@@ -257,20 +254,8 @@ pub(crate) fn unknown(kind: Kind, name: &str, why: &str, location: &Location) ->
         Kind::AuthMethod => "auth method",
         Kind::Sink => "sink",
     };
-    if kind == Kind::AuthMethod && COMING.contains(&name) {
-        return Diagnostic::new_error(
-            "unsupported",
-            format!("the {what} {name:?} isn't built yet"),
-            format!(
-                "this version has {}; any other can be a component in plugin_directory",
-                known.join(", ")
-            ),
-            Some(location),
-        );
-    }
-    // A method that is yet to come is a name one may have meant too.
-    let candidates = known.iter().chain(COMING.iter().filter(|_| kind == Kind::AuthMethod));
-    let nearest = candidates
+    let nearest = known
+        .iter()
         .map(|candidate| (strsim::damerau_levenshtein(candidate, &name.to_lowercase()), candidate))
         .filter(|(distance, candidate)| *distance <= (candidate.len() / 3).max(1))
         .min();

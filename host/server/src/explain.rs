@@ -179,6 +179,32 @@ const LOGIN_REMEDIES: &[(&str, &str)] = &[
         "crypto/rsa: verification error",
         "check that CF_INSTANCE_KEY names the key of the certificate in CF_INSTANCE_CERT; one may have been replaced before the other",
     ),
+    // oci.
+    ("Role is not found", "create the role on the server, or correct its name"),
+    (
+        "OCI authentication failed",
+        "check the user's API key and its fingerprint, and this machine's clock; Oracle tolerates five minutes",
+    ),
+    (
+        "incorrect (request-target)",
+        "mount the method below auth/, and write a namespace as `namespace`, not in mount_path",
+    ),
+    ("Wrong principal type", "log in as a user or an instance; the method takes no others"),
+    ("Home Tenancy is invalid", "write the tenancy's OCID on the server: home_tenancy_id"),
+    ("Invalid Tenancy", "compare the tenancy with the server's home_tenancy_id"),
+    (
+        "No membership OCIDs found",
+        "add a group of the user, or a dynamic group of the instance, to the role's ocid_list",
+    ),
+    (
+        "not a part of any of the Role OCIDs",
+        "add a group of the user, or a dynamic group of the instance, to the role's ocid_list",
+    ),
+    (
+        "Opc request id",
+        "Oracle refuses the server: its dynamic group needs AUTHENTICATION_INSPECT and GROUP_MEMBERSHIP_INSPECT in the tenancy; else check the key and this machine's clock",
+    ),
+    // cert.
     ("no client certificate found", "set client_cert and client_key of the method"),
     (
         "invalid certificate or no client certificate",

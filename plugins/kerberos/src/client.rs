@@ -1,7 +1,6 @@
 //! The exchanges that lead from a keytab to a login: a ticket that gets tickets, a ticket for the
 //! service, and the token that presents it.
 
-use crate::der::Malformed;
 use crate::encryption::{self, Enctype, Key, Usage};
 use crate::keytab::Keys;
 use crate::messages::{
@@ -14,6 +13,7 @@ use crate::spnego;
 use crate::ticket::Ticket;
 use std::time::SystemTime;
 use usher_plugin::{Failure, clock, kdc, random};
+use usher_plugin_lib::der::Malformed;
 
 /// How long a ticket should last, in seconds; the realm may give less.
 const LIFETIME: i64 = 24 * 60 * 60;

@@ -7,7 +7,6 @@
 //! happens here.
 
 mod client;
-mod der;
 mod encryption;
 mod keytab;
 mod messages;

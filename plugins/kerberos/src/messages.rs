@@ -1,10 +1,10 @@
 //! The messages of Kerberos (RFC 4120 §5) that a client writes and reads.
 
-use crate::der::{
+use crate::encryption::{Enctype, Key};
+use usher_plugin_lib::der::{
     self, Malformed, Reader, application, application_tag, explicit, flags, integer, octets,
     sequence, string, time,
 };
-use crate::encryption::{Enctype, Key};
 
 /// Kinds of names (RFC 4120 §6.2).
 pub(crate) const NT_PRINCIPAL: i64 = 1;

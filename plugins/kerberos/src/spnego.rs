@@ -1,6 +1,6 @@
 //! The token of `Authorization: Negotiate …` (RFC 4178, RFC 4121, RFC 4559).
 
-use crate::der::{application, explicit, object_identifier, octets, sequence};
+use usher_plugin_lib::der::{application, explicit, object_identifier, octets, sequence};
 
 /// 1.2.840.113554.1.2.2, Kerberos.
 const KERBEROS: [u8; 9] = [0x2a, 0x86, 0x48, 0x86, 0xf7, 0x12, 0x01, 0x02, 0x02];

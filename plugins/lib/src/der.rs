@@ -1,11 +1,16 @@
-//! The little of DER that Kerberos messages are made of (X.690, RFC 4120 §5.2): written and read.
+//! The little of DER (X.690) that Kerberos messages (RFC 4120, section 5.2), certificates and private
+//! keys are made of: written and read.
 //!
-//! Reading is bounds-checked throughout and takes any bytes: they come from the network.
+//! Reading is bounds-checked throughout and takes any bytes: they may come from the network.
 
 use time::{Date, Month, PrimitiveDateTime, Time};
 
-pub(crate) const SEQUENCE: u8 = 0x30;
-const INTEGER: u8 = 0x02;
+/// Tag of SEQUENCE and SEQUENCE OF.
+pub const SEQUENCE: u8 = 0x30;
+/// Tag of INTEGER.
+pub const INTEGER: u8 = 0x02;
+/// Tag of SET and SET OF.
+pub const SET: u8 = 0x31;
 const BIT_STRING: u8 = 0x03;
 const OCTET_STRING: u8 = 0x04;
 const OBJECT_IDENTIFIER: u8 = 0x06;
@@ -13,7 +18,7 @@ const GENERALIZED_TIME: u8 = 0x18;
 const GENERAL_STRING: u8 = 0x1b;
 
 /// Tag, length, content.
-pub(crate) fn value(tag: u8, content: &[u8]) -> Vec<u8> {
+pub fn value(tag: u8, content: &[u8]) -> Vec<u8> {
     let mut encoded = vec![tag];
     let length = content.len();
     if length < 0x80 {
@@ -28,21 +33,23 @@ pub(crate) fn value(tag: u8, content: &[u8]) -> Vec<u8> {
     encoded
 }
 
-pub(crate) fn sequence(parts: &[Vec<u8>]) -> Vec<u8> {
+/// SEQUENCE of what is encoded already.
+pub fn sequence(parts: &[Vec<u8>]) -> Vec<u8> {
     value(SEQUENCE, &parts.concat())
 }
 
 /// `[number] EXPLICIT`.
-pub(crate) fn explicit(number: u8, inner: Vec<u8>) -> Vec<u8> {
+pub fn explicit(number: u8, inner: Vec<u8>) -> Vec<u8> {
     value(context(number), &inner)
 }
 
 /// `[APPLICATION number] EXPLICIT`.
-pub(crate) fn application(number: u8, inner: &[u8]) -> Vec<u8> {
+pub fn application(number: u8, inner: &[u8]) -> Vec<u8> {
     value(application_tag(number), inner)
 }
 
-pub(crate) fn integer(number: impl Into<i64>) -> Vec<u8> {
+/// INTEGER.
+pub fn integer(number: impl Into<i64>) -> Vec<u8> {
     let bytes = number.into().to_be_bytes();
     // Leading bytes that only repeat the sign are left out.
     let mut start = 0;
@@ -55,26 +62,29 @@ pub(crate) fn integer(number: impl Into<i64>) -> Vec<u8> {
     value(INTEGER, &bytes[start..])
 }
 
-pub(crate) fn octets(bytes: &[u8]) -> Vec<u8> {
+/// OCTET STRING.
+pub fn octets(bytes: &[u8]) -> Vec<u8> {
     value(OCTET_STRING, bytes)
 }
 
 /// 32 flags, the first one in the highest bit.
-pub(crate) fn flags(flags: u32) -> Vec<u8> {
+pub fn flags(flags: u32) -> Vec<u8> {
     let [first, second, third, fourth] = flags.to_be_bytes();
     value(BIT_STRING, &[0, first, second, third, fourth])
 }
 
-pub(crate) fn object_identifier(encoded: &[u8]) -> Vec<u8> {
+/// OBJECT IDENTIFIER, whose encoding is given.
+pub fn object_identifier(encoded: &[u8]) -> Vec<u8> {
     value(OBJECT_IDENTIFIER, encoded)
 }
 
-pub(crate) fn string(text: &str) -> Vec<u8> {
+/// GeneralString.
+pub fn string(text: &str) -> Vec<u8> {
     value(GENERAL_STRING, text.as_bytes())
 }
 
 /// A time in whole seconds since 1970, in UTC.
-pub(crate) fn time(seconds: i64) -> Vec<u8> {
+pub fn time(seconds: i64) -> Vec<u8> {
     let time = time::OffsetDateTime::from_unix_timestamp(seconds)
         .unwrap_or(time::OffsetDateTime::UNIX_EPOCH);
     let text = format!(
@@ -89,38 +99,42 @@ pub(crate) fn time(seconds: i64) -> Vec<u8> {
     value(GENERALIZED_TIME, text.as_bytes())
 }
 
-pub(crate) const fn context(number: u8) -> u8 {
+/// Tag of `[number]`, constructed.
+pub const fn context(number: u8) -> u8 {
     0xa0 | number
 }
 
-pub(crate) const fn application_tag(number: u8) -> u8 {
+/// Tag of `[APPLICATION number]`, constructed.
+pub const fn application_tag(number: u8) -> u8 {
     0x60 | number
 }
 
 /// The bytes are not what they should be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Malformed;
+pub struct Malformed;
 
 /// What has not been read yet of some values, one after the other.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Reader<'a>(&'a [u8]);
+pub struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+    /// Reads these bytes.
+    pub fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    pub(crate) fn is_empty(self) -> bool {
+    /// Whether all is read.
+    pub fn is_empty(self) -> bool {
         self.0.is_empty()
     }
 
     /// The tag of the next value.
-    pub(crate) fn tag(self) -> Option<u8> {
+    pub fn tag(self) -> Option<u8> {
         self.0.first().copied()
     }
 
     /// The content of the next value, which must have this tag.
-    pub(crate) fn content(&mut self, tag: u8) -> Result<&'a [u8], Malformed> {
+    pub fn content(&mut self, tag: u8) -> Result<&'a [u8], Malformed> {
         if self.tag() != Some(tag) {
             return Err(Malformed);
         }
@@ -128,31 +142,33 @@ impl<'a> Reader<'a> {
     }
 
     /// The next value, with tag and length.
-    pub(crate) fn whole(&mut self) -> Result<&'a [u8], Malformed> {
+    pub fn whole(&mut self) -> Result<&'a [u8], Malformed> {
         self.next().map(|(whole, _)| whole)
     }
 
-    pub(crate) fn inside(&mut self, tag: u8) -> Result<Reader<'a>, Malformed> {
+    /// The content of the next value, which must have this tag, to be read itself.
+    pub fn inside(&mut self, tag: u8) -> Result<Reader<'a>, Malformed> {
         self.content(tag).map(Reader)
     }
 
     /// A sequence, which must be all that is left.
-    pub(crate) fn only_sequence(&mut self) -> Result<Reader<'a>, Malformed> {
+    pub fn only_sequence(&mut self) -> Result<Reader<'a>, Malformed> {
         let inside = self.inside(SEQUENCE)?;
         if self.is_empty() { Ok(inside) } else { Err(Malformed) }
     }
 
     /// `[number] EXPLICIT`, required.
-    pub(crate) fn explicit(&mut self, number: u8) -> Result<Reader<'a>, Malformed> {
+    pub fn explicit(&mut self, number: u8) -> Result<Reader<'a>, Malformed> {
         self.inside(context(number))
     }
 
     /// `[number] EXPLICIT OPTIONAL`.
-    pub(crate) fn optional(&mut self, number: u8) -> Result<Option<Reader<'a>>, Malformed> {
+    pub fn optional(&mut self, number: u8) -> Result<Option<Reader<'a>>, Malformed> {
         if self.tag() == Some(context(number)) { self.explicit(number).map(Some) } else { Ok(None) }
     }
 
-    pub(crate) fn integer(&mut self) -> Result<i64, Malformed> {
+    /// INTEGER of 64 bits at most.
+    pub fn integer(&mut self) -> Result<i64, Malformed> {
         let content = self.content(INTEGER)?;
         if content.is_empty() || content.len() > 8 {
             return Err(Malformed);
@@ -161,25 +177,32 @@ impl<'a> Reader<'a> {
         Ok(content.iter().fold(sign, |number, byte| number << 8 | i64::from(*byte)))
     }
 
-    pub(crate) fn octets(&mut self) -> Result<&'a [u8], Malformed> {
+    /// OCTET STRING.
+    pub fn octets(&mut self) -> Result<&'a [u8], Malformed> {
         self.content(OCTET_STRING)
     }
 
+    /// OBJECT IDENTIFIER, as it is encoded.
+    pub fn object_identifier(&mut self) -> Result<&'a [u8], Malformed> {
+        self.content(OBJECT_IDENTIFIER)
+    }
+
     /// The first 32 flags, the first one in the highest bit.
-    pub(crate) fn flags(&mut self) -> Result<u32, Malformed> {
+    pub fn flags(&mut self) -> Result<u32, Malformed> {
         let content = self.content(BIT_STRING)?;
         let (_unused, bytes) = content.split_first().ok_or(Malformed)?;
         let at = |index: usize| bytes.get(index).copied().unwrap_or_default();
         Ok(u32::from_be_bytes([at(0), at(1), at(2), at(3)]))
     }
 
-    pub(crate) fn string(&mut self) -> Result<String, Malformed> {
+    /// GeneralString, as text.
+    pub fn string(&mut self) -> Result<String, Malformed> {
         let content = self.content(GENERAL_STRING)?;
         Ok(String::from_utf8_lossy(content).into_owned())
     }
 
     /// Seconds since 1970.
-    pub(crate) fn time(&mut self) -> Result<i64, Malformed> {
+    pub fn time(&mut self) -> Result<i64, Malformed> {
         let content = self.content(GENERALIZED_TIME)?;
         let digits = content.strip_suffix(b"Z").filter(|digits| digits.len() == 14);
         let digits = digits.filter(|digits| digits.iter().all(u8::is_ascii_digit));
@@ -191,6 +214,11 @@ impl<'a> Reader<'a> {
         // A leap second is as good as the one before it.
         let time = Time::from_hms(two(8), two(10), two(12).min(59)).map_err(|_| Malformed)?;
         Ok(PrimitiveDateTime::new(date, time).assume_utc().unix_timestamp())
+    }
+
+    /// The content of the next value, whatever its tag.
+    pub fn any(&mut self) -> Result<&'a [u8], Malformed> {
+        self.next().map(|(_, content)| content)
     }
 
     /// The next value, with its tag and length and without.

@@ -96,7 +96,7 @@ pub fn refusal(code: &str, what: &str, response: &Response) -> Failure {
 }
 
 /// What an answer says, if it is text and no page: one line of at most 200 characters.
-pub(crate) fn said(body: &[u8]) -> Option<String> {
+pub fn said(body: &[u8]) -> Option<String> {
     let text = str::from_utf8(body).ok()?.trim();
     let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let line: String = line.chars().filter(|character| !character.is_control()).take(200).collect();

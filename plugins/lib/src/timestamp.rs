@@ -17,6 +17,14 @@ pub fn date_time(time: SystemTime) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
+/// "Sat, 21 Nov 2026 12:34:56 GMT" (RFC 9110, section 5.6.7). Before 1970 it is 1970.
+pub fn http_date(time: SystemTime) -> String {
+    let [year, _, day, hour, minute, second] = parts(time);
+    let names = [utc(time).weekday().to_string(), utc(time).month().to_string()];
+    let [weekday, month] = names.each_ref().map(|name| name.get(..3).unwrap_or_default());
+    format!("{weekday}, {day:02} {month} {year:04} {hour:02}:{minute:02}:{second:02} GMT")
+}
+
 /// A point in time in RFC 3339, of which milliseconds count; None: it is none, or before 1970.
 pub fn rfc3339(text: &str) -> Option<SystemTime> {
     let separators = [(4, "-"), (7, "-"), (10, "Tt "), (13, ":"), (16, ":")];
@@ -51,11 +59,15 @@ pub fn rfc3339(text: &str) -> Option<SystemTime> {
     Some(SystemTime::UNIX_EPOCH + Duration::from_millis(seconds * 1000 + milliseconds))
 }
 
-/// Year, month, day, hour, minute, second, in UTC.
-fn parts(time: SystemTime) -> [i32; 6] {
+fn utc(time: SystemTime) -> OffsetDateTime {
     let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs();
     let seconds = i64::try_from(since).unwrap_or_default();
-    let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
+    OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+/// Year, month, day, hour, minute, second, in UTC.
+fn parts(time: SystemTime) -> [i32; 6] {
+    let time = utc(time);
     let (year, month, day) = time.to_calendar_date();
     let rest = [u8::from(month), day, time.hour(), time.minute(), time.second()];
     let [month, day, hour, minute, second] = rest.map(i32::from);
@@ -76,6 +88,7 @@ mod tests {
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_795_264_496_999);
         assert_eq!(basic_date_time(time), "20261121T123456Z");
         assert_eq!(date_time(time), "2026-11-21T12:34:56Z");
+        assert_eq!(http_date(time), "Sat, 21 Nov 2026 12:34:56 GMT");
         assert_eq!(rfc3339("2026-11-21T12:34:56.999Z"), Some(time));
         assert_eq!(rfc3339("2026-11-21T14:04:56.999+01:30"), Some(time));
         assert_eq!(rfc3339("2026-11-21T12:34:56.9991Z"), Some(time));

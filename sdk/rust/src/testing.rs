@@ -8,6 +8,7 @@
 pub(crate) mod backend;
 mod grants;
 
+use crate::crypto::KeyPair;
 use crate::files::Placement;
 use crate::http::{Request, Response};
 use crate::log::Level;
@@ -139,7 +140,9 @@ struct Scene {
     files: BTreeMap<String, File>,
     failures: BTreeMap<(Operation, String), Failure>,
     exchanges: Vec<Exchange>,
+    digest: Option<Rc<Digest>>,
     sign: Option<Rc<Sign>>,
+    key_pairs: Vec<KeyPair>,
     kdc: Option<Rc<Kdc>>,
     requests: Vec<Request>,
     wrapped: BTreeMap<String, (String, Value)>,
@@ -147,6 +150,7 @@ struct Scene {
     grants: Grants,
 }
 
+type Digest = dyn Fn(&str, &[u8]) -> Result<Vec<u8>, Failure>;
 type Sign = dyn Fn(&str, &str, &[u8]) -> Result<Vec<u8>, Failure>;
 type Kdc = dyn Fn(&str, &[u8]) -> Result<Vec<u8>, Failure>;
 type Respond = dyn Fn(&Request) -> Result<Response, Failure>;
@@ -193,7 +197,9 @@ impl Host {
             files: BTreeMap::new(),
             failures: BTreeMap::new(),
             exchanges: Vec::new(),
+            digest: None,
             sign: None,
+            key_pairs: Vec::new(),
             kdc: None,
             requests: Vec::new(),
             wrapped: BTreeMap::new(),
@@ -295,6 +301,16 @@ impl Host {
     ) {
         let (method, url) = (method.to_owned(), url.to_owned());
         self.0.borrow_mut().exchanges.push(Exchange { method, url, respond: Rc::new(respond) });
+    }
+
+    /// Makes [`crate::crypto::digest`] answer what this makes of algorithm and data.
+    pub fn digest_with(&self, digest: impl Fn(&str, &[u8]) -> Result<Vec<u8>, Failure> + 'static) {
+        self.0.borrow_mut().digest = Some(Rc::new(digest));
+    }
+
+    /// Makes [`crate::crypto::generate`] answer these, one after the other, whatever the algorithm.
+    pub fn generate_these(&self, key_pairs: impl IntoIterator<Item = KeyPair>) {
+        self.0.borrow_mut().key_pairs.extend(key_pairs);
     }
 
     /// Makes [`crate::crypto::sign`] answer what this makes of algorithm, key and data.

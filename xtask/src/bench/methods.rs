@@ -36,15 +36,25 @@ pub(super) fn measure(table: &mut Table) -> Result<()> {
         table.add(row(time, microseconds, time_limit));
         table.add(row(size, kilobytes, 250.0));
     }
-    let kilobytes = printed.lines().find_map(|line| line.strip_prefix("kerberos ")?.parse().ok());
-    table.add(Row {
-        what: "component, kerberos (kB)",
-        bao: None,
-        usher: kilobytes.ok_or_else(|| format!("nothing of kerberos: {printed}"))?,
-        limit: Limit::Absolute(900.0),
-    });
+    for &(name, what, limit) in SIZES {
+        let line = printed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        let kilobytes = line.and_then(|kilobytes| kilobytes.parse().ok());
+        table.add(Row {
+            what,
+            bao: None,
+            usher: kilobytes.ok_or_else(|| format!("nothing of {name}: {printed}"))?,
+            limit: Limit::Absolute(limit),
+        });
+    }
     Ok(())
 }
+
+/// Methods of which there is only the size: name, row and limit.
+const SIZES: &[(&str, &str, f64)] = &[
+    ("cf", "component, cf (kB)", 250.0),
+    ("kerberos", "component, kerberos (kB)", 900.0),
+    ("oci", "component, oci (kB)", 250.0),
+];
 
 /// Name, and what the rows are called. `ldap` and `radius` are `userpass`.
 const METHODS: &[(&str, &str, &str)] = &[

@@ -51,6 +51,7 @@ const METHODS: &[(&str, &str, &str)] = &[
     ("jwt", "jwt", include_str!("../../../../plugins/jwt/config.schema.json")),
     ("kerberos", "kerberos", include_str!("../../../../plugins/kerberos/config.schema.json")),
     ("kubernetes", "kubernetes", include_str!("../../../../plugins/kubernetes/config.schema.json")),
+    ("oci", "oci", include_str!("../../../../plugins/oci/config.schema.json")),
     ("token_file", "token_file", include_str!("../../../../plugins/token_file/config.schema.json")),
     (
         "userpass",

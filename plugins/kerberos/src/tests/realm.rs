@@ -1,14 +1,14 @@
 //! A key distribution centre for the tests: it checks each request as a real one would, and can be
 //! told to misbehave.
 
-use crate::der::{
-    self, Reader, application, application_tag, explicit, flags, integer, octets, sequence, string,
-    time,
-};
 use crate::encryption::{Enctype, Key, Usage};
 use crate::messages::{NT_PRINCIPAL, NT_SRV_INST, principal};
 use std::cell::RefCell;
 use std::rc::Rc;
+use usher_plugin_lib::der::{
+    self, Reader, application, application_tag, explicit, flags, integer, octets, sequence, string,
+    time,
+};
 
 pub(super) const USER: &str = "app";
 pub(super) const REALM: &str = "EXAMPLE.ORG";

@@ -151,8 +151,11 @@ pub(crate) fn send(request: Request) -> Result<Response, Failure> {
     respond(&request)
 }
 
-pub(crate) fn digest(_: &str, _: &[u8]) -> Result<Vec<u8>, Failure> {
-    unsupported()
+pub(crate) fn digest(algorithm: &str, data: &[u8]) -> Result<Vec<u8>, Failure> {
+    match current(|scene| scene.digest.clone()) {
+        Some(digest) => digest(algorithm, data),
+        None => unsupported(),
+    }
 }
 
 pub(crate) fn hmac(_: &str, _: &[u8], _: &[u8]) -> Result<Vec<u8>, Failure> {
@@ -167,7 +170,8 @@ pub(crate) fn sign(algorithm: &str, key_pem: &str, data: &[u8]) -> Result<Vec<u8
 }
 
 pub(crate) fn generate(_: &str) -> Result<KeyPair, Failure> {
-    unsupported()
+    let next = current(|scene| (!scene.key_pairs.is_empty()).then(|| scene.key_pairs.remove(0)));
+    next.map_or_else(unsupported, Ok)
 }
 
 pub(crate) fn unwrap(token: &str, creation_path: Option<&str>) -> Result<String, Failure> {
