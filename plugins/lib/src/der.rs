@@ -78,7 +78,7 @@ pub fn object_identifier(encoded: &[u8]) -> Vec<u8> {
     value(OBJECT_IDENTIFIER, encoded)
 }
 
-/// GeneralString.
+/// `GeneralString`.
 pub fn string(text: &str) -> Vec<u8> {
     value(GENERAL_STRING, text.as_bytes())
 }
@@ -195,7 +195,7 @@ impl<'a> Reader<'a> {
         Ok(u32::from_be_bytes([at(0), at(1), at(2), at(3)]))
     }
 
-    /// GeneralString, as text.
+    /// `GeneralString`, as text.
     pub fn string(&mut self) -> Result<String, Malformed> {
         let content = self.content(GENERAL_STRING)?;
         Ok(String::from_utf8_lossy(content).into_owned())
