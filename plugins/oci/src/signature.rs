@@ -42,7 +42,7 @@ mod tests {
     use super::*;
     use usher_plugin::testing::Host;
 
-    /// Of oci-go-sdk, common/http_signer_test.go.
+    /// Of oci-go-sdk, `common/http_signer_test.go`.
     #[test]
     fn the_published_headers_make_the_published_text() {
         let host = Host::install();

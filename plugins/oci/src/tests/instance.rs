@@ -84,7 +84,7 @@ fn the_certificate_gets_a_session_that_signs_the_login() {
     );
     let value = |name: &str| {
         let found = asked.headers.iter().find(|(candidate, _)| candidate == name);
-        found.map(|(_, value)| value.as_str()).unwrap_or_else(|| panic!("{name}"))
+        found.map_or_else(|| panic!("{name}"), |(_, value)| value.as_str())
     };
     let authorization = value("authorization");
     assert_eq!(parameter(authorization, "keyId"), "ocid1.tenancy.oc1..t/fed-x509/0A:BC");
