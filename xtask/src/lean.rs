@@ -2,8 +2,9 @@
 
 use crate::{Result, process, setup};
 
-/// Megabytes (10^6 bytes) that the program may have.
-const LARGEST: f64 = 25.0;
+/// Megabytes (10^6 bytes) that the program may have. It had 19.4 with nine built-in methods, when the
+/// limit was 25; each one more, with the machine code of its component, adds 0.8.
+const LARGEST: f64 = 28.0;
 
 /// Fails if the flavour doesn't build, a test fails, or the program is too large.
 pub(crate) fn run() -> Result<()> {
