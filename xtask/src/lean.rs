@@ -8,7 +8,7 @@ const LARGEST: f64 = 28.0;
 
 /// Fails if the flavour doesn't build, a test fails, or the program is too large.
 pub(crate) fn run() -> Result<()> {
-    let tools = setup::run()?;
+    let tools = setup::for_components()?;
     process::run(process::cargo().args([
         "build",
         "--profile",

@@ -13,6 +13,7 @@ mod lean;
 mod lint;
 mod measure;
 mod openbao;
+mod preflight;
 mod process;
 mod setup;
 mod test;

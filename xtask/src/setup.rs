@@ -36,13 +36,20 @@ pub(crate) fn run() -> Result<Tools> {
     let _lock = lock(&directory)?;
     webassembly_target()?;
     python(&directory)?;
-    node(&directory)?;
     Ok(Tools { directory })
+}
+
+/// The same, and what makes components of JavaScript.
+pub(crate) fn for_components() -> Result<Tools> {
+    let tools = run()?;
+    let _lock = lock(&tools.directory)?;
+    node(&tools.directory)?;
+    Ok(tools)
 }
 
 /// The same, and what only tests need.
 pub(crate) fn for_tests() -> Result<Tools> {
-    let tools = run()?;
+    let tools = for_components()?;
     let _lock = lock(&tools.directory)?;
     older_openbao(&tools.directory)?;
     clouds(&tools.directory)?;
