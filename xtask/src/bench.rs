@@ -27,7 +27,7 @@ pub(crate) enum Limits {
 
 /// Measures, prints the table, and applies the limits if asked.
 pub(crate) fn run(limits: Limits) -> Result<()> {
-    let tools = setup::run()?;
+    let tools = setup::for_components()?;
     process::run(process::cargo().args([
         "build",
         "--release",
@@ -126,9 +126,8 @@ fn idle(agents: &[Agent; 2], table: &mut Table) -> Result<()> {
         let of = |index: usize| figure(before[index], after[index]);
         table.add(Row { what, bao: Some(of(0)), usher: of(1), limit });
     };
-    row("idle, resident memory (MiB)", Limit::Ratio(0.25), &|_, after| {
-        mebibytes(after.resident_kib)
-    });
+    row("idle, mapped memory (MiB)", Limit::Ratio(0.25), &|_, after| mebibytes(after.resident_kib));
+    row("idle, private memory (MiB)", Limit::Ratio(0.30), &|_, after| mebibytes(after.private_kib));
     row("idle, CPU in 60 s (ms)", Limit::Absolute(10.0), &|before, after| {
         milliseconds(after.cpu.saturating_sub(before.cpu))
     });

@@ -49,13 +49,16 @@ pub(crate) struct Usage {
     pub(crate) cpu: Duration,
     /// How often its threads went to sleep by themselves.
     pub(crate) voluntary_switches: u64,
-    /// Resident memory in kibibytes.
+    /// Resident memory in kibibytes: also what is mapped of files, and shared with whoever maps them.
     pub(crate) resident_kib: u64,
+    /// Of that, what the process has written to and so has alone, in kibibytes.
+    pub(crate) private_kib: u64,
 }
 
 /// Reads the usage of the process from `/proc`.
 pub(crate) fn usage(process: u32) -> Result<Usage> {
-    let mut total = Usage { cpu: Duration::ZERO, voluntary_switches: 0, resident_kib: 0 };
+    let mut total =
+        Usage { cpu: Duration::ZERO, voluntary_switches: 0, resident_kib: 0, private_kib: 0 };
     let tasks = format!("/proc/{process}/task");
     for task in std::fs::read_dir(&tasks).map_err(|error| format!("{tasks}: {error}"))? {
         let task = task.map_err(|error| error.to_string())?.path();
@@ -71,9 +74,13 @@ pub(crate) fn usage(process: u32) -> Result<Usage> {
         total.cpu += Duration::from_nanos(nanoseconds);
         total.voluntary_switches += field(&read("status")?, "voluntary_ctxt_switches:");
     }
-    let status = std::fs::read_to_string(format!("/proc/{process}/status"))
-        .map_err(|error| error.to_string())?;
-    total.resident_kib = field(&status, "VmRSS:");
+    let read = |name| {
+        std::fs::read_to_string(format!("/proc/{process}/{name}"))
+            .map_err(|error| format!("/proc/{process}/{name}: {error}"))
+    };
+    total.resident_kib = field(&read("status")?, "VmRSS:");
+    // Not `Private_Clean`: that is pages of the program that no other process maps just now.
+    total.private_kib = field(&read("smaps_rollup")?, "Private_Dirty:");
     Ok(total)
 }
 

@@ -26,8 +26,10 @@ pub(super) fn measure(
     table: &mut Table,
 ) -> Result<()> {
     println!("Many identities …");
-    println!("\n| identities | all delivered (s) | memory (MiB) | for each (KiB) | idle CPU (%) |");
-    println!("| ---: | ---: | ---: | ---: | ---: |");
+    println!(
+        "\n| identities | all delivered (s) | mapped (MiB) | private (MiB) | for each (KiB) | idle CPU (%) |"
+    );
+    println!("| ---: | ---: | ---: | ---: | ---: | ---: |");
     let mut one = 0;
     for count in COUNTS {
         let measured = measure_one(usher, bao, credentials, &home.join(count.to_string()), count)?;
@@ -37,13 +39,14 @@ pub(super) fn measure(
         let each = measured.usage.resident_kib.saturating_sub(one) / count as u64;
         let idle = measured.idle.as_secs_f64() / IDLE.as_secs_f64() * 100.0;
         println!(
-            "| {count} | {:.1} | {:.1} | {each} | {idle:.2} |",
+            "| {count} | {:.1} | {:.1} | {:.1} | {each} | {idle:.2} |",
             measured.delivered.as_secs_f64(),
             mebibytes(measured.usage.resident_kib),
+            mebibytes(measured.usage.private_kib),
         );
         if count == COUNTS[COUNTS.len() - 1] {
             table.add(Row {
-                what: "1,000 identities, resident memory (MiB)",
+                what: "1,000 identities, mapped memory (MiB)",
                 bao: None,
                 usher: mebibytes(measured.usage.resident_kib),
                 limit: Limit::Absolute(60.0),
