@@ -2,6 +2,8 @@
 
 #[cfg(feature = "compile")]
 mod compile;
+#[cfg(not(feature = "compile"))]
+#[path = "../../guests/build/nested.rs"]
 mod nested;
 #[cfg(not(feature = "compile"))]
 mod take_over;
@@ -20,20 +22,20 @@ fn main() {
 }
 
 fn build() -> Result<(), String> {
-    let manifest = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
+    println!("cargo::rerun-if-changed=build");
     let out = PathBuf::from(variable("OUT_DIR")?);
     let target = variable("TARGET")?;
-    let root = manifest
-        .ancestors()
-        .nth(2)
-        .ok_or("the crate isn't below the workspace's host directory")?;
-    for input in ["host/builtins/build", "wit", "sdk/rust", "plugins", "Cargo.toml", "Cargo.lock"] {
-        println!("cargo::rerun-if-changed={}", root.join(input).display());
-    }
     #[cfg(feature = "compile")]
-    compile::build(root, &out, &target)?;
+    compile::build(&out, &target)?;
     #[cfg(not(feature = "compile"))]
-    take_over::build(root, &out, &target, &variable("HOST")?)?;
+    {
+        let manifest = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
+        let root = manifest
+            .ancestors()
+            .nth(2)
+            .ok_or("the crate isn't below the workspace's host directory")?;
+        take_over::build(root, &out, &target, &variable("HOST")?)?;
+    }
     Ok(())
 }
 

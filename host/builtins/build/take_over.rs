@@ -8,15 +8,24 @@ use std::process::Stdio;
 use crate::nested::cargo;
 
 pub(crate) fn build(root: &Path, out: &Path, target: &str, host: &str) -> Result<(), String> {
-    for input in ["host/builtins", "host/engine", "host/secret"] {
+    let host_crates = ["host/builtins", "host/guests", "host/engine", "host/secret"];
+    let of_guests = ["wit", "sdk/rust", "plugins", "Cargo.toml", "Cargo.lock"];
+    for input in host_crates.iter().chain(&of_guests) {
         println!("cargo::rerun-if-changed={}", root.join(input).display());
     }
     // <target>/<profile>/build/<package>/out
     let directory =
         out.ancestors().nth(4).ok_or("no target directory above OUT_DIR")?.join("compile");
-    let mut command = cargo(root, None);
+    let mut command = cargo(root);
     command
-        .args(["build", "--quiet", "--release", "--package=usher-builtins", "--lib"])
+        .args([
+            "build",
+            "--quiet",
+            "--release",
+            "--package=usher-builtins",
+            "--lib",
+            "--features=compile",
+        ])
         .args(["--message-format=json-render-diagnostics", "--target-dir"])
         .arg(directory)
         .stdout(Stdio::piped());
