@@ -1,5 +1,6 @@
 //! The method against the SDK's fake host.
 
+mod botocore;
 mod config;
 mod container;
 mod ec2;
