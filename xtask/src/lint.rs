@@ -1,5 +1,6 @@
 //! `cargo xtask lint`: everything that is checked without running the program.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -28,6 +29,7 @@ pub(crate) fn run() -> Result<()> {
         "-D",
         "warnings",
     ])));
+    check(same_features());
     // A workspace of its own; its manifest says why.
     let script = "--manifest-path=plugins/script/Cargo.toml";
     check(process::run(process::cargo().args(["fmt", script, "--check"])));
@@ -47,6 +49,33 @@ pub(crate) fn run() -> Result<()> {
     let cargo_deny = cargo_deny.join().unwrap_or_else(|_| Err("cargo-deny: broke off".to_owned()));
     check(cargo_deny.and_then(|program| dependency_policy(&program)));
     if failures.is_empty() { Ok(()) } else { Err(format!("{} checks failed", failures.len())) }
+}
+
+/// That the program alone is compiled of the same crates, with the same features, as the workspace:
+/// otherwise whoever builds one after the other waits for wasmtime twice.
+fn same_features() -> Result<()> {
+    let crates = |packages: &[&str]| -> Result<BTreeSet<String>> {
+        let mut tree = process::cargo();
+        tree.args(["tree", "--prefix=none", "--edges=normal,build,dev", "--format={p} {f}"]);
+        let lines = process::output(tree.args(packages))?;
+        let of_others = |line: &&str| !line.is_empty() && !line.starts_with("usher");
+        Ok(lines
+            .lines()
+            .filter(of_others)
+            .map(|line| line.trim_end_matches(" (*)").to_owned())
+            .collect())
+    };
+    let program = crates(&["--package=usher"])?;
+    let workspace = crates(&["--workspace"])?;
+    let alone: Vec<_> = program.difference(&workspace).map(String::as_str).collect();
+    if alone.is_empty() {
+        return Ok(());
+    }
+    Err(format!(
+        "with the whole workspace these have more features than with the program alone; add them to \
+         host/agent/Cargo.toml: {}",
+        alone.join(", ")
+    ))
 }
 
 /// The rules of `deny.toml`. Advisories need a database from outside: they are checked where
