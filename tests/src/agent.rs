@@ -277,6 +277,23 @@ impl Agent {
         self.process.signal(Signal::HUP);
     }
 
+    /// Sends this signal.
+    pub fn signal(&mut self, signal: Signal) {
+        self.process.signal(signal);
+    }
+
+    /// Waits until this signal has a handler.
+    #[track_caller]
+    pub fn wait_until_it_catches(&self, signal: Signal) {
+        let file = format!("/proc/{}/status", self.process.id());
+        eventually_true("a handler", Duration::from_secs(30), || {
+            let status = std::fs::read_to_string(&file).unwrap_or_default();
+            let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+            let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+            caught.unwrap_or_default() >> (signal.as_raw() - 1) & 1 == 1
+        });
+    }
+
     /// Waits until it ends by itself, at most `limit`.
     #[track_caller]
     pub fn ended(mut self, limit: Duration) -> Ended {

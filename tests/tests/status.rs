@@ -5,6 +5,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
 use usher_tests::agent::{Agent, Launch, is_root};
 use usher_tests::eventually::{eventually, eventually_true};
@@ -49,6 +50,34 @@ fn the_status_of_a_ready_agent_says_all_that_operators_ask() {
     assert!(!people.results.contains("Problems"), "{}", people.results);
     for secret in site.secrets() {
         assert!(!people.results.contains(&secret) && !status.to_string().contains(&secret));
+    }
+}
+
+#[test]
+fn sigusr1_writes_the_status_to_the_log_whatever_its_level_and_without_a_secret() {
+    for format in ["standard", "json"] {
+        let site = Site::new(json!({ "token_ttl": "1h" }));
+        site.write("secret-id", "wrong-secret-id");
+        let (configuration, socket) = with_socket(&site);
+        let mut agent = Launch::agent_at(&configuration.text(), "error")
+            .argument("--log-format")
+            .argument(format)
+            .start();
+        status_when(&socket, "a failure", |status| {
+            status["identities"][0]["last_error"]["count"].as_u64() >= Some(1)
+        });
+        // While an attempt is under way nothing is due.
+        eventually_true("the last of its lines", LIMIT, || {
+            agent.signal(Signal::USR1);
+            agent.log().contains("there is no token yet; next: login")
+        });
+        let log = agent.log();
+        let told: Vec<&str> = log.lines().filter(|line| line.contains("usher.sigusr1")).collect();
+        for word in ["not ready", "default", "approle", "pending", "Problems:", "login failed"] {
+            assert!(told.iter().any(|line| line.contains(word)), "{word}: {log}");
+        }
+        assert!(!log.contains("wrong-secret-id"), "{log}");
+        agent.stop();
     }
 }
 

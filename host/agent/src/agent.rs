@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use usher_config::{Diagnostic, Loaded, Settings};
@@ -19,10 +18,12 @@ use crate::cli::complain;
 use crate::driver::{self, Ending, Order, Report};
 use crate::identity::{Identity, Inheritance};
 use crate::live::{Live, Taken};
+use crate::logging::ASKED_FOR;
 use crate::notify::Notifier;
 use crate::plugins::Patience;
 use crate::process::PidFile;
-use crate::status::Board;
+use crate::signals::{Signals, Wish};
+use crate::status::{Board, Report as Status};
 
 const SUCCESS: u8 = 0;
 const FAILURE: u8 = 1;
@@ -37,20 +38,24 @@ const REQUESTS: usize = 8;
 pub(crate) const LONGEST_SHUTDOWN: Duration = Duration::from_secs(10);
 
 /// Runs the agent and returns its exit status. `timeout` counts with `exit_after_auth`; `load`
-/// reads the configuration again.
+/// reads the configuration again, and `show` makes of a status what people read.
 pub(crate) async fn run(
     settings: Settings,
     timeout: Option<Duration>,
     load: impl Fn() -> Loaded + Clone + Send + 'static,
+    mut signals: Signals,
+    show: fn(&Status) -> String,
 ) -> u8 {
-    let mut signals = match Signals::new() {
-        Ok(signals) => signals,
-        Err(error) => {
-            complain(&format!("error: signals can't be handled: {error}"));
-            return FAILURE;
-        }
-    };
+    if let Err(error) = signals.end_in_order() {
+        complain(&format!("error: signals can't be handled: {error}"));
+        return FAILURE;
+    }
     let board = Board::new();
+    let answering = {
+        let board = board.clone();
+        let tell = move || tell(&show(&board.report()));
+        tokio::spawn(signals.questions().answer(tell))
+    };
     let notifier = Notifier::from_environment();
     let following = tokio::spawn(notifier.clone().follow(board.clone()));
     // Compiling a large plug-in takes a while; the agent can be stopped meanwhile.
@@ -89,7 +94,15 @@ pub(crate) async fn run(
     let status =
         Agent::new(settings, bound, load, board, notifier).run(signals, asked, timeout).await;
     following.abort();
+    answering.abort();
     status
+}
+
+/// The status in the log, a line for each of its lines.
+fn tell(status: &str) {
+    for line in status.lines().filter(|line| !line.is_empty()) {
+        tracing::info!(target: ASKED_FOR, "{line}");
+    }
 }
 
 /// The configuration with everything that it names.
@@ -350,43 +363,5 @@ fn status_of(class: Class) -> u8 {
         Class::Configuration => CONFIGURATION,
         Class::Refused => REFUSED,
         Class::Passing => FAILURE,
-    }
-}
-
-pub(crate) struct Signals {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
-    hang_up: tokio::signal::unix::Signal,
-}
-
-/// What a signal asks for.
-enum Wish {
-    End,
-    Reload,
-}
-
-impl Signals {
-    fn new() -> std::io::Result<Self> {
-        Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
-            hang_up: signal(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Wish {
-        tokio::select! {
-            _ = self.terminate.recv() => Wish::End,
-            _ = self.interrupt.recv() => Wish::End,
-            _ = self.hang_up.recv() => Wish::Reload,
-        }
-    }
-
-    /// Waits for SIGTERM or SIGINT. A SIGHUP meanwhile is kept for later.
-    pub(crate) async fn terminate(&mut self) {
-        tokio::select! {
-            _ = self.terminate.recv() => {}
-            _ = self.interrupt.recv() => {}
-        }
     }
 }

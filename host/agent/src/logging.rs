@@ -21,6 +21,9 @@ use usher_secret::redactor;
 
 use crate::log_file::{LogFile, Notice};
 
+/// Lines of this target answer an operator's signal: they are written whatever the level.
+pub(crate) const ASKED_FOR: &str = "usher::sigusr1";
+
 /// Starts logging for the whole process. Fails only if the log file can't be opened; the text says
 /// what to do.
 pub(crate) fn start(log: &Log) -> Result<(), String> {
@@ -103,7 +106,8 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
     fn enabled(&self, metadata: &Metadata<'_>, _context: Context<'_, S>) -> bool {
         let ours = metadata.target().starts_with("usher");
         let most = if ours { level() } else { level().min(Level::WARN) };
-        metadata.is_event() && *metadata.level() <= most
+        let wanted = *metadata.level() <= most || metadata.target() == ASKED_FOR;
+        metadata.is_event() && wanted
     }
 
     fn on_event(&self, event: &Event<'_>, _context: Context<'_, S>) {

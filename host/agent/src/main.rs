@@ -19,6 +19,7 @@ mod plugin_files;
 mod plugins;
 mod process;
 mod reload;
+mod signals;
 mod status;
 mod trouble;
 mod unwrapper;

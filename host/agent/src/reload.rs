@@ -11,11 +11,12 @@ use usher_config::{Diagnostic, Loaded, Log, Settings, SinkOnExit};
 use usher_server::Client;
 
 use crate::admin::{ReloadAnswer, Request};
-use crate::agent::{Agent, LONGEST_SHUTDOWN, Predecessor, Running, Signals};
+use crate::agent::{Agent, LONGEST_SHUTDOWN, Predecessor, Running};
 use crate::cli::complain;
 use crate::driver::{Ending, Order};
 use crate::identity::{Identity, Inheritance, NamedSink};
 use crate::plugins::Patience;
+use crate::signals::Signals;
 use crate::{bind, logging};
 
 /// A configuration that can take the place of the one in force.

@@ -6,8 +6,9 @@ use std::time::Duration;
 use clap::Args;
 use usher_config::{Diagnostic, load};
 
-use crate::cli::complain;
 use crate::cli::flags::{Flags, go_bool};
+use crate::cli::{complain, status};
+use crate::signals::Signals;
 use crate::{agent, logging, process};
 
 /// Exit status of a wrong command line or configuration.
@@ -21,11 +22,14 @@ const USAGE: u8 = 2;
     after_help = "Each flag may be written with one dash or two.
 
 Exit status:
-  0  success, or a clean shutdown on SIGTERM or SIGINT
+  0  success, or a clean shutdown on SIGTERM, SIGINT, SIGQUIT or SIGPWR
   1  failure at run time; the server was unreachable
   2  wrong usage or configuration
   3  authentication refused (with exit_on_err, or with exit_after_auth when --timeout is over)
-  4  a sink failed (with exit_after_auth, when --timeout is over)"
+  4  a sink failed (with exit_after_auth, when --timeout is over)
+
+SIGHUP reads the configuration again, SIGUSR1 writes the status to the log (what usher status
+shows), SIGUSR2 and its like do nothing. docs/status.md tells every signal."
 )]
 pub(crate) struct AgentArguments {
     #[command(flatten)]
@@ -49,6 +53,23 @@ pub(crate) struct AgentArguments {
 /// Runs the agent to its end.
 pub(crate) fn run(arguments: AgentArguments) -> ExitCode {
     process::forbid_core_dumps();
+    // One thread: guests yield at each tick, files are read on the blocking pool, and an agent
+    // spends its life waiting.
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            complain(&format!("error: the runtime can't be started: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    // Before anything that takes its time: a signal that asks for no end must not be one.
+    let signals = match runtime.block_on(async { Signals::new() }) {
+        Ok(signals) => signals,
+        Err(error) => {
+            complain(&format!("error: signals can't be handled: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
     let (paths, overrides) = arguments.flags.into_parts();
     let strict = arguments.strict;
     let load = move || {
@@ -86,16 +107,13 @@ pub(crate) fn run(arguments: AgentArguments) -> ExitCode {
             "arguments that are no flags are ignored"
         );
     }
-    // One thread: guests yield at each tick, files are read on the blocking pool, and an agent
-    // spends its life waiting.
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            complain(&format!("error: the runtime can't be started: {error}"));
-            return ExitCode::FAILURE;
-        }
-    };
-    let status = runtime.block_on(agent::run(settings, arguments.timeout, load));
+    let status = runtime.block_on(agent::run(
+        settings,
+        arguments.timeout,
+        load,
+        signals,
+        status::for_people,
+    ));
     // A file system that hangs must not keep the process.
     runtime.shutdown_background();
     ExitCode::from(status)

@@ -57,7 +57,12 @@ fn show(answer: &str, json: bool) -> Result<String, String> {
         return Ok(answer.to_owned());
     }
     let report: Report = serde_json::from_str(answer).map_err(unclear)?;
-    Ok(text(&report, SystemTime::now()))
+    Ok(for_people(&report))
+}
+
+/// The report as it is printed now.
+pub(crate) fn for_people(report: &Report) -> String {
+    text(report, SystemTime::now())
 }
 
 /// The whole report for people.
