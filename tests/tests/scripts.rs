@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use usher_tests::agent::{Agent, Launch};
 use usher_tests::eventually::eventually_true;
+use usher_tests::operator::command;
 use usher_tests::plugins::{self, PluginDirectory};
 use usher_tests::site::Site;
 
@@ -73,6 +74,37 @@ fn a_script_that_fails_is_one_failed_attempt_after_the_other_and_no_secret_is_lo
         agent.stop();
         std::fs::remove_file(site.file("other")).expect("the other token");
     }
+}
+
+#[test]
+fn what_a_script_wrote_last_stands_in_its_error_in_the_log_in_the_status_in_explain_and_in_inspect()
+{
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let directory = PluginDirectory::new();
+    let body = "console.debug(`before ${secret}`); throw new Error('boom')";
+    directory.add_script("broken", &broken(body));
+    let mut configuration = site.files_login(&directory);
+    configuration.top = configuration.top.replace("files-login", "broken");
+    let socket = site.file("usher.sock");
+    configuration.top = format!("{}\nadmin_socket = \"{}\"", configuration.top, socket.display());
+    configuration.method = "broken".into();
+    let agent = Launch::agent_at(&configuration.text(), "info").start();
+    agent.wait_for_log("it last wrote");
+    assert!(agent.log().contains("before [redacted]"), "{}", agent.log());
+    let status = command("status", &socket, &[]);
+    assert!(status.results.contains("\n      before [redacted]\n"), "{status:?}");
+    agent.stop();
+    site.write("usher.hcl", &configuration.text());
+    let ended =
+        Launch::command(&["explain", "--config"]).argument(site.file("usher.hcl")).run(LIMIT);
+    assert_eq!(ended.status, 1, "{ended:?}");
+    assert!(ended.results.contains("before [redacted]"), "{ended:?}");
+    let text =
+        broken("").replace("describe: () => (", "describe: () => console.log('here') || no(");
+    let file = directory.add_script("broken", &text);
+    let ended = Launch::command(&["plugin", "inspect"]).argument(file).run(LIMIT);
+    assert_eq!(ended.status, 1, "{ended:?}");
+    assert!(ended.log.contains("it last wrote:\n  here"), "{ended:?}");
 }
 
 #[test]

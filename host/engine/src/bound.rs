@@ -18,10 +18,11 @@ use zeroize::Zeroizing;
 use crate::answer::accept;
 use crate::bindings::sink_world::exports::usher::plugin::sink as wit_sink;
 use crate::bindings::usher::plugin::types as wit_types;
-use crate::call::guarded;
+use crate::call::{guarded, with_output};
 use crate::failure::Failure;
 use crate::plugin::{Kind, Linked, Plugin};
 use crate::runtime::Engine;
+use crate::stdio::Output;
 use crate::store::State;
 use crate::traits::{Answer, AuthMethod, Call, Delivery, Form, Sink};
 use crate::usage::{Usage, Use};
@@ -51,13 +52,14 @@ struct Turn<'a> {
     store: Store<State>,
     plugin: Arc<Plugin>,
     usage: Arc<Usage>,
+    output: Output,
     _place: Option<SemaphorePermit<'a>>,
     _turn: MutexGuard<'a, ()>,
 }
 
 impl Turn<'_> {
-    fn parts(&mut self) -> (&mut Store<State>, &Linked, &Use) {
-        (&mut self.store, &self.plugin.linked, &self.usage.usage)
+    fn parts(&mut self) -> (&mut Store<State>, &Linked, &Use, &Output) {
+        (&mut self.store, &self.plugin.linked, &self.usage.usage, &self.output)
     }
 }
 
@@ -81,15 +83,18 @@ impl Bound {
         let Served { plugin, usage } = self.served();
         let plugin = plugin?;
         let store = plugin.store(Some(Arc::clone(&usage)), Some(call), &usage.usage.limits);
-        Ok(Turn { store, plugin, usage, _place: place, _turn: turn })
+        let output = store.data().output.clone();
+        Ok(Turn { store, plugin, usage, output, _place: place, _turn: turn })
     }
 
     async fn run<T>(
         &self,
         timeout: Duration,
+        output: &Output,
         call: impl Future<Output = wasmtime::Result<Result<T, wit_types::Failure>>>,
     ) -> Result<T, Failure> {
-        guarded(&self.engine.0, timeout, call).await?.map_err(Into::into)
+        let answer = guarded(&self.engine.0, timeout, output, call).await?;
+        answer.map_err(|failure| with_output(failure.into(), output))
     }
 
     /// The other world: a use is only served by plug-ins of its kind.
@@ -102,9 +107,9 @@ impl Bound {
 impl AuthMethod for Bound {
     async fn authenticate(&self, call: Call) -> Result<Answer, Failure> {
         let mut turn = self.turn(call).await?;
-        let (store, linked, usage) = turn.parts();
+        let (store, linked, usage, output) = turn.parts();
         let answer = self
-            .run(usage.limits.method_timeout, async {
+            .run(usage.limits.method_timeout, output, async {
                 let Linked::AuthMethod(pre) = linked else {
                     return Self::wrong_kind();
                 };
@@ -117,8 +122,8 @@ impl AuthMethod for Bound {
 
     async fn authenticated(&self, call: Call) -> Result<(), Failure> {
         let mut turn = self.turn(call).await?;
-        let (store, linked, usage) = turn.parts();
-        self.run(usage.limits.method_timeout, async {
+        let (store, linked, usage, output) = turn.parts();
+        self.run(usage.limits.method_timeout, output, async {
             let Linked::AuthMethod(pre) = linked else { return Self::wrong_kind() };
             let instance = pre.instantiate_async(&mut *store).await?;
             instance.usher_plugin_auth_method().call_authenticated(store, &usage.config).await
@@ -143,8 +148,8 @@ impl AuthMethod for Bound {
 impl Sink for Bound {
     async fn check(&self, call: Call) -> Result<(), Failure> {
         let mut turn = self.turn(call).await?;
-        let (store, linked, usage) = turn.parts();
-        self.run(usage.limits.sink_timeout, async {
+        let (store, linked, usage, output) = turn.parts();
+        self.run(usage.limits.sink_timeout, output, async {
             let Linked::Sink(pre) = linked else { return Self::wrong_kind() };
             let instance = pre.instantiate_async(&mut *store).await?;
             instance.usher_plugin_sink().call_check(store, &usage.config).await
@@ -154,7 +159,7 @@ impl Sink for Bound {
 
     async fn deliver(&self, call: Call, delivery: Delivery) -> Result<(), Failure> {
         let mut turn = self.turn(call).await?;
-        let (store, linked, usage) = turn.parts();
+        let (store, linked, usage, output) = turn.parts();
         let content = Zeroizing::new(delivery.content.expose().clone());
         let mut delivery = wit_sink::Delivery {
             content: content.to_vec(),
@@ -169,7 +174,7 @@ impl Sink for Bound {
             attributes: delivery.attributes,
         };
         let result = self
-            .run(usage.limits.sink_timeout, async {
+            .run(usage.limits.sink_timeout, output, async {
                 let Linked::Sink(pre) = linked else { return Self::wrong_kind() };
                 let instance = pre.instantiate_async(&mut *store).await?;
                 instance.usher_plugin_sink().call_deliver(store, &usage.config, &delivery).await
@@ -181,8 +186,8 @@ impl Sink for Bound {
 
     async fn withdraw(&self, call: Call) -> Result<(), Failure> {
         let mut turn = self.turn(call).await?;
-        let (store, linked, usage) = turn.parts();
-        self.run(usage.limits.sink_timeout, async {
+        let (store, linked, usage, output) = turn.parts();
+        self.run(usage.limits.sink_timeout, output, async {
             let Linked::Sink(pre) = linked else { return Self::wrong_kind() };
             let instance = pre.instantiate_async(&mut *store).await?;
             instance.usher_plugin_sink().call_withdraw(store, &usage.config).await

@@ -8,27 +8,40 @@ use wasmtime_wasi::I32Exit;
 
 use crate::failure::{Failure, FailureKind};
 use crate::runtime::Inner;
+use crate::stdio::Output;
 use crate::text;
 
 /// Runs `call` for at most `timeout`. A trap, an exit, a time-out or running out of memory is one
-/// `internal` failure and nothing else; the caller drops the store.
+/// `internal` failure with the last lines of its `output`, and nothing else; the caller drops the
+/// store.
 pub(crate) async fn guarded<T>(
     engine: &Inner,
     timeout: Duration,
+    output: &Output,
     call: impl Future<Output = wasmtime::Result<T>>,
 ) -> Result<T, Failure> {
     let _running = engine.running();
-    match tokio::time::timeout(timeout, call).await {
-        Ok(Ok(value)) => Ok(value),
-        Ok(Err(error)) => Err(explain(&error)),
-        Err(_) => Err(Failure::new(
+    let failure = match tokio::time::timeout(timeout, call).await {
+        Ok(Ok(value)) => return Ok(value),
+        Ok(Err(error)) => explain(&error),
+        Err(_) => Failure::new(
             FailureKind::Internal,
             "plugin.timeout",
             format!(
                 "the plug-in didn't answer within {} s; raise limits.timeout if it really needs longer",
                 timeout.as_secs_f32()
             ),
-        )),
+        ),
+    };
+    Err(with_output(failure, output))
+}
+
+/// A defect says what the plug-in wrote last, where it broke off and where it answered with an
+/// `internal` failure, as a script's error is. Other failures are the plug-in's own words.
+pub(crate) fn with_output(failure: Failure, output: &Output) -> Failure {
+    match failure.kind {
+        FailureKind::Internal => Failure { last_lines: output.last_lines().into(), ..failure },
+        _ => failure,
     }
 }
 
@@ -65,10 +78,9 @@ fn explain(error: &wasmtime::Error) -> Failure {
             "plugin.trap",
             "the plug-in recursed too deeply and its stack overflowed".to_owned(),
         ),
-        Some(Trap::UnreachableCodeReached) => internal(
-            "plugin.trap",
-            "the plug-in aborted; its own message, if any, stands in the log above".to_owned(),
-        ),
+        Some(Trap::UnreachableCodeReached) => {
+            internal("plugin.trap", "the plug-in aborted".to_owned())
+        }
         Some(trap) => internal("plugin.trap", format!("the plug-in trapped: {trap}")),
         None => internal("plugin.trap", text::line(&root)),
     }

@@ -33,6 +33,8 @@ pub struct Failure {
     pub retry_after: Option<Duration>,
     /// More for people and logs.
     pub details: Vec<(String, String)>,
+    /// Of a defect: what the plug-in wrote last in this call.
+    pub last_lines: Box<[String]>,
 }
 
 impl Failure {
@@ -44,7 +46,13 @@ impl Failure {
             message: message.into(),
             retry_after: None,
             details: Vec::new(),
+            last_lines: Box::default(),
         }
+    }
+
+    /// The message with the last lines, without the code.
+    pub fn told(&self) -> String {
+        format!("{}{}", self.message, LastLines(&self.last_lines))
     }
 
     /// Adds one detail.
@@ -68,7 +76,19 @@ impl fmt::Display for FailureKind {
 
 impl fmt::Display for Failure {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} ({})", self.message, self.code)
+        write!(formatter, "{} ({}){}", self.message, self.code, LastLines(&self.last_lines))
+    }
+}
+
+struct LastLines<'a>(&'a [String]);
+
+impl fmt::Display for LastLines<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        formatter.write_str("; it last wrote:")?;
+        self.0.iter().try_for_each(|line| write!(formatter, "\n  {line}"))
     }
 }
 
@@ -87,6 +107,7 @@ impl From<wit::Failure> for Failure {
             message: text::line(&failure.message),
             retry_after: failure.retry_after_ms.map(|ms| Duration::from_millis(ms.into())),
             details: text::fields(&failure.details),
+            last_lines: Box::default(),
         }
     }
 }

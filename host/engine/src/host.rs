@@ -169,6 +169,7 @@ impl log::Host for State {
         message: String,
         fields: Vec<(String, String)>,
     ) -> Result<()> {
+        self.output.note(&message, &fields);
         if self.log_lines_left == 0 {
             return Ok(());
         }

@@ -9,7 +9,7 @@ use wasmtime::component::Component;
 use crate::bindings::AuthMethodPluginPre;
 use crate::bindings::exports::usher::plugin::plugin as wit_plugin;
 use crate::bindings::sink_world::SinkPluginPre;
-use crate::call::guarded;
+use crate::call::{guarded, with_output};
 use crate::compiler::Compiler;
 use crate::error::LoadError;
 use crate::failure::Failure;
@@ -216,7 +216,8 @@ impl Plugin {
         limits: &Limits,
     ) -> Result<Vec<(String, String)>, LoadError> {
         let mut store = self.store(None, None, limits);
-        let needs = guarded(&self.engine.0, limits.sink_timeout, async {
+        let output = store.data().output.clone();
+        let needs = guarded(&self.engine.0, limits.sink_timeout, &output, async {
             match &self.linked {
                 Linked::AuthMethod(pre) => {
                     let instance = pre.instantiate_async(&mut store).await?;
@@ -240,7 +241,7 @@ impl Plugin {
         })
         .await
         .map_err(LoadError::Start)?
-        .map_err(|failure| LoadError::Prepare(failure.into()))?;
+        .map_err(|failure| LoadError::Prepare(with_output(failure.into(), &output)))?;
         Ok(needs.into_iter().map(|need| (need.capability, need.target)).collect())
     }
 
@@ -258,7 +259,8 @@ impl Plugin {
     pub(crate) async fn describe(&self) -> Result<Info, Failure> {
         let limits = Limits::default();
         let mut store = self.store(None, None, &limits);
-        guarded(&self.engine.0, limits.sink_timeout, async {
+        let output = store.data().output.clone();
+        guarded(&self.engine.0, limits.sink_timeout, &output, async {
             Ok(match &self.linked {
                 Linked::AuthMethod(pre) => {
                     let instance = pre.instantiate_async(&mut store).await?;

@@ -1,95 +1,217 @@
-//! What a guest prints becomes debug lines in the agent's log.
+//! What a guest writes in one call: debug lines in the agent's log, and the last lines of all for
+//! the failure that ends the call.
 
+use std::collections::VecDeque;
+use std::fmt::Write as _;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use tokio::io::AsyncWrite;
 use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
+use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 
 use crate::limits::MOST_LOG_LINES;
 use crate::text;
 
-/// A line longer than this is cut into several: far longer than what is logged of one, so that no
-/// secret escapes the redactor in two halves.
+/// Of a longer line the rest is dropped: this is far more than is shown of one, so that no secret
+/// escapes the redactor in two halves.
 const LONGEST_LINE: usize = 64 << 10;
+/// Lines that are kept for a failure.
+const MOST_KEPT: usize = 20;
+/// Bytes that a failure shows of them.
+const MOST_SHOWN: usize = 4096;
+
+/// All that one call writes: through its own log, and to standard output and error.
+#[derive(Clone)]
+pub(crate) struct Output(Arc<Mutex<Lines>>);
 
 /// Standard output or error of one call.
 #[derive(Clone)]
-pub(crate) struct LogStream {
-    lines: Arc<Mutex<Lines>>,
+pub(crate) struct Stream {
+    output: Output,
+    channel: Channel,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Channel {
+    Stdout,
+    Stderr,
 }
 
 struct Lines {
     plugin: String,
     identity: Option<String>,
+    unfinished: [Unfinished; 2],
+    /// As they were written, the newest last.
+    kept: VecDeque<String>,
+}
+
+struct Unfinished {
     stream: &'static str,
-    unfinished: Vec<u8>,
+    line: Vec<u8>,
     left: u32,
 }
 
-impl LogStream {
-    pub(crate) fn new(plugin: String, identity: Option<String>, stream: &'static str) -> Self {
-        let lines =
-            Lines { plugin, identity, stream, unfinished: Vec::new(), left: MOST_LOG_LINES };
-        Self { lines: Arc::new(Mutex::new(lines)) }
+impl Output {
+    pub(crate) fn new(plugin: String, identity: Option<String>) -> Self {
+        let unfinished = ["stdout", "stderr"].map(|stream| Unfinished {
+            stream,
+            line: Vec::new(),
+            left: MOST_LOG_LINES,
+        });
+        Self(Arc::new(Mutex::new(Lines { plugin, identity, unfinished, kept: VecDeque::new() })))
+    }
+
+    pub(crate) fn stream(&self, channel: Channel) -> Stream {
+        Stream { output: self.clone(), channel }
+    }
+
+    /// Takes note of what the plug-in writes to its own log.
+    pub(crate) fn note(&self, message: &str, fields: &[(String, String)]) {
+        let mut text = head(message).to_owned();
+        for (name, value) in fields {
+            if text.len() + name.len() + value.len() > LONGEST_LINE {
+                break;
+            }
+            let _ = write!(text, " {name}={value}");
+        }
+        self.lines().keep(text);
+    }
+
+    /// The last lines, fit for a failure: without escape sequences and live secrets.
+    pub(crate) fn last_lines(&self) -> Vec<String> {
+        let mut lines = self.lines();
+        lines.finish(Channel::Stdout);
+        lines.finish(Channel::Stderr);
+        let all: Vec<String> = lines.kept.iter().map(|text| text::without_escapes(text)).collect();
+        // As one text: a key is a secret of many lines.
+        let all = text::redacted(&all.join("\n"));
+        let mut shown: Vec<String> = Vec::new();
+        let mut bytes = 0;
+        let last = all.lines().rev().map(str::trim_end).filter(|line| !line.is_empty());
+        for line in last.take(MOST_KEPT) {
+            let line = text::line(&line.replace('\t', " "));
+            bytes += line.len();
+            if bytes > MOST_SHOWN && !shown.is_empty() {
+                break;
+            }
+            shown.push(line);
+        }
+        shown.reverse();
+        shown
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Lines {
-    fn take(&mut self, bytes: &[u8]) {
+    fn take(&mut self, channel: Channel, bytes: &[u8]) {
         for &byte in bytes {
-            if byte == b'\n' || self.unfinished.len() >= LONGEST_LINE {
-                self.finish();
-            }
-            if byte != b'\n' {
-                self.unfinished.push(byte);
+            let line = &mut self.unfinished[channel as usize].line;
+            if byte == b'\n' {
+                self.finish(channel);
+            } else if line.len() < LONGEST_LINE {
+                line.push(byte);
             }
         }
     }
 
-    fn finish(&mut self) {
-        let line = std::mem::take(&mut self.unfinished);
-        if line.is_empty() || self.left == 0 {
+    fn finish(&mut self, channel: Channel) {
+        let Unfinished { stream, line, left } = &mut self.unfinished[channel as usize];
+        let line = std::mem::take(line);
+        if line.is_empty() {
             return;
         }
-        self.left -= 1;
-        let (plugin, identity, stream) = (&self.plugin, self.identity.as_deref(), self.stream);
-        if self.left == 0 {
-            tracing::debug!(plugin, identity, stream, "more output of this call is suppressed");
-        } else {
-            let message = text::line(&String::from_utf8_lossy(&line));
-            tracing::debug!(plugin, identity, stream, "{message}");
+        let line = String::from_utf8_lossy(&line).into_owned();
+        if *left > 0 {
+            *left -= 1;
+            let (plugin, identity) = (&self.plugin, self.identity.as_deref());
+            if *left == 0 {
+                tracing::debug!(plugin, identity, stream, "more output of this call is suppressed");
+            } else {
+                tracing::debug!(plugin, identity, stream, "{}", text::line(&line));
+            }
+        }
+        self.keep(line);
+    }
+
+    fn keep(&mut self, text: String) {
+        self.kept.push_back(text);
+        // What a guest writes is no way to the host's memory.
+        while self.kept.len() > MOST_KEPT
+            || self.kept.len() > 1
+                && self.kept.iter().map(String::len).sum::<usize>() > LONGEST_LINE
+        {
+            self.kept.pop_front();
         }
     }
 }
 
 impl Drop for Lines {
     fn drop(&mut self) {
-        self.finish();
+        self.finish(Channel::Stdout);
+        self.finish(Channel::Stderr);
     }
 }
 
-impl IsTerminal for LogStream {
+/// As much of a text as is kept; of several lines whole ones.
+fn head(text: &str) -> &str {
+    if text.len() <= LONGEST_LINE {
+        return text;
+    }
+    let cut = &text[..text.floor_char_boundary(LONGEST_LINE)];
+    cut.rsplit_once('\n').map_or(cut, |(whole, _)| whole)
+}
+
+impl IsTerminal for Stream {
     fn is_terminal(&self) -> bool {
         false
     }
 }
 
-impl StdoutStream for LogStream {
+impl StdoutStream for Stream {
     fn async_stream(&self) -> Box<dyn AsyncWrite + Send + Sync> {
+        Box::new(self.clone())
+    }
+
+    /// Takes what is written at once: a call that breaks off leaves nothing behind in a buffer.
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
         Box::new(self.clone())
     }
 }
 
-impl AsyncWrite for LogStream {
+impl OutputStream for Stream {
+    fn write(&mut self, bytes: Bytes) -> StreamResult<()> {
+        self.output.lines().take(self.channel, &bytes);
+        Ok(())
+    }
+
+    fn flush(&mut self) -> StreamResult<()> {
+        Ok(())
+    }
+
+    fn check_write(&mut self) -> StreamResult<usize> {
+        Ok(LONGEST_LINE)
+    }
+}
+
+#[async_trait::async_trait]
+impl Pollable for Stream {
+    async fn ready(&mut self) {}
+}
+
+impl AsyncWrite for Stream {
     fn poll_write(
         self: Pin<&mut Self>,
         _context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner).take(bytes);
+        self.output.lines().take(self.channel, bytes);
         Poll::Ready(Ok(bytes.len()))
     }
 
@@ -99,5 +221,80 @@ impl AsyncWrite for LogStream {
 
     fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use usher_secret::redactor::keep_text_out_of_logs;
+
+    use super::*;
+
+    fn output() -> Output {
+        Output::new("acme".into(), None)
+    }
+
+    fn print(output: &Output, channel: Channel, text: &str) {
+        OutputStream::write(&mut output.stream(channel), text.to_owned().into()).unwrap();
+    }
+
+    #[test]
+    fn a_failure_has_the_last_twenty_lines_in_the_order_in_which_they_were_written() {
+        let output = output();
+        for number in 0..30 {
+            print(&output, Channel::Stdout, &format!("line {number}\n"));
+        }
+        print(&output, Channel::Stderr, "Traceback:\n\tacme.py:23\r\n\nRuntimeError: boom");
+        output.note("panic: boom", &[("location".into(), "src/lib.rs:45:24".into())]);
+        let lines = output.last_lines();
+        assert_eq!(lines.len(), MOST_KEPT);
+        assert_eq!(
+            lines[16..],
+            [
+                "Traceback:",
+                " acme.py:23",
+                "panic: boom location=src/lib.rs:45:24",
+                // It ended without a line end, and only the failure finished it.
+                "RuntimeError: boom"
+            ]
+        );
+        assert_eq!(lines[0], "line 14");
+    }
+
+    #[test]
+    fn what_was_written_neither_drives_a_terminal_nor_forges_a_line() {
+        let output = output();
+        print(&output, Channel::Stderr, "\u{1b}[31;1mred\u{1b}[0m \u{202e}evil\u{7}\n");
+        print(&output, Channel::Stderr, "\u{1b}]0;title\u{7}after\u{1b}]8;;x\u{1b}\\link\u{1b}(B");
+        assert_eq!(output.last_lines(), ["red \u{FFFD}evil\u{FFFD}", "afterlink"]);
+    }
+
+    #[test]
+    fn secrets_are_redacted_even_in_pieces() {
+        let _lives = ["kept-out-of-failures", "first-line\nsecond-line"].map(keep_text_out_of_logs);
+        let output = output();
+        print(
+            &output,
+            Channel::Stdout,
+            "a kept-out\u{1b}[0m-of-failures b\nfirst-line\nsecond-line\n",
+        );
+        assert_eq!(output.last_lines(), ["a [redacted] b", "[redacted]"]);
+    }
+
+    #[test]
+    fn a_flood_keeps_little_and_shows_less() {
+        let output = output();
+        for _ in 0..100 {
+            print(&output, Channel::Stdout, &"ä".repeat(LONGEST_LINE));
+        }
+        print(&output, Channel::Stdout, "\n");
+        for _ in 0..100 {
+            print(&output, Channel::Stdout, &format!("{}\n", "x".repeat(LONGEST_LINE / 2)));
+        }
+        output.note(&"one\n".repeat(LONGEST_LINE), &[("name".into(), "x".repeat(LONGEST_LINE))]);
+        let kept: usize = output.lines().kept.iter().map(String::len).sum();
+        assert!(kept <= LONGEST_LINE, "{kept}");
+        let shown: usize = output.last_lines().iter().map(String::len).sum();
+        assert!(shown <= MOST_SHOWN + '…'.len_utf8(), "{shown}");
     }
 }

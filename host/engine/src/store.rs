@@ -12,7 +12,7 @@ use crate::limits::{
     MOST_RESOURCES,
 };
 use crate::script::Script;
-use crate::stdio::LogStream;
+use crate::stdio::{Channel, Output};
 use crate::traits::Call;
 use crate::usage::Usage;
 use crate::wasi_http::Hooks;
@@ -26,6 +26,7 @@ pub(crate) struct State {
     /// What the script component runs.
     pub(crate) script: Option<Arc<Script>>,
     pub(crate) log_lines_left: u32,
+    pub(crate) output: Output,
     pub(crate) limits: StoreLimits,
     wasi: Option<Box<Wasi>>,
 }
@@ -53,6 +54,7 @@ pub(crate) fn new_store(
     call: Option<Call>,
     limits: &Limits,
 ) -> Store<State> {
+    let identity = usage.as_ref().map(|usage| usage.usage.identity.clone());
     let mut store = Store::new(
         engine,
         State {
@@ -61,6 +63,7 @@ pub(crate) fn new_store(
             call,
             script: None,
             log_lines_left: MOST_LOG_LINES,
+            output: Output::new(plugin.to_owned(), identity),
             limits: limits.for_store(),
             wasi: None,
         },
@@ -76,17 +79,16 @@ pub(crate) fn new_store(
 
 impl State {
     fn wasi(&mut self) -> &mut Wasi {
-        let (plugin, usage) = (&self.plugin, &self.usage);
+        let (output, usage) = (&self.output, &self.usage);
         self.wasi.get_or_insert_with(|| {
-            let identity = usage.as_ref().map(|usage| usage.usage.identity.clone());
             let mut table = ResourceTable::new();
             table.set_max_capacity(MOST_RESOURCES);
             let mut http = WasiHttpCtx::new();
             http.set_field_size_limit(MOST_FIELD_BYTES);
             // Closed as built: no arguments, no environment, no files, no sockets, no names.
             let ctx = WasiCtx::builder()
-                .stdout(LogStream::new(plugin.clone(), identity.clone(), "stdout"))
-                .stderr(LogStream::new(plugin.clone(), identity, "stderr"))
+                .stdout(output.stream(Channel::Stdout))
+                .stderr(output.stream(Channel::Stderr))
                 .max_random_size(MOST_RANDOM.into())
                 .build();
             Box::new(Wasi { ctx, http, hooks: Hooks::new(usage.clone()), table })

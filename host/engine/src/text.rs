@@ -30,6 +30,51 @@ pub(crate) fn line(text: &str) -> String {
     line
 }
 
+/// Without live secrets.
+pub(crate) fn redacted(text: &str) -> String {
+    redactor::redact(text).into_owned()
+}
+
+/// Without the sequences that drive a terminal (ECMA-48): colours, titles, links. To be called
+/// before the text is redacted: such a sequence may stand in the middle of a secret.
+pub(crate) fn without_escapes(text: &str) -> String {
+    const ESCAPE: char = '\u{1b}';
+    let mut result = String::with_capacity(text.len());
+    let mut characters = text.chars();
+    while let Some(character) = characters.next() {
+        let introducer = match character {
+            ESCAPE => characters.next(),
+            '\u{9b}' => Some('['),
+            '\u{9d}' => Some(']'),
+            _ => {
+                result.push(character);
+                continue;
+            }
+        };
+        match introducer {
+            // A control sequence ends with its first character from "@" to "~".
+            Some('[') => {
+                let _ = characters.by_ref().find(|next| ('@'..='~').contains(next));
+            }
+            // A string ends with BEL or ST.
+            Some(']' | 'P' | 'X' | '^' | '_') => {
+                let mut last = ' ';
+                let _ = characters.by_ref().find(|&next| {
+                    let ends = matches!(next, '\u{7}' | '\u{9c}') || (last, next) == (ESCAPE, '\\');
+                    last = next;
+                    ends
+                });
+            }
+            // Two characters, with those between them.
+            Some(' '..='/') => {
+                let _ = characters.by_ref().find(|next| !(' '..='/').contains(next));
+            }
+            _ => {}
+        }
+    }
+    result
+}
+
 /// Names and values, each made a line; at most 64.
 pub(crate) fn fields(fields: &[(String, String)]) -> Vec<(String, String)> {
     fields.iter().take(MOST_FIELDS).map(|(name, value)| (line(name), line(value))).collect()

@@ -201,7 +201,7 @@ fn failure(error: &ErrorReport, now: SystemTime) -> String {
         distance(error.at, now),
         error.class,
         error.code,
-        error.message
+        error.message.trim_end().replace('\n', "\n    ")
     )
 }
 

@@ -279,7 +279,7 @@ impl Handle {
                 attempt,
                 class: trouble.class(),
                 code: failure.code.clone(),
-                message: redact(&failure.message).into_owned(),
+                message: redact(&failure.told()).into_owned(),
                 since: row.map_or(now, |error| error.since),
                 at: now,
                 count: row.map_or(0, |error| error.count) + 1,
