@@ -9,6 +9,7 @@ use usher_tests::leaks::leaks;
 use usher_tests::plugins::{self, PluginDirectory};
 use usher_tests::proxy::Fault;
 use usher_tests::site::Site;
+use usher_tests::stand_in::{Answer, StandIn};
 
 #[test]
 fn a_life_with_renewal_revocation_and_outage_leaks_nothing() {
@@ -126,6 +127,80 @@ fn the_check_fails_when_a_plugin_leaks() {
     assert!(found.contains(&"hex of secret 0".to_owned()), "{found:?}");
     // What the host does know is kept back all the same.
     assert_eq!(leaks(&agent.log(), &site.secrets()), [""; 0]);
+}
+
+#[test]
+fn what_a_plugin_gets_over_http_leaks_nothing() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let secrets = [
+        "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJsZWFreSJ9.c2lnbmF0dXJlLW9mLWxlYWt5",
+        "opaque-access-token-1",
+        "header-vault-token-1",
+        "cookie-of-a-session-1",
+    ];
+    let service = StandIn::http(move |_| {
+        let [jwt, access_token, vault_token, cookie] = secrets;
+        let body = json!({ "id": "badge-7", "jwt": jwt, "access_token": access_token });
+        Answer::json(200, &body)
+            .header("x-vault-token", vault_token)
+            .header("set-cookie", &format!("session={cookie}; Path=/"))
+    });
+    let directory = PluginDirectory::new();
+    directory.add_script("leaky", &leaky(&service.url()));
+    let mut configuration = site.configuration();
+    configuration.top = format!(
+        "plugin_directory = \"{}\"\nplugin \"leaky\" {{\n  allow {{\n    connect = [\"{}\"]\n  }}\n}}",
+        directory.path().display(),
+        service.url()
+    );
+    configuration.method = "leaky".into();
+    configuration.method_config = String::new();
+    for format in ["standard", "json"] {
+        let agent = traced(&configuration.text(), format);
+        // Each call does something else, and what it does is remembered for the next one.
+        for done in ["logged badge-7", "thrown badge-7", "failed badge-7", "printed badge-7"] {
+            agent.wait_for_log(done);
+        }
+        let ended = agent.stop();
+        assert!(ended.log.contains("[redacted]"), "{}", ended.log);
+        assert_eq!(leaks(&ended.log, &secrets.map(String::from)), [""; 0], "{format}");
+    }
+}
+
+/// A script that writes the answer of a service in every way it has.
+fn leaky(address: &str) -> String {
+    format!(
+        r#"import {{ send }} from "usher:plugin/http@0.1.0";
+import {{ load, save }} from "usher:plugin/state@0.1.0";
+import {{ write }} from "usher:plugin/log@0.1.0";
+export const plugin = {{
+  describe: () => ({{ name: "leaky", version: "1.0.0", summary: "", configSchema: "", attributes: [] }}),
+  prepare: () => [{{ capability: "connect", target: "{address}" }}],
+}};
+export const authMethod = {{
+  authenticate() {{
+    const calls = load().length;
+    save(new Uint8Array(calls + 1));
+    const answer = send({{ method: "GET", url: "{address}/badge", headers: [], body: new Uint8Array() }});
+    const text = new TextDecoder().decode(answer.body);
+    const all = `${{JSON.parse(text).id}} ${{text}} ${{answer.headers}} ${{btoa(JSON.parse(text).jwt)}}`;
+    switch (calls % 4) {{
+      case 0:
+        write("trace", `logged ${{all}}`, [["answer", text], ["headers", `${{answer.headers}}`]]);
+        throw {{ kind: "unavailable", code: "leaky", message: "again", details: [] }};
+      case 1:
+        throw new Error(`thrown ${{all}}`);
+      case 2:
+        throw {{ kind: "denied", code: "leaky", message: `failed ${{all}}`, details: [["answer", text]] }};
+      default:
+        console.log(`printed ${{all}}`);
+        return {{ credential: {{ tag: "login", val: {{ path: all, body: text, headers: [] }} }}, revision: text }};
+    }}
+  }},
+  authenticated() {{}},
+}};
+"#
+    )
 }
 
 #[test]

@@ -5,8 +5,10 @@ use std::time::Duration;
 use serde_json::json;
 use usher_tests::agent::{Agent, Launch};
 use usher_tests::eventually::eventually_true;
+use usher_tests::leaks::leaks;
 use usher_tests::plugins::{self, PluginDirectory};
 use usher_tests::site::Site;
+use usher_tests::stand_in::{Answer, StandIn};
 
 #[test]
 fn a_method_in_javascript_logs_in() {
@@ -120,6 +122,59 @@ fn a_plugin_takes_a_built_in_name_only_if_told_to() {
     let ended = Launch::agent(&told.text()).keep_code().argument("--exit-after-auth").run(LIMIT);
     assert_eq!(ended.status, 0, "{ended:?}");
     assert!(ended.log.contains("hello from JavaScript"), "{ended:?}");
+}
+
+#[test]
+fn a_component_that_breaks_off_says_why_in_the_log_in_explain_and_in_inspect() {
+    let (jwt, secret) =
+        ("eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJib29tIn0.c2lnbmF0dXJlLW9mLWJvb20", "a-secret-file");
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let service = StandIn::http(move |_| Answer::new(200, jwt));
+    let directory = PluginDirectory::new();
+    let file = directory.add("boom", &plugins::python("boom"));
+    site.write("credential", secret);
+    let credential = site.file("credential").display().to_string();
+    let mut configuration = site.configuration();
+    configuration.top = format!(
+        "plugin_directory = \"{}\"\nplugin \"boom\" {{\n  allow {{\n    read = [\"{credential}\"]\n    connect = [\"{}\"]\n  }}\n}}",
+        directory.path().display(),
+        service.url()
+    );
+    configuration.method = "boom".into();
+    configuration.method_config = format!("file = \"{credential}\"\nurl = \"{}\"", service.url());
+    // At the default level, where its lines aren't logged themselves.
+    let agent = Launch::agent_at(&configuration.text(), "info").keep_code().start();
+    eventually_true("the traceback", LIMIT, || {
+        agent.log().contains("RuntimeError: boom [redacted]")
+    });
+    let log = agent.log();
+    for told in ["aborted", "boom.py", "read [redacted] answered [redacted]"] {
+        assert!(log.contains(told), "{told}: {log}");
+    }
+    assert!(!log.contains("step 1 ") && !log.contains("[31m"), "{log}");
+    agent.stop();
+
+    site.write("usher.hcl", &configuration.text());
+    let ended = Launch::command(&["explain", "--config"])
+        .argument(site.file("usher.hcl"))
+        .keep_code()
+        .run(LIMIT);
+    assert_eq!(ended.status, 1, "{ended:?}");
+    assert!(ended.results.contains("boom.py"), "{ended:?}");
+    assert!(ended.results.contains("RuntimeError: boom [redacted]"), "{ended:?}");
+    assert_eq!(leaks(&(log + &ended.results + &ended.log), &[jwt.into(), secret.into()]), [""; 0]);
+
+    configuration.method_config = String::new();
+    site.write("usher.hcl", &configuration.text());
+    let ended = Launch::command(&["plugin", "inspect"])
+        .argument(file)
+        .argument("--config")
+        .argument(site.file("usher.hcl"))
+        .keep_code()
+        .run(LIMIT);
+    assert_ne!(ended.status, 0, "{ended:?}");
+    assert!(ended.log.contains("no file in {}"), "{ended:?}");
+    assert!(ended.log.contains("KeyError"), "{ended:?}");
 }
 
 #[track_caller]

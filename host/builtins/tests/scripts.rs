@@ -8,6 +8,8 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -185,6 +187,97 @@ fn a_script_that_exports_too_little_or_too_much_says_what() {
     ] {
         let error = load_error(&text);
         assert!(error.contains("acme.js") && error.contains(expected), "{expected}: {error}");
+    }
+}
+
+#[test]
+fn what_a_script_wrote_last_stands_in_its_error_and_in_no_failure_of_its_own_words() {
+    let wrote = r#"console.log("\u001b[31mone\u001b[0m"); console.debug("two\nthree");"#;
+    let failure = fails(&format!(r#"{wrote} throw new Error("boom");"#));
+    assert_eq!(failure.last_lines[..], ["one", "two", "three"]);
+    let shown = failure.to_string();
+    assert!(shown.ends_with("(script.error); it last wrote:\n  one\n  two\n  three"), "{shown}");
+
+    let refusal = r#"throw { kind: "denied", code: "acme.no", message: "no", details: [] };"#;
+    let failure = fails(&format!("{wrote} {refusal}"));
+    assert_eq!(failure.to_string(), "no (acme.no)");
+}
+
+#[test]
+fn a_script_that_never_ends_says_what_it_wrote_last() {
+    let limits = Limits { method_timeout: Duration::from_millis(500), ..Limits::default() };
+    let text = method("", "[]", "for (let i = 0; ; i++) if (i < 30) console.log(`step ${i}`);");
+    let failure = authenticate(&text, Allow::default(), limits).unwrap_err();
+    assert_eq!(failure.code, "plugin.timeout");
+    assert_eq!(failure.last_lines.len(), 20);
+    assert_eq!(failure.last_lines[19], "step 29");
+}
+
+#[test]
+fn a_script_that_fails_before_its_first_call_says_what_it_wrote_last() {
+    let error =
+        load_error(&probe("1").replace("return {", r#"console.warn("on the way"); throw {"#));
+    assert!(error.contains("it last wrote:\n  on the way"), "{error}");
+    let error = refusal(r#"console.log("on the way") ?? nowhere"#);
+    assert!(error.contains("it last wrote:\n  on the way"), "{error}");
+}
+
+/// What a script does with `answer` of a login service, and with `text`, its body.
+fn with_answer(headers: &str, body: &str, then: &str) -> Failure {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\n{headers}content-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let service = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        stream.write_all(answer.as_bytes()).unwrap();
+    });
+    let mut allow = Allow::default();
+    allow.0.insert(Capability::Connect, vec![origin.clone()]);
+    let text = method(
+        r#"import { send } from "usher:plugin/http@0.1.0";"#,
+        &format!(r#"[{{ capability: "connect", target: "{origin}" }}]"#),
+        &format!(
+            r#"const answer = send({{ method: "GET", url: "{origin}/token", headers: [], body: new Uint8Array() }});
+            const text = new TextDecoder().decode(answer.body);
+            {then}"#
+        ),
+    );
+    let limits = Limits { method_timeout: Duration::from_secs(1), ..Limits::default() };
+    let failure = authenticate(&text, allow, limits).unwrap_err();
+    service.join().unwrap();
+    failure
+}
+
+#[test]
+fn a_token_that_a_script_got_over_http_stands_in_none_of_its_failures() {
+    const JWT: &str = "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJzY3JpcHQifQ.c2lnbmF0dXJlLW9mLWEtc2NyaXB0";
+    let json = r#"{"access_token":"opaque-of-a-script","expires_in":60}"#;
+    for (headers, body, secret) in [
+        ("", json, "opaque-of-a-script"),
+        ("", JWT, JWT),
+        ("x-vault-token: header-of-a-script\r\n", "{}", "header-of-a-script"),
+        ("set-cookie: session=cookie-of-a-script; Path=/\r\n", "{}", "cookie-of-a-script"),
+    ] {
+        for then in [
+            "throw new Error(`no use for ${text} ${answer.headers}`);",
+            r#"throw { kind: "denied", code: "acme.no", message: `${text} ${answer.headers}`, details: [["a", text]] };"#,
+            "console.log(text, `${answer.headers}`); throw new Error();",
+            "console.log(text.split('').join('')); console.error(`${answer.headers}`); for (;;) {}",
+        ] {
+            let failure = with_answer(headers, body, then);
+            let shown = format!("{failure} {:?}", failure.details);
+            assert!(shown.contains("[redacted]"), "{then}: {shown}");
+            assert!(!shown.contains(secret), "{then}: {shown}");
+        }
     }
 }
 

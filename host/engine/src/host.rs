@@ -316,7 +316,7 @@ impl http::Host for State {
                 key_pem: tls.key_pem.map(Zeroizing::new),
             }),
         };
-        let result = usage.egress.send(&usage.plugin, &usage.grant, request).await;
+        let result = usage.send(request).await;
         answer(result.map(|response| http::Response {
             status: response.status,
             headers: response.headers,

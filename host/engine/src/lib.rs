@@ -49,6 +49,7 @@ mod plugin;
 mod precompiled;
 #[cfg(feature = "compile")]
 mod preinitialize;
+mod received;
 mod registry;
 mod runtime;
 mod script;

@@ -7,9 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use usher_secret::redactor::{self, Live};
 use zeroize::Zeroizing;
 
-use crate::egress::Egress;
+use crate::egress::{Egress, Request, Response};
+use crate::failure::Failure;
 use crate::grant::{Allow, Grant, Protected, Surroundings};
 use crate::limits::Limits;
+use crate::received::Received;
 use crate::traits::Unwrapper;
 
 /// What the agent says about one use when it binds a plug-in to it.
@@ -41,7 +43,7 @@ pub(crate) struct Usage {
     pub(crate) usage: Use,
     pub(crate) grant: Grant,
     pub(crate) protected: Arc<Protected>,
-    pub(crate) egress: Arc<Egress>,
+    egress: Arc<Egress>,
     pub(crate) process: Arc<Process>,
     /// Held by a file operation, also by one that outlives its call.
     pub(crate) files: Arc<tokio::sync::Mutex<()>>,
@@ -50,6 +52,7 @@ pub(crate) struct Usage {
     state: Arc<Mutex<Zeroizing<Vec<u8>>>>,
     /// Keeps what the plug-in has read out of every log, by where it came from.
     live: Arc<Mutex<HashMap<String, Vec<Live>>>>,
+    received: Arc<Mutex<Received>>,
 }
 
 /// What the agent knows of its own process.
@@ -95,6 +98,7 @@ impl Usage {
             holder: Arc::default(),
             state: Arc::default(),
             live: Arc::default(),
+            received: Arc::default(),
         }
     }
 
@@ -111,6 +115,7 @@ impl Usage {
             holder: Arc::clone(&self.holder),
             state: Arc::clone(&self.state),
             live: Arc::clone(&self.live),
+            received: Arc::clone(&self.received),
         }
     }
 
@@ -131,6 +136,15 @@ impl Usage {
             .map(redactor::keep_text_out_of_logs)
             .collect();
         self.live.lock().unwrap_or_else(PoisonError::into_inner).insert(source.to_owned(), live);
+    }
+
+    /// Sends what the plug-in may send. The credentials in the answer are kept out of logs before
+    /// the plug-in has it.
+    pub(crate) async fn send(&self, request: Request) -> Result<Response, Failure> {
+        let answer = self.egress.send(&self.plugin, &self.grant, request).await?;
+        let mut received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
+        received.keep_out_of_logs(&answer);
+        Ok(answer)
     }
 
     pub(crate) fn absolute(&self, path: &str) -> PathBuf {

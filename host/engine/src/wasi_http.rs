@@ -70,18 +70,17 @@ async fn send(
         timeout: options.and_then(|options| options.first_byte_timeout),
         tls: None,
     };
-    let response =
-        usage.egress.send(&usage.plugin, &usage.grant, request).await.map_err(|failure| {
-            // The guest sees only a code; people should see why.
-            tracing::warn!(
-                plugin = usage.plugin,
-                identity = usage.usage.identity,
-                code = failure.code,
-                "{}",
-                failure.message
-            );
-            error(&failure)
-        })?;
+    let response = usage.send(request).await.map_err(|failure| {
+        // The guest sees only a code; people should see why.
+        tracing::warn!(
+            plugin = usage.plugin,
+            identity = usage.usage.identity,
+            code = failure.code,
+            "{}",
+            failure.message
+        );
+        error(&failure)
+    })?;
     let mut builder = http::Response::builder().status(response.status);
     for (name, value) in response.headers {
         builder = builder.header(name, value);
