@@ -20,6 +20,7 @@ use zeroize::Zeroizing;
 use crate::address::{Named, reachable};
 use crate::failure::{Failure, FailureKind};
 use crate::grant::{Capability, Grant, Need, missing};
+use crate::text;
 
 /// Bytes of a body, either way.
 const LARGEST_BODY: usize = 1 << 20;
@@ -305,8 +306,9 @@ fn config(code: &str, message: String) -> Failure {
     Failure::new(FailureKind::Config, code, message)
 }
 
+/// Redacted before it is cut: half a secret would not be found any more.
 fn cut(text: &str) -> String {
-    text.chars().take(80).collect()
+    text::line(text).chars().take(80).collect()
 }
 
 fn explain(error: &reqwest::Error, url: &Url) -> Failure {

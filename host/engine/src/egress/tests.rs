@@ -49,6 +49,22 @@ async fn code(grant: &Grant, url: String) -> Result<u16, String> {
 }
 
 #[tokio::test]
+async fn no_half_of_a_secret_stands_in_what_is_shown_of_a_url_or_a_method() {
+    let secret =
+        "a-secret-that-is-longer-than-what-is-shown-of-a-url-and-begins-within-that-part-of-it";
+    let _live = usher_secret::redactor::keep_text_out_of_logs(secret);
+    let granted = grant(&["http://127.0.0.1:1".to_owned()]);
+    for request in [
+        get(format!("no URL: {secret}")),
+        Request { method: format!("no method: {secret}"), ..get("http://127.0.0.1:1/".into()) },
+    ] {
+        let failure = Egress::default().send("acme", &granted, request).await.err().unwrap();
+        assert!(failure.message.contains("[redacted]"), "{failure}");
+        assert!(!failure.message.contains("a-secret"), "{failure}");
+    }
+}
+
+#[tokio::test]
 async fn only_granted_origins_are_reached() {
     let port = server("HTTP/1.1 204 No Content\r\n\r\n").await;
     let granted = grant(&[format!("http://127.0.0.1:{port}")]);
