@@ -163,6 +163,11 @@ impl Lifecycle {
         self.advance(now);
     }
 
+    /// From now on these settings count; the number of sinks stays as it is.
+    pub fn use_settings(&mut self, settings: Settings) {
+        self.settings = Settings { sinks: self.settings.sinks, ..settings };
+    }
+
     /// Does what is due. Call it at [`Self::next_timeout`]; early calls do no harm.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.advance(now);
@@ -266,9 +271,11 @@ impl Lifecycle {
         self.good().and_then(Grant::renew_at).map(|at| self.retry.next_from(at))
     }
 
-    /// A look makes sense only beside a good token; without one the machine logs in anyway.
+    /// A look makes sense only beside a good token, without which the machine logs in anyway, and
+    /// where a new credential is a reason to log in.
     fn next_look_at(&self) -> Option<Instant> {
-        self.good().and(self.look_at)
+        let wanted = self.settings.reauthenticate_on_new_credentials;
+        self.good().and(self.look_at).filter(|_| wanted)
     }
 
     fn check_at(&self) -> Option<Instant> {

@@ -15,7 +15,8 @@ pub struct Settings {
     pub token_check: TokenCheck,
     /// Number of sinks; they are named by index from 0.
     pub sinks: usize,
-    /// Whether changed credentials are a reason to look while the token is good.
+    /// Whether new credentials are a reason to log in while the token is good: only then the
+    /// method is looked at, when something changed and when it asked for it.
     pub reauthenticate_on_new_credentials: bool,
 }
 

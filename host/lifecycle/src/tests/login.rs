@@ -155,6 +155,37 @@ fn a_method_is_looked_at_when_it_asked_for_it() {
 }
 
 #[test]
+fn a_method_that_asked_for_it_is_looked_at_only_if_wanted() {
+    let unwanted = Settings { reauthenticate_on_new_credentials: false, ..looking() };
+    let mut driver = Driver::new(unwanted.clone(), 1);
+    driver.actions();
+    let token = renewable(secs(3600));
+    driver.event(Event::LoggedIn { token, check_after: Some(secs(60)) });
+    driver.sleep(secs(120));
+    assert_eq!(driver.actions(), []);
+
+    // Another version of the method sees it differently, and then the first one again.
+    driver.lifecycle.use_settings(looking());
+    assert_eq!(driver.after(Event::ConfigurationChanged), [Action::Look]);
+    driver.event(Event::Unchanged { check_after: Some(secs(60)) });
+    driver.lifecycle.use_settings(unwanted);
+    driver.sleep(secs(120));
+    assert_eq!(driver.after(Event::CredentialsChanged), []);
+}
+
+#[test]
+fn the_number_of_sinks_stays_when_other_settings_count() {
+    let mut driver = Driver::new(settings(1), 1);
+    driver.actions();
+    driver.lifecycle.use_settings(settings(2));
+    let token = renewable(secs(3600));
+    let actions = driver.after(Event::LoggedIn { token, check_after: None });
+    assert!(actions.contains(&Action::Deliver { sink: 0, generation: 1 }), "{actions:?}");
+    driver.event(Event::Delivered { sink: 0, generation: 1 });
+    assert!(driver.lifecycle.all_delivered());
+}
+
+#[test]
 fn a_failed_look_changes_nothing_but_is_repeated() {
     for class in [Class::Passing, Class::Refused, Class::Configuration] {
         let mut driver = Driver::with(looking(), renewable(secs(36000)));
