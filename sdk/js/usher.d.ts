@@ -64,7 +64,8 @@ declare module 'usher:plugin/auth-method@0.1.0' {
     /**
      * Look again after this many milliseconds: the host then calls `authenticate`
      * and logs in only if `revision` differs. None: only when the token needs it or
-     * a watched file changed.
+     * a watched file changed. While the token is good both count only where a new
+     * credential is a reason to log in: attribute "reauthenticate".
      */
     checkAfterMs?: number;
   }
@@ -299,7 +300,11 @@ declare module 'usher:plugin/plugin@0.1.0' {
      * with "writeOnly": true; the host never shows its value.
      */
     configSchema: string;
-    /** Open set: "licence", "source", "kind" ("auth-method" or "sink"; scripts only). */
+    /**
+     * Open set: "licence", "source", "kind" ("auth-method" or "sink"; scripts only), and of
+     * a method "reauthenticate": whether another `revision` is a reason to log in while the
+     * token is good, "yes" or "no"; "yes" where it isn't said. The operator may overrule it.
+     */
     attributes: Fields;
   }
 

@@ -11,10 +11,18 @@ use crate::plugins::encode;
 pub struct Method {
     body: String,
     version: String,
+    attributes: Vec<(String, String)>,
     needs: Vec<(String, String)>,
+    revision: Revision,
     check_after: Option<u32>,
     kilobytes: usize,
     more: &'static str,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Revision {
+    Unknown,
+    NewEachTime,
 }
 
 impl Method {
@@ -23,7 +31,9 @@ impl Method {
         Self {
             body: body.to_string(),
             version: "1.0.0".into(),
+            attributes: Vec::new(),
             needs: Vec::new(),
+            revision: Revision::Unknown,
             check_after: None,
             kilobytes: 0,
             more: "",
@@ -44,12 +54,26 @@ impl Method {
         self
     }
 
+    /// It says this of itself.
+    #[must_use]
+    pub fn attribute(mut self, name: &str, value: &str) -> Self {
+        self.attributes.push((name.into(), value.into()));
+        self
+    }
+
+    /// It has a new credential each time.
+    #[must_use]
+    pub fn with_a_new_credential_each_time(mut self) -> Self {
+        self.revision = Revision::NewEachTime;
+        self
+    }
+
     /// It has a new credential each time, and wants to be looked at again after so many
     /// milliseconds: so the agent logs in that often.
     #[must_use]
     pub fn logs_in_every(mut self, milliseconds: u32) -> Self {
         self.check_after = Some(milliseconds);
-        self
+        self.with_a_new_credential_each_time()
     }
 
     /// About so large, most of it code that isn't called.
@@ -83,20 +107,18 @@ impl Method {
         let version = data.text(&self.version);
         let path = data.text("login");
         let body = data.text(&self.body);
-        let needs: Vec<u32> = self
-            .needs
-            .iter()
-            .flat_map(|(capability, target)| [data.text(capability), data.text(target)].concat())
-            .collect();
-        let needs_at = data.words(&needs);
-        let needs_count = u32::try_from(self.needs.len()).expect("a few");
+        let needs = data.pairs(&self.needs);
+        let attributes = data.pairs(&self.attributes);
         // info: name, version, summary, config-schema, attributes.
-        let info = data.words(&[name, version, [0, 0], [0, 0], [0, 0]].concat());
+        let info = data.words(&[name, version, [0, 0], [0, 0], attributes].concat());
         // result<list<need>, failure>
-        let prepared = data.words(&[0, needs_at, needs_count]);
+        let prepared = data.words(&[0, needs[0], needs[1]]);
         // result<answer, failure> with a login; the revision is eight bytes at 8.
         let check = self.check_after.map_or([0, 0], |after| [1, after]);
-        let revision = if self.check_after.is_some() { [8, 8] } else { [0, 0] };
+        let revision = match self.revision {
+            Revision::Unknown => [0, 0],
+            Revision::NewEachTime => [8, 8],
+        };
         let mut answer = vec![0, 0];
         answer.extend([path, body, [0, 0]].concat());
         answer.extend([0; 8]);
@@ -174,6 +196,16 @@ impl Data {
     fn text(&mut self, text: &str) -> [u32; 2] {
         let at = self.place(text.as_bytes());
         [at, u32::try_from(text.len()).expect("a short text")]
+    }
+
+    /// Address and length of a list of pairs of texts.
+    fn pairs(&mut self, pairs: &[(String, String)]) -> [u32; 2] {
+        let words: Vec<u32> = pairs
+            .iter()
+            .flat_map(|(first, second)| [self.text(first), self.text(second)].concat())
+            .collect();
+        let at = self.words(&words);
+        [at, u32::try_from(pairs.len()).expect("a few")]
     }
 
     /// The address of these words.

@@ -21,23 +21,6 @@ use crate::unwrapper::ServerUnwrapper;
 /// Between attempts to deliver: as often as the incumbents, whose sinks wait 1 to 3 s.
 const SINK_BACKOFF: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_secs(3) };
 
-/// Methods that log in anew when their credential changes, where the configuration doesn't say. A
-/// pod's service-account token (`kubernetes`) is replaced all the time without being another's.
-const FOLLOWING: &[&str] = &[
-    "alicloud",
-    "approle",
-    "aws",
-    "cert",
-    "gcp",
-    "jwt",
-    "kerberos",
-    "ldap",
-    "oci",
-    "radius",
-    "token_file",
-    "userpass",
-];
-
 /// The engine for the plug-ins of these settings.
 pub(crate) fn engine(settings: &Settings) -> Result<Engine, Diagnostic> {
     let own = [
@@ -186,7 +169,8 @@ async fn bind_identity(
         mount_path: method.mount_path.clone(),
         wrap_ttl: method.wrap_ttl,
         revoke_on_exit: identity.on_exit == OnExit::Revoke,
-        settings: usher_lifecycle::Settings {
+        reauthenticate: identity.enable_reauth_on_new_credentials,
+        fixed_settings: usher_lifecycle::Settings {
             backoff: Backoff { min: method.min_backoff, max: method.max_backoff },
             sink_backoff: SINK_BACKOFF,
             token_check: match identity.token_check_interval {
@@ -195,9 +179,7 @@ async fn bind_identity(
                 TokenCheck::Off => usher_lifecycle::TokenCheck::Off,
             },
             sinks: sink_count,
-            reauthenticate_on_new_credentials: identity
-                .enable_reauth_on_new_credentials
-                .unwrap_or(FOLLOWING.contains(&method.kind.as_str())),
+            ..usher_lifecycle::Settings::default()
         },
     })
 }

@@ -76,7 +76,7 @@ pub(crate) async fn run(
     orders: watch::Receiver<Order>,
 ) -> Option<Inheritance> {
     let sinks = identity.sinks.len();
-    let machine = Lifecycle::new(Instant::now(), identity.settings.clone(), rand::random());
+    let machine = Lifecycle::new(Instant::now(), identity.settings(), rand::random());
     // Boxed once: a future would hold a copy of it for each function that takes it over.
     let mut driver = Box::new(Driver {
         number,
@@ -193,11 +193,14 @@ impl Driver {
                 if event == Event::ShutDown {
                     self.stop.send_replace(true);
                 }
-                // Another version of the plug-in may read other files.
-                if event == Event::ConfigurationChanged && watched != self.identity.method.watched()
-                {
-                    watched = self.identity.method.watched();
-                    changes = watcher.watch(&watched);
+                // Another version of the plug-in may read other files, and see a new credential
+                // differently.
+                if matches!(event, Event::ConfigurationChanged | Event::CredentialsChanged) {
+                    self.machine.use_settings(self.identity.settings());
+                    if watched != self.identity.method.watched() {
+                        watched = self.identity.method.watched();
+                        changes = watcher.watch(&watched);
+                    }
                 }
                 self.machine.handle(Instant::now(), event);
             }

@@ -26,7 +26,10 @@ pub(crate) struct Identity {
     pub(crate) mount_path: String,
     /// The server wraps what a login grants; the token itself is never seen.
     pub(crate) wrap_ttl: Option<Duration>,
-    pub(crate) settings: Settings,
+    /// But for new credentials: [`Self::settings`] has it all.
+    pub(crate) fixed_settings: Settings,
+    /// Whether new credentials are a reason to log in; None: as the method says.
+    pub(crate) reauthenticate: Option<bool>,
     /// Revoke the delivered token when the agent ends.
     pub(crate) revoke_on_exit: bool,
 }
@@ -96,6 +99,16 @@ pub(crate) struct LoggedIn {
 }
 
 impl Identity {
+    /// How it lives, with the method that it has now.
+    pub(crate) fn settings(&self) -> Settings {
+        Settings {
+            reauthenticate_on_new_credentials: self
+                .reauthenticate
+                .unwrap_or_else(|| self.method.reauthenticates()),
+            ..self.fixed_settings.clone()
+        }
+    }
+
     /// One login, or with a `known` revision one look. The end of `cancel` is obeyed at once while
     /// the plug-in works, and with a little patience while the server does.
     pub(crate) async fn log_in(

@@ -191,6 +191,51 @@ fn a_script_that_exports_too_little_or_too_much_says_what() {
 }
 
 #[test]
+fn a_method_logs_in_for_a_new_credential_unless_it_says_otherwise() {
+    let describing =
+        |attributes: &str| method("", "[]", "").replace(r#"[["licence", "MIT"]]"#, attributes);
+    for (attributes, expected) in [
+        ("[]", true),
+        (r#"[["licence", "MIT"]]"#, true),
+        (r#"[["reauthenticate", "yes"]]"#, true),
+        (r#"[["licence", "MIT"], ["reauthenticate", "no"]]"#, false),
+        (r#"[["re-authenticate", "no"]]"#, true),
+    ] {
+        run(async {
+            let engine = engine();
+            let plugin = load(&engine, &describing(attributes)).await.unwrap();
+            assert_eq!(plugin.info.reauthenticates(), expected, "{attributes}");
+            let usage = usage(Limits::default(), Allow::default());
+            let method = engine.auth_method(&plugin, usage).await.unwrap();
+            assert_eq!(method.reauthenticates(), expected, "{attributes}");
+        });
+    }
+    for value in ["false", "No", ""] {
+        let error = load_error(&describing(&format!(r#"[["reauthenticate", "{value}"]]"#)));
+        let expected = format!(
+            r#"its attribute "reauthenticate" is "{value}"; write "yes" or "no" (plugin.attribute)"#
+        );
+        assert!(error.contains(&expected), "{error}");
+    }
+}
+
+#[test]
+fn another_version_of_a_method_may_see_a_new_credential_differently() {
+    run(async {
+        let engine = engine();
+        let text = method("", "[]", "");
+        let one = load(&engine, &text).await.unwrap();
+        let usage = usage(Limits::default(), Allow::default());
+        let method = engine.auth_method(&one, usage).await.unwrap();
+        assert!(method.reauthenticates());
+        let other = text.replace(r#""licence", "MIT""#, r#""reauthenticate", "no""#);
+        let other = load(&engine, &other).await.unwrap();
+        assert_eq!(engine.replace(&other).await.unwrap(), 1);
+        assert!(!method.reauthenticates());
+    });
+}
+
+#[test]
 fn what_a_script_wrote_last_stands_in_its_error_and_in_no_failure_of_its_own_words() {
     let wrote = r#"console.log("\u001b[31mone\u001b[0m"); console.debug("two\nthree");"#;
     let failure = fails(&format!(r#"{wrote} throw new Error("boom");"#));

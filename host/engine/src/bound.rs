@@ -135,6 +135,10 @@ impl AuthMethod for Bound {
         self.served().usage.grant.watched().map(Into::into).collect()
     }
 
+    fn reauthenticates(&self) -> bool {
+        self.served().plugin.is_ok_and(|plugin| plugin.info.reauthenticates())
+    }
+
     fn state(&self) -> Secret<Vec<u8>> {
         Secret::new(self.served().usage.load_state())
     }

@@ -12,7 +12,7 @@ use crate::bindings::sink_world::SinkPluginPre;
 use crate::call::{guarded, with_output};
 use crate::compiler::Compiler;
 use crate::error::LoadError;
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 use crate::grant::Grant;
 use crate::inspect::{CONTRACT, inspect};
 use crate::limits::Limits;
@@ -54,7 +54,7 @@ pub struct Info {
     pub summary: String,
     /// JSON Schema of its configuration; "" accepts any object.
     pub config_schema: String,
-    /// "licence", "source", …
+    /// "licence", "source", "reauthenticate", …
     pub attributes: Vec<(String, String)>,
 }
 
@@ -86,6 +86,34 @@ pub(crate) enum Linked {
     AuthMethod(AuthMethodPluginPre<State>),
     Sink(SinkPluginPre<State>),
 }
+
+impl Info {
+    /// Whether a new credential is a reason to log in while the token is good; so it is where the
+    /// plug-in says nothing.
+    pub fn reauthenticates(&self) -> bool {
+        self.attribute(REAUTHENTICATE) != Some("no")
+    }
+
+    /// A value of a known attribute that isn't understood would be taken for its contrary.
+    fn checked(self) -> Result<Self, Failure> {
+        match self.attribute(REAUTHENTICATE) {
+            None | Some("yes" | "no") => Ok(self),
+            Some(other) => Err(Failure::new(
+                FailureKind::Config,
+                "plugin.attribute",
+                format!("its attribute {REAUTHENTICATE:?} is {other:?}; write \"yes\" or \"no\""),
+            )),
+        }
+    }
+
+    fn attribute(&self, name: &str) -> Option<&str> {
+        let mut attributes = self.attributes.iter();
+        attributes.find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// The attribute that says whether a method logs in anew for a new credential.
+const REAUTHENTICATE: &str = "reauthenticate";
 
 impl Kind {
     /// "auth-method" or "sink".
@@ -287,6 +315,7 @@ impl Plugin {
             })
         })
         .await
+        .and_then(Info::checked)
     }
 
     /// A store for one call.

@@ -17,6 +17,9 @@ pub trait AuthMethod: Send + Sync {
     async fn authenticated(&self, call: Call) -> Result<(), Failure>;
     /// Files whose change should wake the identity, absolute.
     fn watched(&self) -> Vec<PathBuf>;
+    /// Whether a new credential is a reason to log in while the token is good. Another version of
+    /// the plug-in may see it differently.
+    fn reauthenticates(&self) -> bool;
     /// What the plug-in keeps between calls; may hold a credential.
     fn state(&self) -> Secret<Vec<u8>>;
     /// Puts that in force for a successor with the same settings.

@@ -16,7 +16,9 @@ use serde::Deserialize;
 use signature::{AccessKey, Circumstances, signed_query};
 use usher_plugin::config::{Secret, WeakDuration};
 use usher_plugin::context::{self, Reason};
-use usher_plugin::{About, Answer, AuthMethod, Failure, Login, Need, clock, random};
+use usher_plugin::{
+    About, Answer, AuthMethod, Failure, Login, Need, Reauthenticate, clock, random,
+};
 use usher_plugin_lib::{Saved, date_time, named_role, refused};
 
 /// The method.
@@ -73,7 +75,8 @@ impl AuthMethod for AliCloud {
 
     const ABOUT: About =
         About::new("alicloud", env!("CARGO_PKG_VERSION"), "Logs in with an Alibaba Cloud RAM role")
-            .licence("Apache-2.0");
+            .licence("Apache-2.0")
+            .reauthenticate(Reauthenticate::Yes);
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

@@ -11,7 +11,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use usher_plugin::config::WeakBool;
 use usher_plugin::context::{self, Reason};
-use usher_plugin::{About, Answer, AuthMethod, Failure, Login, Need, files, json, log, server};
+use usher_plugin::{
+    About, Answer, AuthMethod, Failure, Login, Need, Reauthenticate, files, json, log, server,
+};
 use usher_plugin_lib::{Saved, nothing_to_use, one_file};
 
 /// The method.
@@ -45,7 +47,8 @@ impl AuthMethod for AppRole {
         env!("CARGO_PKG_VERSION"),
         "Logs in with a role-id and a secret-id from files",
     )
-    .licence("Apache-2.0");
+    .licence("Apache-2.0")
+    .reauthenticate(Reauthenticate::Yes);
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

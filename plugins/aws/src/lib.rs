@@ -22,7 +22,7 @@ use serde::Deserialize;
 use std::time::Duration;
 use usher_plugin::config::{Secret, WeakDuration};
 use usher_plugin::context::{self, Reason};
-use usher_plugin::{About, Answer, AuthMethod, Failure, Kind, Login, Need, clock};
+use usher_plugin::{About, Answer, AuthMethod, Failure, Kind, Login, Need, Reauthenticate, clock};
 use usher_plugin_lib::{Saved, named_role, one_file, refused};
 
 /// The method.
@@ -85,7 +85,8 @@ impl AuthMethod for Aws {
 
     const ABOUT: About =
         About::new("aws", env!("CARGO_PKG_VERSION"), "Logs in with an AWS identity")
-            .licence("Apache-2.0");
+            .licence("Apache-2.0")
+            .reauthenticate(Reauthenticate::Yes);
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

@@ -16,7 +16,7 @@ use metadata::{Instance, MetadataService};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use usher_plugin::config::WeakBool;
-use usher_plugin::{About, Answer, AuthMethod, Failure, Login, Need};
+use usher_plugin::{About, Answer, AuthMethod, Failure, Login, Need, Reauthenticate};
 use usher_plugin_lib::{looks_like_jwt, named_role, refused};
 
 /// The method.
@@ -64,7 +64,8 @@ impl AuthMethod for Azure {
         env!("CARGO_PKG_VERSION"),
         "Logs in with an access token of Microsoft Entra ID",
     )
-    .licence("Apache-2.0");
+    .licence("Apache-2.0")
+    .reauthenticate(Reauthenticate::No);
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

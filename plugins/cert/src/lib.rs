@@ -7,7 +7,9 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 use usher_plugin::config::WeakDuration;
-use usher_plugin::{About, Answer, AuthMethod, ClientCertificate, Failure, Login, Need, files};
+use usher_plugin::{
+    About, Answer, AuthMethod, ClientCertificate, Failure, Login, Need, Reauthenticate, files,
+};
 use usher_plugin_lib::{one_file, revision};
 
 /// The method.
@@ -44,7 +46,8 @@ impl AuthMethod for Cert {
 
     const ABOUT: About =
         About::new("cert", env!("CARGO_PKG_VERSION"), "Logs in with a TLS client certificate")
-            .licence("Apache-2.0");
+            .licence("Apache-2.0")
+            .reauthenticate(Reauthenticate::Yes);
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

@@ -9,7 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use usher_plugin::{
-    About, Answer, AuthMethod, Failure, Kind, Login, Need, clock, crypto, env, files,
+    About, Answer, AuthMethod, Failure, Kind, Login, Need, Reauthenticate, clock, crypto, env,
+    files,
 };
 use usher_plugin_lib::{date_time, named_role, revision};
 
@@ -33,7 +34,8 @@ impl AuthMethod for CloudFoundry {
         env!("CARGO_PKG_VERSION"),
         "Logs in with the instance identity of a Cloud Foundry container",
     )
-    .licence("Apache-2.0");
+    .licence("Apache-2.0")
+    .reauthenticate(Reauthenticate::No);
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

@@ -19,7 +19,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use usher_plugin::config::{Secret, WeakBool};
 use usher_plugin::context::{self, Reason};
-use usher_plugin::{About, Answer, AuthMethod, Failure, Login, Need};
+use usher_plugin::{About, Answer, AuthMethod, Failure, Login, Need, Reauthenticate};
 use usher_plugin_lib::{RevisionKey, Saved};
 
 /// The method.
@@ -86,7 +86,8 @@ impl AuthMethod for Gcp {
         env!("CARGO_PKG_VERSION"),
         "Logs in as a machine or a service account of Google Cloud",
     )
-    .licence("Apache-2.0");
+    .licence("Apache-2.0")
+    .reauthenticate(Reauthenticate::Yes);
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 use usher_plugin::config::{WeakBool, WeakDuration};
-use usher_plugin::{About, Answer, AuthMethod, Failure, Login, Need, env};
+use usher_plugin::{About, Answer, AuthMethod, Failure, Login, Need, Reauthenticate, env};
 use usher_plugin_lib::{
     CredentialFile, Removal, Text, looks_like_jwt, named_role, one_file, refused, revision,
 };
@@ -45,7 +45,8 @@ impl AuthMethod for Jwt {
         env!("CARGO_PKG_VERSION"),
         "Logs in with a JWT from a file or an environment variable",
     )
-    .licence("Apache-2.0");
+    .licence("Apache-2.0")
+    .reauthenticate(Reauthenticate::Yes);
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

@@ -23,7 +23,7 @@ use serde::{Deserialize, Serialize};
 use ticket::{Kept, Ticket};
 use usher_plugin::config::WeakBool;
 use usher_plugin::context::{self, Reason};
-use usher_plugin::{About, Answer, AuthMethod, Failure, Kind, Login, Need, files};
+use usher_plugin::{About, Answer, AuthMethod, Failure, Kind, Login, Need, Reauthenticate, files};
 use usher_plugin_lib::{RevisionKey, Saved, nothing_to_use, one_file, refused};
 
 /// The method.
@@ -62,7 +62,8 @@ impl AuthMethod for Kerberos {
         env!("CARGO_PKG_VERSION"),
         "Logs in with a Kerberos ticket, by a key from a keytab",
     )
-    .licence("Apache-2.0");
+    .licence("Apache-2.0")
+    .reauthenticate(Reauthenticate::Yes);
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

@@ -5,7 +5,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use usher_plugin::{About, Answer, AuthMethod, Failure, Login, Need};
+use usher_plugin::{About, Answer, AuthMethod, Failure, Login, Need, Reauthenticate};
 use usher_plugin_lib::{
     CredentialFile, Text, looks_like_jwt, named_role, nothing_to_use, one_file, revision,
 };
@@ -34,7 +34,8 @@ impl AuthMethod for Kubernetes {
         env!("CARGO_PKG_VERSION"),
         "Logs in with the pod's service-account token",
     )
-    .licence("Apache-2.0");
+    .licence("Apache-2.0")
+    .reauthenticate(Reauthenticate::No);
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

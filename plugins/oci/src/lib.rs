@@ -15,7 +15,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use usher_plugin::config::WeakDuration;
 use usher_plugin::context::{self, Reason};
-use usher_plugin::{About, Answer, AuthMethod, Failure, Login, Need, clock};
+use usher_plugin::{About, Answer, AuthMethod, Failure, Login, Need, Reauthenticate, clock};
 use usher_plugin_lib::{RevisionKey, Saved, http_date, named_role, percent_encode, refused};
 
 /// The method.
@@ -60,7 +60,8 @@ impl AuthMethod for Oci {
         env!("CARGO_PKG_VERSION"),
         "Logs in as a user or an instance of Oracle Cloud Infrastructure",
     )
-    .licence("Apache-2.0");
+    .licence("Apache-2.0")
+    .reauthenticate(Reauthenticate::Yes);
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

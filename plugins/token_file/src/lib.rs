@@ -5,7 +5,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use usher_plugin::{About, Answer, AuthMethod, Failure, Need};
+use usher_plugin::{About, Answer, AuthMethod, Failure, Need, Reauthenticate};
 use usher_plugin_lib::{CredentialFile, Text, one_file};
 
 /// The method.
@@ -25,7 +25,8 @@ impl AuthMethod for TokenFile {
 
     const ABOUT: About =
         About::new("token_file", env!("CARGO_PKG_VERSION"), "Takes over a token from a file")
-            .licence("Apache-2.0");
+            .licence("Apache-2.0")
+            .reauthenticate(Reauthenticate::Yes);
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

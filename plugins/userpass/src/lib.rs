@@ -9,7 +9,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use std::fmt::Write;
 use usher_plugin::config::{WeakBool, WeakDuration};
-use usher_plugin::{About, Answer, AuthMethod, Failure, Login, Need};
+use usher_plugin::{About, Answer, AuthMethod, Failure, Login, Need, Reauthenticate};
 use usher_plugin_lib::{CredentialFile, Removal, Text, one_file, refused};
 
 /// The method.
@@ -43,7 +43,8 @@ impl AuthMethod for UserPass {
         env!("CARGO_PKG_VERSION"),
         "Logs in with a name and a password from a file (userpass, ldap, radius)",
     )
-    .licence("Apache-2.0");
+    .licence("Apache-2.0")
+    .reauthenticate(Reauthenticate::Yes);
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

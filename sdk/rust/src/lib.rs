@@ -94,7 +94,7 @@ pub mod testing;
 
 pub use failure::{Failure, Kind};
 pub use method::{Answer, AuthMethod, ClientCertificate, Credential, Login};
-pub use plugin::{About, Need};
+pub use plugin::{About, Need, Reauthenticate};
 pub use sink::{Delivery, Form, Sink};
 
 #[cfg(target_arch = "wasm32")]

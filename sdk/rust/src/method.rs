@@ -103,7 +103,9 @@ impl Answer {
         self
     }
 
-    /// Asks to be called again after this time. The host logs in only if the revision differs.
+    /// Asks to be called again after this time. The host logs in only if the revision differs, and
+    /// while the token is good it asks only where a new credential is a reason to log in
+    /// ([`About::reauthenticate`]).
     #[must_use]
     pub fn check_after(mut self, wait: Duration) -> Self {
         self.check_after = Some(wait);

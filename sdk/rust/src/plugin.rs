@@ -17,12 +17,24 @@ pub struct About {
     pub licence: &'static str,
     /// Where the source is; empty when not said.
     pub source: &'static str,
+    /// Of a method; yes when not said.
+    pub reauthenticate: Option<Reauthenticate>,
+}
+
+/// Whether a new credential (another `revision`) is a reason to log in while the token is good.
+/// The operator's `enable_reauth_on_new_credentials` goes before it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reauthenticate {
+    /// A watched file that changes, and `check_after`, lead to a call that looks for it.
+    Yes,
+    /// The platform replaces the credential all the time: it is looked at when the token needs it.
+    No,
 }
 
 impl About {
     /// `version` is usually `env!("CARGO_PKG_VERSION")`.
     pub const fn new(name: &'static str, version: &'static str, summary: &'static str) -> Self {
-        Self { name, version, summary, licence: "", source: "" }
+        Self { name, version, summary, licence: "", source: "", reauthenticate: None }
     }
 
     /// Adds the licence, an SPDX expression.
@@ -36,6 +48,13 @@ impl About {
     #[must_use]
     pub const fn source(mut self, source: &'static str) -> Self {
         self.source = source;
+        self
+    }
+
+    /// Says whether a new credential is a reason to log in while the token is good.
+    #[must_use]
+    pub const fn reauthenticate(mut self, reauthenticate: Reauthenticate) -> Self {
+        self.reauthenticate = Some(reauthenticate);
         self
     }
 }

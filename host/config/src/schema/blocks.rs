@@ -194,7 +194,7 @@ static IDENTITY_KEYS: [Key; 6] = [
     built(
         "enable_reauth_on_new_credentials",
         Boolean,
-        "Log in again when the credential changes. Default: yes for approle, cert, jwt, ldap, radius, token_file and userpass, no for others.",
+        "Log in again when the credential changes, while the token is good. Default: as the method says, which its page tells; yes for a plug-in that says nothing.",
     ),
     built(
         "token_check_interval",

@@ -6,7 +6,7 @@ use super::plugin::usher::plugin::types;
 use super::sink::exports::usher::plugin::sink as sink_abi;
 use crate::method::AuthMethod;
 use crate::sink::Sink;
-use crate::{About, Failure, Need, log, method, plugin, sink};
+use crate::{About, Failure, Need, Reauthenticate, log, method, plugin, sink};
 use schemars::JsonSchema;
 use std::marker::PhantomData;
 use std::panic;
@@ -114,7 +114,12 @@ fn log_panics() {
 }
 
 fn attributes(about: &About) -> Vec<(String, String)> {
-    [("licence", about.licence), ("source", about.source)]
+    let reauthenticate = match about.reauthenticate {
+        Some(Reauthenticate::Yes) => "yes",
+        Some(Reauthenticate::No) => "no",
+        None => "",
+    };
+    [("licence", about.licence), ("source", about.source), ("reauthenticate", reauthenticate)]
         .into_iter()
         .filter(|(_, value)| !value.is_empty())
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
