@@ -87,12 +87,50 @@ fn every_passing_answer_to_a_login_is_retried() {
 fn retry_after_is_obeyed() {
     let site = Site::new(json!({ "token_ttl": "1h" }));
     site.proxy.fail_times("auth/approle/login", Fault::RetryAfter(503, 3), 1);
-    let _agent = Agent::start(&site.configuration().text());
+    let mut configuration = site.configuration();
+    configuration.method_settings = "min_backoff = \"200ms\"\nmax_backoff = \"10s\"".into();
+    let _agent = Agent::start(&configuration.text());
     site.wait_for_token();
     let logins = site.proxy.requests("auth/approle/login");
     assert_eq!(logins.len(), 2);
     let waited = logins[1].at - logins[0].at;
     assert!(waited >= Duration::from_millis(2950), "{waited:?}");
+}
+
+#[test]
+fn retry_after_is_obeyed_within_max_backoff() {
+    for fault in [
+        Fault::RetryAfter(503, 120),
+        Fault::RetryAfter(429, u32::MAX),
+        Fault::Page(503, "120".into()),
+        Fault::Page(503, "Fri, 31 Dec 9999 23:59:59 GMT".into()),
+        Fault::Page(502, "99999999999999999999".into()),
+    ] {
+        let site = Site::new(json!({ "token_ttl": "1h" }));
+        site.proxy.fail_times("auth/approle/login", fault.clone(), 1);
+        let mut configuration = site.configuration();
+        configuration.method_settings = "min_backoff = \"200ms\"\nmax_backoff = \"2s\"".into();
+        let _agent = Agent::start(&configuration.text());
+        site.wait_for_token();
+        let logins = site.proxy.requests("auth/approle/login");
+        assert_eq!(logins.len(), 2, "{fault:?}");
+        let waited = logins[1].at - logins[0].at;
+        // As after a failure that has the longest wait, with its jitter.
+        assert!(waited >= Duration::from_millis(1450), "{fault:?}: {waited:?}");
+        assert!(waited <= Duration::from_millis(3500), "{fault:?}: {waited:?}");
+    }
+}
+
+#[test]
+fn a_wrapping_that_is_put_off_for_an_hour_comes_within_max_backoff() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    site.proxy.fail_times("sys/wrapping/wrap", Fault::Page(503, "3600".into()), 1);
+    let mut configuration = site.configuration();
+    configuration.sink_settings = "wrap_ttl = \"5m\"".into();
+    let _agent = Agent::start(&configuration.text());
+    site.wait_for_token();
+    assert_eq!(site.proxy.count("sys/wrapping/wrap"), 2);
+    assert_eq!(site.login_attempts(), 1);
 }
 
 #[test]

@@ -46,18 +46,6 @@ fn failed_logins_wait_from_min_doubling_to_max_each_with_jitter() {
 }
 
 #[test]
-fn a_retry_after_is_a_lower_bound_but_believed_for_an_hour_at_most() {
-    for (asked, expected) in [(30, 30), (365 * 24 * 3600, 3600)] {
-        let mut driver = Driver::new(settings(0), 1);
-        driver.actions();
-        driver.event(Event::LoginFailed(Failure { retry_after: Some(secs(asked)), ..passing() }));
-        let (wait, actions) = driver.next();
-        assert_eq!(actions, [Action::LogIn]);
-        assert!(wait >= secs(expected) && wait < secs(expected + 1), "{wait:?}");
-    }
-}
-
-#[test]
 fn a_changed_credential_ends_the_wait_but_not_against_a_retry_after() {
     let mut driver = Driver::new(settings(0), 1);
     driver.actions();
