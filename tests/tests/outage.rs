@@ -6,7 +6,7 @@ use serde_json::json;
 use usher_tests::agent::{Agent, Launch};
 use usher_tests::eventually::{always, eventually_true};
 use usher_tests::proxy::Fault;
-use usher_tests::site::Site;
+use usher_tests::site::{Site, delivered, file_sink};
 
 #[test]
 fn a_server_that_is_down_at_start_gives_a_token_within_one_back_off_of_its_return() {
@@ -131,6 +131,42 @@ fn a_wrapping_that_is_put_off_for_an_hour_comes_within_max_backoff() {
     site.wait_for_token();
     assert_eq!(site.proxy.count("sys/wrapping/wrap"), 2);
     assert_eq!(site.login_attempts(), 1);
+}
+
+#[test]
+fn whoever_reaches_the_server_first_wakes_who_waits_for_it() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    site.proxy.fail("auth/approle/login", Fault::Status(503));
+    let quick = site.configuration();
+    let mut patient = site.configuration();
+    patient.method_settings = "min_backoff = \"40s\"\nmax_backoff = \"5m\"".into();
+    patient.sinks = vec![file_sink(&site.file("patient"))];
+    let agent = Agent::start(&(quick.text() + &patient.identity("identity \"patient\"")));
+    eventually_true("failed logins of both", LIMIT, || {
+        site.login_attempts() >= 4 && agent.log().contains("identity=patient")
+    });
+    site.proxy.heal();
+    let back = Instant::now();
+    site.wait_for_token();
+    eventually_true("the other token", LIMIT, || delivered(&site.file("patient")).is_some());
+    // A second after the first success; alone it would have waited for half a minute.
+    assert!(back.elapsed() < Duration::from_secs(6), "{:?}", back.elapsed());
+}
+
+#[test]
+fn a_login_that_fails_for_ever_is_not_woken_at_each_success_of_others() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    site.proxy.fail("auth/broken/login", Fault::Status(503));
+    let busy = site.configuration().token_check_interval("1s");
+    let mut broken = site.configuration();
+    broken.method_settings =
+        "mount_path = \"auth/broken\"\nmin_backoff = \"1s\"\nmax_backoff = \"5m\"".into();
+    broken.sinks = vec![file_sink(&site.file("broken"))];
+    let _agent = Agent::start(&(busy.text() + &broken.identity("identity \"broken\"")));
+    site.wait_for_token();
+    eventually_true("fifteen checks", LIMIT, || site.proxy.count("lookup-self") >= 15);
+    let attempts = site.proxy.count("auth/broken/login");
+    assert!(attempts <= 10, "{attempts} attempts, at most twice those of the back-off");
 }
 
 #[test]

@@ -143,6 +143,7 @@ impl Driver {
         let mut ending = None;
         let mut watched = self.identity.method.watched();
         let mut changes = watcher.watch(&watched);
+        let mut recoveries = self.identity.client.governor().recoveries();
         loop {
             while let Some(action) = self.machine.poll_action() {
                 if action == Action::Finished {
@@ -169,6 +170,7 @@ impl Driver {
                 }
                 Some(_) = self.aside.join_next(), if !self.aside.is_empty() => None,
                 () = changes.changed(), if ending.is_none() => Some(Event::CredentialsChanged),
+                Ok(()) = recoveries.changed() => Some(Event::ServerReached),
                 () = until(timeout) => {
                     self.machine.handle_timeout(Instant::now());
                     None
