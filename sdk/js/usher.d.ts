@@ -299,7 +299,11 @@ declare module 'usher:plugin/plugin@0.1.0' {
      * with "writeOnly": true; the host never shows its value.
      */
     configSchema: string;
-    /** Open set: "licence", "source", "kind" ("auth-method" or "sink"; scripts only). */
+    /**
+     * Open set: "licence", "source", "kind" ("auth-method" or "sink"; scripts only),
+     * "identifies" (methods: the keys of `config` that say who logs in, separated by commas;
+     * when a reload changes no such key, the token is kept).
+     */
     attributes: Fields;
   }
 

@@ -45,7 +45,8 @@ impl AuthMethod for AppRole {
         env!("CARGO_PKG_VERSION"),
         "Logs in with a role-id and a secret-id from files",
     )
-    .licence("Apache-2.0");
+    .licence("Apache-2.0")
+    .identifies("role_id_file_path");
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

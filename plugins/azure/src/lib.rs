@@ -64,7 +64,8 @@ impl AuthMethod for Azure {
         env!("CARGO_PKG_VERSION"),
         "Logs in with an access token of Microsoft Entra ID",
     )
-    .licence("Apache-2.0");
+    .licence("Apache-2.0")
+    .identifies("role, object_id, client_id, authenticate_from_environment");
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

@@ -33,7 +33,8 @@ impl AuthMethod for CloudFoundry {
         env!("CARGO_PKG_VERSION"),
         "Logs in with the instance identity of a Cloud Foundry container",
     )
-    .licence("Apache-2.0");
+    .licence("Apache-2.0")
+    .identifies("role");
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

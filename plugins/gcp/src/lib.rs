@@ -86,7 +86,8 @@ impl AuthMethod for Gcp {
         env!("CARGO_PKG_VERSION"),
         "Logs in as a machine or a service account of Google Cloud",
     )
-    .licence("Apache-2.0");
+    .licence("Apache-2.0")
+    .identifies("role, type, service_account, credentials");
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

@@ -45,7 +45,8 @@ impl AuthMethod for Jwt {
         env!("CARGO_PKG_VERSION"),
         "Logs in with a JWT from a file or an environment variable",
     )
-    .licence("Apache-2.0");
+    .licence("Apache-2.0")
+    .identifies("role, path, environment_variable");
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

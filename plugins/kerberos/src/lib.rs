@@ -62,7 +62,8 @@ impl AuthMethod for Kerberos {
         env!("CARGO_PKG_VERSION"),
         "Logs in with a Kerberos ticket, by a key from a keytab",
     )
-    .licence("Apache-2.0");
+    .licence("Apache-2.0")
+    .identifies("username, realm, service");
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

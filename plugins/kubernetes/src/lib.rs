@@ -34,7 +34,8 @@ impl AuthMethod for Kubernetes {
         env!("CARGO_PKG_VERSION"),
         "Logs in with the pod's service-account token",
     )
-    .licence("Apache-2.0");
+    .licence("Apache-2.0")
+    .identifies("role");
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

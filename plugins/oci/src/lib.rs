@@ -60,7 +60,8 @@ impl AuthMethod for Oci {
         env!("CARGO_PKG_VERSION"),
         "Logs in as a user or an instance of Oracle Cloud Infrastructure",
     )
-    .licence("Apache-2.0");
+    .licence("Apache-2.0")
+    .identifies("role, type");
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

@@ -43,7 +43,8 @@ impl AuthMethod for UserPass {
         env!("CARGO_PKG_VERSION"),
         "Logs in with a name and a password from a file (userpass, ldap, radius)",
     )
-    .licence("Apache-2.0");
+    .licence("Apache-2.0")
+    .identifies("username");
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

@@ -17,12 +17,15 @@ pub struct About {
     pub licence: &'static str,
     /// Where the source is; empty when not said.
     pub source: &'static str,
+    /// Settings of a method that make another identity when they change, separated by commas;
+    /// empty when not said.
+    pub identifies: &'static str,
 }
 
 impl About {
     /// `version` is usually `env!("CARGO_PKG_VERSION")`.
     pub const fn new(name: &'static str, version: &'static str, summary: &'static str) -> Self {
-        Self { name, version, summary, licence: "", source: "" }
+        Self { name, version, summary, licence: "", source: "", identifies: "" }
     }
 
     /// Adds the licence, an SPDX expression.
@@ -36,6 +39,15 @@ impl About {
     #[must_use]
     pub const fn source(mut self, source: &'static str) -> Self {
         self.source = source;
+        self
+    }
+
+    /// Names the settings of a method that say who logs in, separated by commas: `"role, type"`.
+    /// When a reload changes none of them, the agent keeps its token; without this it logs in anew
+    /// whenever the configuration of the method changes.
+    #[must_use]
+    pub const fn identifies(mut self, settings: &'static str) -> Self {
+        self.identifies = settings;
         self
     }
 }

@@ -114,8 +114,9 @@ fn log_panics() {
 }
 
 fn attributes(about: &About) -> Vec<(String, String)> {
-    [("licence", about.licence), ("source", about.source)]
-        .into_iter()
+    let said =
+        [("licence", about.licence), ("source", about.source), ("identifies", about.identifies)];
+    said.into_iter()
         .filter(|(_, value)| !value.is_empty())
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()
