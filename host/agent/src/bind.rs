@@ -175,7 +175,7 @@ async fn bind_identity(
             return Err(problems);
         }
     };
-    let sink_count = sinks.len();
+    let settings = life(identity);
     Ok(Identity {
         name: identity.name.clone(),
         kind: method.kind.clone(),
@@ -186,20 +186,26 @@ async fn bind_identity(
         mount_path: method.mount_path.clone(),
         wrap_ttl: method.wrap_ttl,
         revoke_on_exit: identity.on_exit == OnExit::Revoke,
-        settings: usher_lifecycle::Settings {
-            backoff: Backoff { min: method.min_backoff, max: method.max_backoff },
-            sink_backoff: SINK_BACKOFF,
-            token_check: match identity.token_check_interval {
-                TokenCheck::Auto => usher_lifecycle::TokenCheck::Auto,
-                TokenCheck::Every(interval) => usher_lifecycle::TokenCheck::Every(interval),
-                TokenCheck::Off => usher_lifecycle::TokenCheck::Off,
-            },
-            sinks: sink_count,
-            reauthenticate_on_new_credentials: identity
-                .enable_reauth_on_new_credentials
-                .unwrap_or(FOLLOWING.contains(&method.kind.as_str())),
-        },
+        settings,
     })
+}
+
+/// How an identity lives, as it is configured.
+pub(crate) fn life(identity: &usher_config::Identity) -> usher_lifecycle::Settings {
+    let method = &identity.method;
+    usher_lifecycle::Settings {
+        backoff: Backoff { min: method.min_backoff, max: method.max_backoff },
+        sink_backoff: SINK_BACKOFF,
+        token_check: match identity.token_check_interval {
+            TokenCheck::Auto => usher_lifecycle::TokenCheck::Auto,
+            TokenCheck::Every(interval) => usher_lifecycle::TokenCheck::Every(interval),
+            TokenCheck::Off => usher_lifecycle::TokenCheck::Off,
+        },
+        sinks: identity.sinks.len(),
+        reauthenticate_on_new_credentials: identity
+            .enable_reauth_on_new_credentials
+            .unwrap_or(FOLLOWING.contains(&method.kind.as_str())),
+    }
 }
 
 impl Binder<'_> {
@@ -285,6 +291,7 @@ impl Binder<'_> {
             sink,
             payload,
             on_exit: configured.on_exit,
+            settings: configured.clone(),
         })
     }
 

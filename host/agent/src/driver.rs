@@ -5,7 +5,7 @@
 
 mod outcome;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -13,12 +13,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
 use usher_config::SinkOnExit;
 use usher_engine::{Call, Failure, Reason};
-use usher_lifecycle::{Action, Class, Event, Lifecycle, Token};
+use usher_lifecycle::{Action, Class, Event, Lifecycle, Settings, Token, Worth};
+use usher_secret::Secret;
 use usher_secret::redactor::Live;
 use usher_watch::Watcher;
 
 use self::outcome::{Outcome, say};
-use crate::identity::{Content, Held, Identity, Inheritance, LoginOutcome};
+use crate::identity::{HANDING_OVER_LOGIN, Held, Identity, LoginOutcome, STOPPING_LOGIN};
+use crate::inheritance::Inheritance;
 use crate::status::Handle;
 use crate::trouble::Trouble;
 
@@ -47,10 +49,11 @@ impl Report {
 }
 
 /// What the agent tells an identity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// Go on. `changes` grows with each configuration or plug-in that came into force.
-    Run { changes: u64 },
+    /// Go on, with these settings. `changes` grows with each configuration or plug-in that came
+    /// into force.
+    Run { changes: u64, settings: Arc<Settings> },
     /// End in good order.
     End(Ending),
 }
@@ -58,8 +61,10 @@ pub(crate) enum Order {
 /// What becomes of a token when its identity ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// It is in use elsewhere: after `exit_after_auth`, and until a successor has another one.
+    /// A successor goes on with it.
     HandOver,
+    /// It is for somebody else: after `exit_after_auth`.
+    Leave,
     /// What `on_exit` says.
     Final,
 }
@@ -87,10 +92,14 @@ pub(crate) async fn run(
         work: JoinSet::new(),
         answers: HashMap::new(),
         aside: JoinSet::new(),
-        cancel: watch::channel(false).0,
+        cancel: watch::channel(None).0,
+        login_patience: STOPPING_LOGIN,
         stop: watch::channel(false).0,
         inherited,
+        foreign: None,
+        holders: HashSet::new(),
         revision: String::new(),
+        check_after: None,
         login_failure: None,
         unreported: None,
         login_attempts: 0,
@@ -116,12 +125,20 @@ struct Driver {
     answers: HashMap<Id, Outcome>,
     /// Revocations and the removal of one-shot files: nobody waits for them but the end.
     aside: JoinSet<()>,
-    cancel: watch::Sender<bool>,
+    /// Ends a login that is under way, with this patience for the server.
+    cancel: watch::Sender<Option<Duration>>,
+    login_patience: Duration,
     /// Ends what a delivery still waits for.
     stop: watch::Sender<bool>,
     inherited: Option<Inheritance>,
+    /// While the newest token is another identity's: what belongs to it.
+    foreign: Option<Foreign>,
+    /// Sinks that have the inherited token already.
+    holders: HashSet<usize>,
     /// Of the credential behind the newest token.
     revision: String,
+    /// When the method wants to be looked at again.
+    check_after: Option<Duration>,
     login_failure: Option<Failure>,
     /// A failed login that the machine must hear of before the log says when the next one is due.
     unreported: Option<Trouble>,
@@ -132,6 +149,13 @@ struct Driver {
     reports: mpsc::UnboundedSender<Report>,
     /// The generation of which the agent knows that every sink has it.
     told_delivered: u64,
+}
+
+/// What goes with a token that an identity has inherited but would not have got itself.
+struct Foreign {
+    revision: String,
+    check_after: Option<Duration>,
+    memory: Secret<Vec<u8>>,
 }
 
 impl Driver {
@@ -176,12 +200,20 @@ impl Driver {
                     None
                 }
                 order = orders.changed(), if ending.is_none() => {
-                    let order = order.map(|()| *orders.borrow_and_update());
+                    let order = order.map(|()| orders.borrow_and_update().clone());
                     match order {
-                        Ok(Order::Run { .. }) => Some(Event::ConfigurationChanged),
+                        Ok(Order::Run { settings, .. }) => {
+                            self.machine.set(Instant::now(), Settings::clone(&settings));
+                            Some(Event::ConfigurationChanged)
+                        }
                         Ok(Order::End(how)) => {
                             ending = Some(how);
-                            Some(Event::ShutDown)
+                            Some(if how == Ending::HandOver {
+                                self.login_patience = HANDING_OVER_LOGIN;
+                                Event::HandOver
+                            } else {
+                                Event::ShutDown
+                            })
                         }
                         // The agent is gone.
                         Err(_) => {
@@ -192,7 +224,7 @@ impl Driver {
                 }
             };
             if let Some(event) = event {
-                if event == Event::ShutDown {
+                if matches!(event, Event::ShutDown | Event::HandOver) {
                     self.stop.send_replace(true);
                 }
                 // Another version of the plug-in may read other files.
@@ -217,15 +249,29 @@ impl Driver {
             }
         }
         while self.aside.join_next().await.is_some() {}
-        let held = self.machine.generation().and_then(|newest| self.tokens.get(&newest))?;
+        let newest = self.machine.generation().filter(|_| self.machine.has_good_token())?;
+        let held = self.tokens.get(&newest)?;
         let left = |at: Instant| at.saturating_duration_since(Instant::now());
         let ttl = self.machine.expires_at().map(left);
-        // A wrapping token works once, and its reader may have used it.
-        let usable = self.machine.has_good_token() && matches!(held.content, Content::Token(_));
-        usable.then(|| Inheritance {
+        let Foreign { revision, check_after, memory } = match self.foreign.take() {
+            Some(foreign) => foreign,
+            None => Foreign {
+                revision: self.revision.clone(),
+                check_after: self.check_after,
+                memory: self.identity.method.state(),
+            },
+        };
+        let sinks = 0..self.identity.sinks.len();
+        Some(Inheritance {
             held: Arc::clone(held),
             token: Token { ttl, ..held.granted },
-            revision: self.revision.clone(),
+            revision,
+            check_after,
+            memory,
+            holders: sinks
+                .filter(|&sink| self.machine.delivered_to(sink) == Some(newest))
+                .collect(),
+            worth: Worth::Own,
         })
     }
 
@@ -263,7 +309,7 @@ impl Driver {
                 }
             }
             Action::LogIn | Action::Look => {
-                self.cancel.send_replace(false);
+                self.cancel.send_replace(None);
                 let look = action == Action::Look;
                 if look {
                     tracing::debug!(
@@ -310,6 +356,11 @@ impl Driver {
                     }
                 });
             }
+            Action::Deliver { sink, generation } if self.holders.remove(&sink) => {
+                self.spawn(Outcome::Kept { sink, generation }, async move {
+                    Outcome::Kept { sink, generation }
+                });
+            }
             Action::Deliver { sink, generation } => {
                 self.sink_attempts[sink] += 1;
                 let fallback =
@@ -333,7 +384,7 @@ impl Driver {
                 });
             }
             Action::CancelLogin => {
-                self.cancel.send_replace(true);
+                self.cancel.send_replace(Some(self.login_patience));
             }
             Action::Revoke { generation } => {
                 let Some(held) = self.tokens.get(&generation).cloned() else { return };
