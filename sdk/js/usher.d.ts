@@ -301,9 +301,11 @@ declare module 'usher:plugin/plugin@0.1.0' {
      */
     configSchema: string;
     /**
-     * Open set: "licence", "source", "kind" ("auth-method" or "sink"; scripts only), and of
-     * a method "reauthenticate": whether another `revision` is a reason to log in while the
+     * Open set: "licence", "source", "kind" ("auth-method" or "sink"; scripts only), and of a
+     * method "reauthenticate": whether another `revision` is a reason to log in while the
      * token is good, "yes" or "no"; "yes" where it isn't said. The operator may overrule it.
+     * And "identifies": the keys of `config` that say who logs in, separated by commas; when a
+     * reload changes no such key, the token is kept.
      */
     attributes: Fields;
   }

@@ -27,6 +27,9 @@ pub enum Fault {
     RetryAfter(u16, u32),
     /// Answered with this status and exactly this body; never passed on.
     Body(u16, String),
+    /// Answered as by something in between that is shut for maintenance: a web page, with this status
+    /// and this `Retry-After`.
+    Page(u16, String),
     /// The answer is no HTTP.
     Garbage,
     /// The connection is reset before the request is read.
@@ -271,6 +274,14 @@ impl Shared {
                 answer.headers.push(("retry-after".into(), seconds.to_string()));
                 answer
             }
+            Some(Fault::Page(status, retry_after)) => Message {
+                headers: vec![
+                    ("content-type".into(), "text/html".into()),
+                    ("retry-after".into(), retry_after),
+                ],
+                body: b"<html><h1>Down for maintenance</h1></html>".to_vec(),
+                ..error(status)
+            },
             Some(Fault::Body(status, body)) => Message { body: body.into_bytes(), ..error(status) },
             Some(Fault::Garbage) => {
                 client.write_all(b"\x15\x03\x01 this is no HTTP\r\n\r\n")?;

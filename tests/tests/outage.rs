@@ -6,7 +6,7 @@ use serde_json::json;
 use usher_tests::agent::{Agent, Launch};
 use usher_tests::eventually::{always, eventually_true};
 use usher_tests::proxy::Fault;
-use usher_tests::site::Site;
+use usher_tests::site::{Site, delivered, file_sink};
 
 #[test]
 fn a_server_that_is_down_at_start_gives_a_token_within_one_back_off_of_its_return() {
@@ -87,12 +87,86 @@ fn every_passing_answer_to_a_login_is_retried() {
 fn retry_after_is_obeyed() {
     let site = Site::new(json!({ "token_ttl": "1h" }));
     site.proxy.fail_times("auth/approle/login", Fault::RetryAfter(503, 3), 1);
-    let _agent = Agent::start(&site.configuration().text());
+    let mut configuration = site.configuration();
+    configuration.method_settings = "min_backoff = \"200ms\"\nmax_backoff = \"10s\"".into();
+    let _agent = Agent::start(&configuration.text());
     site.wait_for_token();
     let logins = site.proxy.requests("auth/approle/login");
     assert_eq!(logins.len(), 2);
     let waited = logins[1].at - logins[0].at;
     assert!(waited >= Duration::from_millis(2950), "{waited:?}");
+}
+
+#[test]
+fn retry_after_is_obeyed_within_max_backoff() {
+    for fault in [
+        Fault::RetryAfter(503, 120),
+        Fault::RetryAfter(429, u32::MAX),
+        Fault::Page(503, "120".into()),
+        Fault::Page(503, "Fri, 31 Dec 9999 23:59:59 GMT".into()),
+        Fault::Page(502, "99999999999999999999".into()),
+    ] {
+        let site = Site::new(json!({ "token_ttl": "1h" }));
+        site.proxy.fail_times("auth/approle/login", fault.clone(), 1);
+        let mut configuration = site.configuration();
+        configuration.method_settings = "min_backoff = \"200ms\"\nmax_backoff = \"2s\"".into();
+        let _agent = Agent::start(&configuration.text());
+        site.wait_for_token();
+        let logins = site.proxy.requests("auth/approle/login");
+        assert_eq!(logins.len(), 2, "{fault:?}");
+        let waited = logins[1].at - logins[0].at;
+        // As after a failure that has the longest wait, with its jitter.
+        assert!(waited >= Duration::from_millis(1450), "{fault:?}: {waited:?}");
+        assert!(waited <= Duration::from_millis(3500), "{fault:?}: {waited:?}");
+    }
+}
+
+#[test]
+fn a_wrapping_that_is_put_off_for_an_hour_comes_within_max_backoff() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    site.proxy.fail_times("sys/wrapping/wrap", Fault::Page(503, "3600".into()), 1);
+    let mut configuration = site.configuration();
+    configuration.sink_settings = "wrap_ttl = \"5m\"".into();
+    let _agent = Agent::start(&configuration.text());
+    site.wait_for_token();
+    assert_eq!(site.proxy.count("sys/wrapping/wrap"), 2);
+    assert_eq!(site.login_attempts(), 1);
+}
+
+#[test]
+fn whoever_reaches_the_server_first_wakes_who_waits_for_it() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    site.proxy.fail("auth/approle/login", Fault::Status(503));
+    let quick = site.configuration();
+    let mut patient = site.configuration();
+    patient.method_settings = "min_backoff = \"40s\"\nmax_backoff = \"5m\"".into();
+    patient.sinks = vec![file_sink(&site.file("patient"))];
+    let agent = Agent::start(&(quick.text() + &patient.identity("identity \"patient\"")));
+    eventually_true("failed logins of both", LIMIT, || {
+        site.login_attempts() >= 4 && agent.log().contains("identity=patient")
+    });
+    site.proxy.heal();
+    let back = Instant::now();
+    site.wait_for_token();
+    eventually_true("the other token", LIMIT, || delivered(&site.file("patient")).is_some());
+    // A second after the first success; alone it would have waited for half a minute.
+    assert!(back.elapsed() < Duration::from_secs(6), "{:?}", back.elapsed());
+}
+
+#[test]
+fn a_login_that_fails_for_ever_is_not_woken_at_each_success_of_others() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    site.proxy.fail("auth/broken/login", Fault::Status(503));
+    let busy = site.configuration().token_check_interval("1s");
+    let mut broken = site.configuration();
+    broken.method_settings =
+        "mount_path = \"auth/broken\"\nmin_backoff = \"1s\"\nmax_backoff = \"5m\"".into();
+    broken.sinks = vec![file_sink(&site.file("broken"))];
+    let _agent = Agent::start(&(busy.text() + &broken.identity("identity \"broken\"")));
+    site.wait_for_token();
+    eventually_true("fifteen checks", LIMIT, || site.proxy.count("lookup-self") >= 15);
+    let attempts = site.proxy.count("auth/broken/login");
+    assert!(attempts <= 10, "{attempts} attempts, at most twice those of the back-off");
 }
 
 #[test]

@@ -60,21 +60,215 @@ fn a_bad_configuration_changes_nothing_and_says_why() {
 
 #[test]
 fn a_changed_identity_hands_its_token_over_until_the_new_one_is_there() {
-    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let site = Site::new(json!({ "token_ttl": "4s", "token_max_ttl": "1h" }));
     let mut configuration = site.configuration();
     configuration.auto_auth += "\non_exit = \"revoke\"";
     let mut agent = Agent::start(&configuration.text());
     let first = site.wait_for_token();
-    site.proxy.fail("auth/approle/login", usher_tests::proxy::Fault::Status(503));
-    configuration.method_settings = "min_backoff = \"100ms\"\nmax_backoff = \"300ms\"".into();
+    site.write("other-role-id", "of-no-role");
+    configuration.method_config = configuration.method_config.replace("/role-id", "/other-role-id");
     agent.reload(&configuration.text());
     eventually_true("a failed login", LIMIT, || site.login_attempts() >= 3);
-    always("the old token is valid", Duration::from_secs(1), || {
+    // Twice its TTL: it is renewed.
+    always("the old token is valid", Duration::from_secs(8), || {
         site.token().as_ref() == Some(&first) && site.bao.is_valid(&first)
     });
-    site.proxy.heal();
+    // A reload that changes nothing of this changes nothing of it.
+    configuration.sinks.push(file_sink(&site.file("second")));
+    let attempts = site.login_attempts();
+    agent.reload(&configuration.text());
+    assert_eq!(token(&site, "second"), first);
+    eventually_true("more failed logins", LIMIT, || site.login_attempts() > attempts + 1);
+    site.write("other-role-id", &site.bao.role_id("app"));
     let second = site.wait_for_token_after(&first);
     assert!(site.bao.is_valid(&second));
+    eventually_true("the second sink", LIMIT, || {
+        delivered(&site.file("second")) == Some(second.clone())
+    });
+}
+
+#[test]
+fn what_makes_no_other_identity_costs_no_login() {
+    let site = Site::new(json!({ "token_ttl": "6s", "token_max_ttl": "1h" }));
+    let mut configuration = site.configuration().token_check_interval("300ms");
+    let (role_id, secret_id) = (site.file("role-id"), site.file("secret-id"));
+    let paths = format!(
+        "role_id_file_path = \"{}\"\nsecret_id_file_path = \"{}\"",
+        role_id.display(),
+        secret_id.display()
+    );
+    configuration.method_config.clone_from(&paths);
+    let mut agent = Agent::start(&configuration.text());
+    let first = site.wait_for_token();
+    eventually_true("the end of the one-shot file", LIMIT, || !secret_id.exists());
+    let reload = |agent: &mut Agent, configuration: &Configuration| {
+        let before = agent.log().len();
+        agent.reload(&configuration.text());
+        eventually_true("the reload", LIMIT, || agent.log()[before..].contains("is in force"));
+        always("the token stays", Duration::from_millis(700), || {
+            site.token().as_ref() == Some(&first) && site.bao.is_valid(&first)
+        });
+        assert_eq!(site.login_attempts(), 1, "{}", configuration.text());
+    };
+    for settings in [
+        "min_backoff = \"300ms\"\nmax_backoff = \"1s\"",
+        "max_backoff = \"5s\"",
+        "",
+        "exit_on_err = true",
+        "exit_on_err = false\nmount_path = \"auth/approle\"",
+    ] {
+        configuration.method_settings = settings.into();
+        reload(&mut agent, &configuration);
+    }
+    for more in ["remove_secret_id_file_after_reading = true", ""] {
+        configuration.method_config = format!("{paths}\n{more}");
+        reload(&mut agent, &configuration);
+    }
+    // What the method remembers of the one-shot secret-id outlives all that.
+    let renewals = site.proxy.count("renew-self");
+    eventually_true("a renewal", LIMIT, || site.proxy.count("renew-self") > renewals);
+    site.bao.revoke(&first);
+    assert!(site.bao.is_valid(&site.wait_for_token_after(&first)));
+    assert_eq!(site.login_attempts(), 2);
+}
+
+#[test]
+fn a_change_that_is_taken_back_needs_no_login() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let good = site.configuration();
+    let mut agent = Agent::start(&good.text());
+    let first = site.wait_for_token();
+    let mut other = good.clone();
+    other.method_settings += "\nmount_path = \"auth/elsewhere\"";
+    agent.reload(&other.text());
+    eventually_true("a refused login", LIMIT, || site.proxy.count("auth/elsewhere/login") > 0);
+    agent.reload(&good.text());
+    eventually_true("the end of the change", LIMIT, || {
+        agent.log().matches("is in force").count() > 1
+    });
+    always("no login", Duration::from_secs(2), || site.login_attempts() == 1);
+    assert_eq!(site.token(), Some(first.clone()));
+    assert!(site.bao.is_valid(&first));
+}
+
+#[test]
+fn another_back_off_holds_for_the_wait_that_has_begun() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    site.proxy.fail("auth/approle/login", usher_tests::proxy::Fault::Status(503));
+    let mut configuration = site.configuration();
+    configuration.method_settings = "min_backoff = \"1m\"\nmax_backoff = \"5m\"".into();
+    let mut agent = Agent::start(&configuration.text());
+    eventually_true("a failed login", LIMIT, || site.login_attempts() == 1);
+    configuration.method_settings = "min_backoff = \"200ms\"\nmax_backoff = \"500ms\"".into();
+    agent.reload(&configuration.text());
+    eventually_true("more attempts", Duration::from_secs(8), || site.login_attempts() >= 5);
+    site.proxy.heal();
+    site.wait_for_token();
+}
+
+#[test]
+fn a_token_that_no_sink_has_yet_outlives_the_reload_that_mends_the_sink() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let mut configuration = site.configuration();
+    configuration.sink_settings =
+        format!("dh_type = \"curve25519\"\ndh_path = \"{}\"", site.file("no-key-there").display());
+    let mut agent = Agent::start(&configuration.text());
+    eventually_true("a delivery in vain", LIMIT, || {
+        agent.log().contains("waiting for the reader's public key")
+    });
+    configuration.sink_settings = String::new();
+    agent.reload(&configuration.text());
+    let token = site.wait_for_token();
+    assert!(site.bao.is_valid(&token));
+    assert_eq!(site.login_attempts(), 1);
+}
+
+#[test]
+fn a_reload_during_the_first_login_costs_no_one_shot_secret_id() {
+    let site = Site::new(json!({ "token_ttl": "1h", "secret_id_num_uses": 1 }));
+    site.proxy.fail_times(
+        "auth/approle/login",
+        usher_tests::proxy::Fault::LateAnswer(Duration::from_secs(3)),
+        1,
+    );
+    let mut configuration = site.configuration();
+    let mut agent = Agent::start(&configuration.text());
+    eventually_true("the login", LIMIT, || site.login_attempts() == 1);
+    configuration.sinks = vec![file_sink(&site.file("second"))];
+    agent.reload(&configuration.text());
+    assert!(site.bao.is_valid(&token(&site, "second")));
+    assert_eq!(site.login_attempts(), 1);
+    assert_eq!(site.token(), None);
+}
+
+#[test]
+fn a_token_that_the_method_wraps_is_neither_replaced_nor_delivered_again() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let mut configuration = site.configuration();
+    configuration.method_settings += "\nwrap_ttl = \"5m\"";
+    let mut agent = Agent::start(&configuration.text());
+    site.wait_for_token();
+    // Its reader takes it away.
+    std::fs::remove_file(site.file("token")).expect("the token file");
+    let alike = configuration.method_config.replace("= false", "= \"false\"");
+    for (settings, config) in [
+        ("max_backoff = \"5s\"\nwrap_ttl = \"5m\"", &configuration.method_config),
+        ("max_backoff = \"5s\"\nwrap_ttl = \"9m\"", &configuration.method_config),
+        ("max_backoff = \"5s\"\nwrap_ttl = \"9m\"", &alike),
+    ] {
+        let mut changed = configuration.clone();
+        changed.method_settings = settings.into();
+        changed.method_config.clone_from(config);
+        let before = agent.log().len();
+        agent.reload(&changed.text());
+        eventually_true("the reload", LIMIT, || agent.log()[before..].contains("is in force"));
+        always("no login and no delivery", Duration::from_secs(2), || {
+            site.login_attempts() == 1 && site.token().is_none()
+        });
+    }
+}
+
+#[test]
+fn a_method_that_wraps_from_now_on_hands_no_bare_token_to_a_new_sink() {
+    let site = Site::new(json!({ "token_ttl": "4s", "token_max_ttl": "1h" }));
+    let mut configuration = site.configuration();
+    let mut agent = Agent::start(&configuration.text());
+    let first = site.wait_for_token();
+    site.proxy.fail("auth/approle/login", usher_tests::proxy::Fault::Status(503));
+    configuration.method_settings += "\nwrap_ttl = \"5m\"";
+    configuration.sinks.push(file_sink(&site.file("second")));
+    agent.reload(&configuration.text());
+    eventually_true("a failed login", LIMIT, || site.login_attempts() >= 3);
+    always("the old token is valid where it was", Duration::from_secs(6), || {
+        site.token().as_ref() == Some(&first)
+            && site.bao.is_valid(&first)
+            && delivered(&site.file("second")).is_none()
+    });
+    site.proxy.heal();
+    let wrapped = token(&site, "second");
+    assert!(wrapped.contains("wrapped_accessor"), "{wrapped}");
+    eventually_true("the first sink", LIMIT, || site.token() == Some(wrapped.clone()));
+}
+
+#[test]
+fn until_another_server_lets_it_in_the_token_of_the_old_one_is_renewed() {
+    let old = Site::new(json!({ "token_ttl": "4s", "token_max_ttl": "1h" }));
+    let new = Site::new(json!({ "token_ttl": "1h" }));
+    let mut configuration = old.configuration();
+    let mut agent = Agent::start(&configuration.text());
+    let first = old.wait_for_token();
+    new.proxy.fail("auth/approle/login", usher_tests::proxy::Fault::Status(503));
+    for file in ["role-id", "secret-id"] {
+        old.write(file, &std::fs::read_to_string(new.file(file)).expect("a credential"));
+    }
+    configuration.address = new.proxy.address();
+    agent.reload(&configuration.text());
+    eventually_true("a failed login", LIMIT, || new.login_attempts() > 0);
+    always("the old token is valid", Duration::from_secs(8), || old.bao.is_valid(&first));
+    assert_eq!(new.proxy.count("renew-self"), 0, "the new server never sees the old token");
+    new.proxy.heal();
+    let second = old.wait_for_token_after(&first);
+    assert!(new.bao.is_valid(&second));
 }
 
 #[test]

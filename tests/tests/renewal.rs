@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use usher_tests::agent::Agent;
 use usher_tests::eventually::{always, eventually_true};
+use usher_tests::proxy::Fault;
 use usher_tests::site::Site;
 
 #[test]
@@ -86,6 +87,42 @@ fn a_token_with_a_use_limit_is_never_checked() {
     let uses = || site.bao.lookup(&token).map(|known| known["num_uses"].clone());
     always("no use is spent", Duration::from_secs(2), || uses() == Some(Value::from(5)));
     assert_eq!(site.proxy.count("lookup-self"), 0);
+}
+
+#[test]
+fn a_renewal_that_is_put_off_for_an_hour_costs_no_token() {
+    for fault in [
+        Fault::RetryAfter(503, 3600),
+        Fault::Page(503, "3600".into()),
+        Fault::Page(429, "Fri, 31 Dec 9999 23:59:59 GMT".into()),
+        Fault::Page(503, "99999999999999999999".into()),
+    ] {
+        let site = Site::new(json!({ "token_ttl": "6s", "token_max_ttl": "1h" }));
+        let mut configuration = site.configuration();
+        configuration.method_settings = "max_backoff = \"5m\"".into();
+        let _agent = Agent::start(&configuration.text());
+        let token = site.wait_for_token();
+        site.proxy.fail_times("renew-self", fault.clone(), 1);
+        always("the token is valid", Duration::from_secs(8), || site.bao.is_valid(&token));
+        assert_eq!(site.token(), Some(token), "{fault:?}");
+        assert_eq!(site.login_attempts(), 1, "{fault:?}");
+    }
+}
+
+#[test]
+fn renewals_that_are_put_off_for_ever_bind_no_login() {
+    let site = Site::new(json!({ "token_ttl": "6s", "token_max_ttl": "1h" }));
+    let mut configuration = site.configuration();
+    configuration.method_settings = "max_backoff = \"5m\"".into();
+    let _agent = Agent::start(&configuration.text());
+    let first = site.wait_for_token();
+    site.proxy.fail("renew-self", Fault::RetryAfter(503, 3600));
+    always("the token in the file is valid", Duration::from_secs(14), || {
+        site.bao.is_valid(&site.token().expect("the token file is always there"))
+    });
+    assert_ne!(site.token(), Some(first));
+    let requests = site.login_attempts() + site.proxy.count("renew-self");
+    assert!(requests < 30, "{requests} in 14 seconds");
 }
 
 #[test]

@@ -73,4 +73,50 @@ fn while_the_replacement_cannot_be_had_the_agent_keeps_trying() {
     assert!(site.bao.is_valid(&site.wait_for_token_after(&first)));
 }
 
+#[test]
+fn one_refused_look_up_does_not_switch_the_checks_off() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    // A standby that doesn't know the new token yet.
+    site.proxy.fail_times("lookup-self", Fault::Status(403), 1);
+    let configuration = site.configuration().token_check_interval("300ms");
+    let agent = Agent::start(&configuration.text());
+    let first = site.wait_for_token();
+    eventually_true("two checks more", LIMIT, || site.proxy.count("lookup-self") >= 3);
+    let checks = site.proxy.requests("lookup-self");
+    let apart = checks[1].at - checks[0].at;
+    assert!(apart >= Duration::from_secs(2), "asked again after {apart:?}");
+    assert!(!agent.log().contains("forbid auth/token/lookup-self"), "{}", agent.log());
+    site.bao.revoke(&first);
+    assert!(site.bao.is_valid(&site.wait_for_token_after(&first)));
+}
+
+#[test]
+fn a_second_refusal_seconds_later_switches_the_checks_off_and_costs_no_token() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    site.proxy.fail("lookup-self", Fault::Status(403));
+    let configuration = site.configuration().token_check_interval("300ms");
+    let agent = Agent::start(&configuration.text());
+    let token = site.wait_for_token();
+    agent.wait_for_log("forbid auth/token/lookup-self");
+    always("no more checks", Duration::from_secs(3), || site.proxy.count("lookup-self") == 2);
+    assert_eq!(site.token(), Some(token));
+    assert_eq!(site.login_attempts(), 1);
+}
+
+#[test]
+fn a_check_that_is_put_off_for_an_hour_comes_within_max_backoff() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let configuration = site.configuration().token_check_interval("300ms");
+    let _agent = Agent::start(&configuration.text());
+    let first = site.wait_for_token();
+    eventually_true("a check", LIMIT, || site.proxy.count("lookup-self") > 0);
+    site.proxy.fail_times("lookup-self", Fault::Page(503, "3600".into()), 1);
+    let before = site.proxy.count("lookup-self");
+    eventually_true("the check that is put off", LIMIT, || {
+        site.proxy.count("lookup-self") > before
+    });
+    site.bao.revoke(&first);
+    assert!(site.bao.is_valid(&site.wait_for_token_after(&first)));
+}
+
 const LIMIT: Duration = Duration::from_secs(20);

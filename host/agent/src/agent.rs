@@ -8,7 +8,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{AbortHandle, JoinSet};
 use usher_config::{Diagnostic, Loaded, Settings};
 use usher_engine::{Engine, Kind};
-use usher_lifecycle::Class;
+use usher_lifecycle::{Class, Worth};
 use usher_server::Client;
 use usher_watch::Watcher;
 
@@ -16,7 +16,8 @@ use crate::admin::{Doors, Request};
 use crate::bind;
 use crate::cli::complain;
 use crate::driver::{self, Ending, Order, Report};
-use crate::identity::{Identity, Inheritance};
+use crate::identity::{Identity, Life};
+use crate::inheritance::Inheritance;
 use crate::live::{Live, Taken};
 use crate::logging::ASKED_FOR;
 use crate::notify::Notifier;
@@ -152,6 +153,8 @@ pub(crate) struct Running {
     pub(crate) identity: Arc<Identity>,
     pub(crate) task: AbortHandle,
     pub(crate) orders: watch::Sender<Order>,
+    /// In force; not always those that it began with.
+    pub(crate) life: Arc<Life>,
     pub(crate) exit_on_err: bool,
     pub(crate) delivered: bool,
     /// Since its last success.
@@ -162,9 +165,31 @@ pub(crate) struct Running {
 /// An identity that a reload replaces.
 pub(crate) struct Predecessor {
     pub(crate) identity: Arc<Identity>,
-    /// The same method at the same server, so that token and memory are of use.
-    pub(crate) logs_in_alike: bool,
     pub(crate) inheritance: Option<Inheritance>,
+}
+
+impl Predecessor {
+    /// What the successor gets of it. What the method remembers goes to one that logs in alike.
+    fn leave_to(self, heir: &Identity) -> Option<Inheritance> {
+        let Self { identity, inheritance } = self;
+        if identity.origin() == heir.origin() {
+            heir.method.restore(identity.method.state());
+        }
+        let inherited = inheritance.and_then(|left| left.pass_on(&identity, heir));
+        if let Some(inherited) = &inherited
+            && inherited.worth == Worth::Own
+        {
+            heir.method.restore(inherited.memory.clone());
+        }
+        inherited
+    }
+}
+
+impl Running {
+    /// Tells it that something came into force.
+    pub(crate) fn tell(&self, changes: u64) {
+        self.orders.send_replace(Order::Run { changes, life: Arc::clone(&self.life) });
+    }
 }
 
 impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
@@ -208,14 +233,10 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
         // The workload has a token: a successor's first failure is no reason to end.
         let exit_on_err =
             predecessor.is_none() && configured.is_some_and(|known| known.method.exit_on_err);
-        let mut inherited = None;
-        if let Some(predecessor) = predecessor
-            && predecessor.logs_in_alike
-        {
-            identity.method.restore(predecessor.identity.method.state());
-            inherited = predecessor.inheritance;
-        }
-        let (orders, received) = watch::channel(Order::Run { changes: self.changes });
+        let inherited = predecessor.and_then(|predecessor| predecessor.leave_to(&identity));
+        let life = Arc::clone(&identity.life);
+        let first = Order::Run { changes: self.changes, life: Arc::clone(&life) };
+        let (orders, received) = watch::channel(first);
         let sinks = identity.sinks.iter().map(|sink| (sink.name.clone(), sink.kind.clone()));
         let place = self.board.identity(&name, &identity.kind, sinks);
         let identity = Arc::new(identity);
@@ -234,6 +255,7 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
             identity,
             task,
             orders,
+            life,
             exit_on_err,
             delivered: false,
             login_failure: None,
@@ -260,7 +282,7 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
             tokio::select! {
                 Some(report) = self.inbox.recv() => if let Some(status) = self.judge(report) {
                     let handed_over = status == SUCCESS;
-                    break (status, if handed_over { Ending::HandOver } else { Ending::Final });
+                    break (status, if handed_over { Ending::Leave } else { Ending::Final });
                 },
                 Some(ended) = self.tasks.join_next_with_id() => {
                     // Nobody asked it to end, so it panicked. That is logged; the others go on.
@@ -309,13 +331,14 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
     /// What only a new plug-in could mend is tried again.
     fn wake_users(&mut self, kind: Kind, name: &str) {
         self.changes += 1;
-        for Running { identity, orders, .. } in self.identities.values() {
+        for running in self.identities.values() {
+            let identity = &running.identity;
             let uses = match kind {
                 Kind::AuthMethod => identity.kind == name,
                 Kind::Sink => identity.sinks.iter().any(|sink| sink.kind == name),
             };
             if uses {
-                orders.send_replace(Order::Run { changes: self.changes });
+                running.tell(self.changes);
             }
         }
     }

@@ -12,7 +12,7 @@ use usher_lifecycle::Backoff;
 use usher_server::{Certificate, Client, Governor, Scope, Tls};
 
 use crate::cli::complain;
-use crate::identity::{Identity, NamedSink};
+use crate::identity::{Identity, Life, NamedSink};
 use crate::payload::Payload;
 use crate::plugin_files::cache_place;
 use crate::plugins::{AWAITED, Absence, Patience, Plugins, problem};
@@ -158,7 +158,6 @@ async fn bind_identity(
             return Err(problems);
         }
     };
-    let sink_count = sinks.len();
     Ok(Identity {
         name: identity.name.clone(),
         kind: method.kind.clone(),
@@ -169,19 +168,25 @@ async fn bind_identity(
         mount_path: method.mount_path.clone(),
         wrap_ttl: method.wrap_ttl,
         revoke_on_exit: identity.on_exit == OnExit::Revoke,
-        reauthenticate: identity.enable_reauth_on_new_credentials,
-        fixed_settings: usher_lifecycle::Settings {
-            backoff: Backoff { min: method.min_backoff, max: method.max_backoff },
-            sink_backoff: SINK_BACKOFF,
-            token_check: match identity.token_check_interval {
-                TokenCheck::Auto => usher_lifecycle::TokenCheck::Auto,
-                TokenCheck::Every(interval) => usher_lifecycle::TokenCheck::Every(interval),
-                TokenCheck::Off => usher_lifecycle::TokenCheck::Off,
-            },
-            sinks: sink_count,
-            ..usher_lifecycle::Settings::default()
-        },
+        life: Arc::new(life(identity)),
     })
+}
+
+/// How an identity lives, as it is configured.
+pub(crate) fn life(identity: &usher_config::Identity) -> Life {
+    let method = &identity.method;
+    let settings = usher_lifecycle::Settings {
+        backoff: Backoff { min: method.min_backoff, max: method.max_backoff },
+        sink_backoff: SINK_BACKOFF,
+        token_check: match identity.token_check_interval {
+            TokenCheck::Auto => usher_lifecycle::TokenCheck::Auto,
+            TokenCheck::Every(interval) => usher_lifecycle::TokenCheck::Every(interval),
+            TokenCheck::Off => usher_lifecycle::TokenCheck::Off,
+        },
+        sinks: identity.sinks.len(),
+        ..usher_lifecycle::Settings::default()
+    };
+    Life { settings, reauthenticate: identity.enable_reauth_on_new_credentials }
 }
 
 impl Binder<'_> {
@@ -267,6 +272,7 @@ impl Binder<'_> {
             sink,
             payload,
             on_exit: configured.on_exit,
+            settings: configured.clone(),
         })
     }
 

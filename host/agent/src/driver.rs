@@ -5,7 +5,7 @@
 
 mod outcome;
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -13,12 +13,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
 use usher_config::SinkOnExit;
 use usher_engine::{Call, Failure, Reason};
-use usher_lifecycle::{Action, Class, Event, Lifecycle, Token};
+use usher_lifecycle::{Action, Class, Event, Lifecycle, Token, Worth};
+use usher_secret::Secret;
 use usher_secret::redactor::Live;
 use usher_watch::Watcher;
 
 use self::outcome::{Outcome, say};
-use crate::identity::{Content, Held, Identity, Inheritance, LoginOutcome};
+use crate::identity::{HANDING_OVER_LOGIN, Held, Identity, Life, LoginOutcome, STOPPING_LOGIN};
+use crate::inheritance::Inheritance;
 use crate::status::Handle;
 use crate::trouble::Trouble;
 
@@ -47,10 +49,11 @@ impl Report {
 }
 
 /// What the agent tells an identity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// Go on. `changes` grows with each configuration or plug-in that came into force.
-    Run { changes: u64 },
+    /// Go on, with these settings. `changes` grows with each configuration or plug-in that came
+    /// into force.
+    Run { changes: u64, life: Arc<Life> },
     /// End in good order.
     End(Ending),
 }
@@ -58,8 +61,10 @@ pub(crate) enum Order {
 /// What becomes of a token when its identity ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// It is in use elsewhere: after `exit_after_auth`, and until a successor has another one.
+    /// A successor goes on with it.
     HandOver,
+    /// It is for somebody else: after `exit_after_auth`.
+    Leave,
     /// What `on_exit` says.
     Final,
 }
@@ -76,21 +81,28 @@ pub(crate) async fn run(
     orders: watch::Receiver<Order>,
 ) -> Option<Inheritance> {
     let sinks = identity.sinks.len();
-    let machine = Lifecycle::new(Instant::now(), identity.settings(), rand::random());
+    let life = Arc::clone(&identity.life);
+    let settings = life.with(&*identity.method);
+    let machine = Lifecycle::new(Instant::now(), settings, rand::random());
     // Boxed once: a future would hold a copy of it for each function that takes it over.
     let mut driver = Box::new(Driver {
         number,
         identity,
+        life,
         machine,
         tokens: HashMap::new(),
         past: VecDeque::new(),
         work: JoinSet::new(),
         answers: HashMap::new(),
         aside: JoinSet::new(),
-        cancel: watch::channel(false).0,
+        cancel: watch::channel(None).0,
+        login_patience: STOPPING_LOGIN,
         stop: watch::channel(false).0,
         inherited,
+        foreign: None,
+        holders: HashSet::new(),
         revision: String::new(),
+        check_after: None,
         login_failure: None,
         unreported: None,
         login_attempts: 0,
@@ -106,6 +118,8 @@ pub(crate) async fn run(
 struct Driver {
     number: u64,
     identity: Arc<Identity>,
+    /// As the configuration says by now.
+    life: Arc<Life>,
     machine: Lifecycle,
     tokens: HashMap<u64, Arc<Held>>,
     work: JoinSet<Outcome>,
@@ -116,12 +130,20 @@ struct Driver {
     answers: HashMap<Id, Outcome>,
     /// Revocations and the removal of one-shot files: nobody waits for them but the end.
     aside: JoinSet<()>,
-    cancel: watch::Sender<bool>,
+    /// Ends a login that is under way, with this patience for the server.
+    cancel: watch::Sender<Option<Duration>>,
+    login_patience: Duration,
     /// Ends what a delivery still waits for.
     stop: watch::Sender<bool>,
     inherited: Option<Inheritance>,
+    /// While the newest token is another identity's: what belongs to it.
+    foreign: Option<Foreign>,
+    /// Sinks that have the inherited token already.
+    holders: HashSet<usize>,
     /// Of the credential behind the newest token.
     revision: String,
+    /// When the method wants to be looked at again.
+    check_after: Option<Duration>,
     login_failure: Option<Failure>,
     /// A failed login that the machine must hear of before the log says when the next one is due.
     unreported: Option<Trouble>,
@@ -134,6 +156,13 @@ struct Driver {
     told_delivered: u64,
 }
 
+/// What goes with a token that an identity has inherited but would not have got itself.
+struct Foreign {
+    revision: String,
+    check_after: Option<Duration>,
+    memory: Secret<Vec<u8>>,
+}
+
 impl Driver {
     async fn run(
         &mut self,
@@ -143,6 +172,7 @@ impl Driver {
         let mut ending = None;
         let mut watched = self.identity.method.watched();
         let mut changes = watcher.watch(&watched);
+        let mut recoveries = self.identity.client.governor().recoveries();
         loop {
             while let Some(action) = self.machine.poll_action() {
                 if action == Action::Finished {
@@ -169,17 +199,26 @@ impl Driver {
                 }
                 Some(_) = self.aside.join_next(), if !self.aside.is_empty() => None,
                 () = changes.changed(), if ending.is_none() => Some(Event::CredentialsChanged),
+                Ok(()) = recoveries.changed() => Some(Event::ServerReached),
                 () = until(timeout) => {
                     self.machine.handle_timeout(Instant::now());
                     None
                 }
                 order = orders.changed(), if ending.is_none() => {
-                    let order = order.map(|()| *orders.borrow_and_update());
+                    let order = order.map(|()| orders.borrow_and_update().clone());
                     match order {
-                        Ok(Order::Run { .. }) => Some(Event::ConfigurationChanged),
+                        Ok(Order::Run { life, .. }) => {
+                            self.life = life;
+                            Some(Event::ConfigurationChanged)
+                        }
                         Ok(Order::End(how)) => {
                             ending = Some(how);
-                            Some(Event::ShutDown)
+                            Some(if how == Ending::HandOver {
+                                self.login_patience = HANDING_OVER_LOGIN;
+                                Event::HandOver
+                            } else {
+                                Event::ShutDown
+                            })
                         }
                         // The agent is gone.
                         Err(_) => {
@@ -190,13 +229,13 @@ impl Driver {
                 }
             };
             if let Some(event) = event {
-                if event == Event::ShutDown {
+                if matches!(event, Event::ShutDown | Event::HandOver) {
                     self.stop.send_replace(true);
                 }
                 // Another version of the plug-in may read other files, and see a new credential
                 // differently.
                 if matches!(event, Event::ConfigurationChanged | Event::CredentialsChanged) {
-                    self.machine.use_settings(self.identity.settings());
+                    self.machine.set(Instant::now(), self.life.with(&*self.identity.method));
                     if watched != self.identity.method.watched() {
                         watched = self.identity.method.watched();
                         changes = watcher.watch(&watched);
@@ -218,15 +257,29 @@ impl Driver {
             }
         }
         while self.aside.join_next().await.is_some() {}
-        let held = self.machine.generation().and_then(|newest| self.tokens.get(&newest))?;
+        let newest = self.machine.generation().filter(|_| self.machine.has_good_token())?;
+        let held = self.tokens.get(&newest)?;
         let left = |at: Instant| at.saturating_duration_since(Instant::now());
         let ttl = self.machine.expires_at().map(left);
-        // A wrapping token works once, and its reader may have used it.
-        let usable = self.machine.has_good_token() && matches!(held.content, Content::Token(_));
-        usable.then(|| Inheritance {
+        let Foreign { revision, check_after, memory } = match self.foreign.take() {
+            Some(foreign) => foreign,
+            None => Foreign {
+                revision: self.revision.clone(),
+                check_after: self.check_after,
+                memory: self.identity.method.state(),
+            },
+        };
+        let sinks = 0..self.identity.sinks.len();
+        Some(Inheritance {
             held: Arc::clone(held),
             token: Token { ttl, ..held.granted },
-            revision: self.revision.clone(),
+            revision,
+            check_after,
+            memory,
+            holders: sinks
+                .filter(|&sink| self.machine.delivered_to(sink) == Some(newest))
+                .collect(),
+            worth: Worth::Own,
         })
     }
 
@@ -264,7 +317,7 @@ impl Driver {
                 }
             }
             Action::LogIn | Action::Look => {
-                self.cancel.send_replace(false);
+                self.cancel.send_replace(None);
                 let look = action == Action::Look;
                 if look {
                     tracing::debug!(
@@ -311,6 +364,11 @@ impl Driver {
                     }
                 });
             }
+            Action::Deliver { sink, generation } if self.holders.remove(&sink) => {
+                self.spawn(Outcome::Kept { sink, generation }, async move {
+                    Outcome::Kept { sink, generation }
+                });
+            }
             Action::Deliver { sink, generation } => {
                 self.sink_attempts[sink] += 1;
                 let fallback =
@@ -334,7 +392,7 @@ impl Driver {
                 });
             }
             Action::CancelLogin => {
-                self.cancel.send_replace(true);
+                self.cancel.send_replace(Some(self.login_patience));
             }
             Action::Revoke { generation } => {
                 let Some(held) = self.tokens.get(&generation).cloned() else { return };

@@ -11,6 +11,7 @@ use usher_secret::Secret;
 use usher_secret::redactor::{self, Live};
 use usher_server::{Auth, Certificate, Client, Login, Lookup, Scope, Session, WrapInfo};
 
+use crate::inheritance::{Inheritance, Origin};
 use crate::payload::{Payload, Wrapped};
 use crate::trouble::Trouble;
 
@@ -26,12 +27,26 @@ pub(crate) struct Identity {
     pub(crate) mount_path: String,
     /// The server wraps what a login grants; the token itself is never seen.
     pub(crate) wrap_ttl: Option<Duration>,
-    /// But for new credentials: [`Self::settings`] has it all.
-    pub(crate) fixed_settings: Settings,
-    /// Whether new credentials are a reason to log in; None: as the method says.
-    pub(crate) reauthenticate: Option<bool>,
+    pub(crate) life: Arc<Life>,
     /// Revoke the delivered token when the agent ends.
     pub(crate) revoke_on_exit: bool,
+}
+
+/// How an identity lives, as it is configured.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Life {
+    /// But for new credentials: [`Self::with`] has it all.
+    pub(crate) settings: Settings,
+    /// Whether new credentials are a reason to log in; `None`: as the method says.
+    pub(crate) reauthenticate: Option<bool>,
+}
+
+impl Life {
+    /// With the method that the identity has now.
+    pub(crate) fn with(&self, method: &dyn AuthMethod) -> Settings {
+        let reauthenticate = self.reauthenticate.unwrap_or_else(|| method.reauthenticates());
+        Settings { reauthenticate_on_new_credentials: reauthenticate, ..self.settings.clone() }
+    }
 }
 
 /// A sink with a name for the log.
@@ -43,6 +58,8 @@ pub(crate) struct NamedSink {
     pub(crate) sink: Arc<dyn Sink>,
     pub(crate) payload: Payload,
     pub(crate) on_exit: SinkOnExit,
+    /// As configured, to find it again after a reload.
+    pub(crate) settings: usher_config::Sink,
 }
 
 /// What a login brought and what the server said of it.
@@ -52,8 +69,13 @@ pub(crate) struct Held {
     pub(crate) attributes: Vec<(String, String)>,
     /// As it was granted.
     pub(crate) granted: Token,
-    /// The platform handed it over, so that it may be in use elsewhere.
+    /// The platform handed it over, or an earlier life of this identity delivered it: it may be in
+    /// use elsewhere.
     pub(crate) taken_over: bool,
+    /// Whose it is.
+    pub(crate) origin: Origin,
+    /// To the server that knows it.
+    pub(crate) client: Client,
     _live: Option<Live>,
 }
 
@@ -81,15 +103,6 @@ pub(crate) enum LoginOutcome {
     Inherited(Inheritance),
 }
 
-/// What an identity that a reload replaces leaves to its successor, if both log in alike.
-pub(crate) struct Inheritance {
-    pub(crate) held: Arc<Held>,
-    /// What is left of it.
-    pub(crate) token: Token,
-    /// Of the credential behind it.
-    pub(crate) revision: String,
-}
-
 /// A new token and the credential behind it.
 pub(crate) struct LoggedIn {
     pub(crate) held: Held,
@@ -99,28 +112,30 @@ pub(crate) struct LoggedIn {
 }
 
 impl Identity {
-    /// How it lives, with the method that it has now.
-    pub(crate) fn settings(&self) -> Settings {
-        Settings {
-            reauthenticate_on_new_credentials: self
-                .reauthenticate
-                .unwrap_or_else(|| self.method.reauthenticates()),
-            ..self.fixed_settings.clone()
+    /// Whose tokens its logins bring.
+    pub(crate) fn origin(&self) -> Origin {
+        Origin {
+            server_address: self.client.address().to_owned(),
+            namespace: self.scope.namespace().to_owned(),
+            mount_path: self.mount_path.clone(),
+            kind: self.kind.clone(),
+            settings: self.method.identifying(),
+            wraps: self.wrap_ttl.is_some(),
         }
     }
 
-    /// One login, or with a `known` revision one look. The end of `cancel` is obeyed at once while
-    /// the plug-in works, and with a little patience while the server does.
+    /// One login, or with a `known` revision one look. `cancel` is obeyed at once while the plug-in
+    /// works, and with the patience that it names while the server does.
     pub(crate) async fn log_in(
         &self,
         call: Call,
         known: Option<String>,
-        mut cancel: watch::Receiver<bool>,
+        mut cancel: watch::Receiver<Option<Duration>>,
     ) -> LoginOutcome {
         let looking = known.is_some();
         let answer = tokio::select! {
             answer = self.method.authenticate(call) => answer,
-            () = cancelled(&mut cancel) => return LoginOutcome::Failed(Trouble::cancelled()),
+            _ = called_off(&mut cancel) => return LoginOutcome::Failed(Trouble::cancelled()),
         };
         let answer = match answer {
             Ok(answer) => answer,
@@ -132,7 +147,7 @@ impl Identity {
         }
         tokio::select! {
             outcome = self.send(answer) => outcome,
-            () = async { cancelled(&mut cancel).await; tokio::time::sleep(STOPPING_LOGIN).await } => {
+            () = async { tokio::time::sleep(called_off(&mut cancel).await).await } => {
                 LoginOutcome::Failed(Trouble::cancelled())
             }
         }
@@ -141,30 +156,30 @@ impl Identity {
     /// Renews a token; what the server now grants.
     pub(crate) async fn renew(&self, held: &Held, patience: Duration) -> Result<Token, Trouble> {
         let session = held.session()?;
-        within(patience, self.client.renew_self(session)).await.map(|auth| of_auth(&auth))
+        within(patience, held.client.renew_self(session)).await.map(|auth| of_auth(&auth))
     }
 
     /// Looks a token up; what is left of it.
     pub(crate) async fn check(&self, held: &Held, patience: Duration) -> Result<Token, Trouble> {
         let session = held.session()?;
-        within(patience, self.client.lookup_self(session)).await.map(|lookup| of_lookup(&lookup))
+        within(patience, held.client.lookup_self(session)).await.map(|lookup| of_lookup(&lookup))
     }
 
     /// Revokes a token; one that is still wrapped is unwrapped for it.
     pub(crate) async fn revoke(&self, held: &Held) -> Result<(), Trouble> {
         let wrapped = match &held.content {
-            Content::Token(session) => return Ok(self.client.revoke_self(session).await?),
+            Content::Token(session) => return Ok(held.client.revoke_self(session).await?),
             Content::Wrapped(wrapped) => wrapped,
         };
         let Some(wrapping_token) = wrapped.token() else { return Err(Trouble::defect()) };
-        let answer = match self.client.unwrap(&self.scope, &wrapping_token).await {
+        let answer = match held.client.unwrap(&self.scope, &wrapping_token).await {
             Ok(answer) => answer,
             Err(error) if error.wrapping_used() => return Err(Trouble::out_of_reach()),
             Err(error) => return Err(error.into()),
         };
         let Some(token) = token_within(&answer) else { return Err(Trouble::defect()) };
-        let session = self.client.session(&self.scope, token);
-        Ok(self.client.revoke_self(&session).await?)
+        let session = held.client.session(&self.scope, token);
+        Ok(held.client.revoke_self(&session).await?)
     }
 
     /// Hands a token to a sink in the form that the sink wants. `expires_at` is the token's own.
@@ -179,8 +194,11 @@ impl Identity {
         mut cancel: watch::Receiver<bool>,
     ) -> Result<(), Trouble> {
         let NamedSink { sink, payload, .. } = &self.sinks[sink];
+        if self.wrap_ttl.is_some() && matches!(held.content, Content::Token(_)) {
+            return Err(Trouble::wrapping_awaited());
+        }
         let made = tokio::select! {
-            made = payload.make(&self.client, held, generation) => made?,
+            made = payload.make(&held.client, held, generation) => made?,
             () = cancelled(&mut cancel) => return Err(Trouble::cancelled()),
         };
         let delivery = Delivery {
@@ -221,7 +239,7 @@ impl Identity {
             (Credential::Login(login), Some(wrap_ttl)) => {
                 let login = below_the_mount(&self.mount_path, login);
                 let wrapped = self.client.login_wrapped(&self.scope, &login, wrap_ttl).await;
-                wrapped.map(|info| Held::wrapped(&info))
+                wrapped.map(|info| self.hold_wrapped(&info))
             }
             (Credential::Token(token), wrap_ttl) => self.take_over(token, wrap_ttl).await,
         };
@@ -240,15 +258,8 @@ impl Identity {
         let login = below_the_mount(&self.mount_path, login);
         let (session, auth) = self.client.login(&self.scope, &login).await?;
         let token = of_auth(&auth);
-        let held = Held::new(
-            session,
-            auth.accessor,
-            &token,
-            &auth.token_type,
-            &auth.policies,
-            &auth.entity_id,
-        );
-        Ok((held, token))
+        let said = [&auth.token_type, &auth.policies.join(","), &auth.entity_id];
+        Ok((self.hold(session, auth.accessor, &token, said), token))
     }
 
     /// Uses a token that the platform handed over.
@@ -260,20 +271,60 @@ impl Identity {
         let session = self.client.session(&self.scope, token);
         let _live = redactor::keep_out_of_logs(session.token());
         if let Some(wrap_ttl) = wrap_ttl {
-            let (held, token) = Held::wrapped(&self.client.wrap(&session, wrap_ttl).await?);
+            let (held, token) = self.hold_wrapped(&self.client.wrap(&session, wrap_ttl).await?);
             return Ok((Held { taken_over: true, ..held }, token));
         }
         let lookup = self.client.lookup_self(&session).await?;
         let token = of_lookup(&lookup);
-        let held = Held::new(
-            session,
-            lookup.accessor,
-            &token,
-            &lookup.token_type,
-            &lookup.policies,
-            &lookup.entity_id,
-        );
+        let said = [&lookup.token_type, &lookup.policies.join(","), &lookup.entity_id];
+        let held = self.hold(session, lookup.accessor, &token, said);
         Ok((Held { taken_over: true, ..held }, token))
+    }
+
+    /// `said` of the token: its type, policies and entity.
+    fn hold(&self, session: Session, accessor: String, token: &Token, said: [&String; 3]) -> Held {
+        let [token_type, policies, entity_id] = said.map(String::clone);
+        let mut attributes = vec![
+            ("renewable".to_owned(), token.renewable.to_string()),
+            ("token-type".to_owned(), token_type),
+            ("policies".to_owned(), policies),
+            ("entity-id".to_owned(), entity_id),
+        ];
+        if let Some(ttl) = token.ttl {
+            attributes.push(("ttl-s".to_owned(), ttl.as_secs().to_string()));
+        }
+        let live = Some(redactor::keep_out_of_logs(session.token()));
+        Held {
+            content: Content::Token(session),
+            accessor,
+            attributes,
+            granted: *token,
+            taken_over: false,
+            origin: self.origin(),
+            client: self.client.clone(),
+            _live: live,
+        }
+    }
+
+    /// A wrapped token lives as long as it lives: it is neither renewed nor checked, and replaced
+    /// only when the credential changes.
+    fn hold_wrapped(&self, info: &WrapInfo) -> (Held, Token) {
+        let attributes = vec![
+            ("wrap-ttl-s".to_owned(), info.ttl.as_secs().to_string()),
+            ("creation-path".to_owned(), info.creation_path.clone()),
+        ];
+        let granted = Token { ttl: None, renewable: false, use_limited: true };
+        let held = Held {
+            content: Content::Wrapped(Wrapped::new(info, 0)),
+            accessor: info.wrapped_accessor.clone(),
+            attributes,
+            granted,
+            taken_over: false,
+            origin: self.origin(),
+            client: self.client.clone(),
+            _live: None,
+        };
+        (held, granted)
     }
 }
 
@@ -292,51 +343,20 @@ pub(crate) fn below_the_mount(mount_path: &str, login: usher_engine::Login) -> L
 }
 
 impl Held {
-    fn new(
-        session: Session,
-        accessor: String,
-        token: &Token,
-        token_type: &str,
-        policies: &[String],
-        entity_id: &str,
-    ) -> Self {
-        let mut attributes = vec![
-            ("renewable".to_owned(), token.renewable.to_string()),
-            ("token-type".to_owned(), token_type.to_owned()),
-            ("policies".to_owned(), policies.join(",")),
-            ("entity-id".to_owned(), entity_id.to_owned()),
-        ];
-        if let Some(ttl) = token.ttl {
-            attributes.push(("ttl-s".to_owned(), ttl.as_secs().to_string()));
-        }
-        let live = Some(redactor::keep_out_of_logs(session.token()));
-        Self {
-            content: Content::Token(session),
-            accessor,
-            attributes,
-            granted: *token,
-            taken_over: false,
-            _live: live,
-        }
-    }
-
-    /// A wrapped token lives as long as it lives: it is neither renewed nor checked, and replaced
-    /// only when the credential changes.
-    fn wrapped(info: &WrapInfo) -> (Self, Token) {
-        let attributes = vec![
-            ("wrap-ttl-s".to_owned(), info.ttl.as_secs().to_string()),
-            ("creation-path".to_owned(), info.creation_path.clone()),
-        ];
-        let granted = Token { ttl: None, renewable: false, use_limited: true };
-        let held = Self {
-            content: Content::Wrapped(Wrapped::new(info, 0)),
-            accessor: info.wrapped_accessor.clone(),
-            attributes,
-            granted,
-            taken_over: false,
-            _live: None,
-        };
-        (held, granted)
+    /// The same in the hands of a successor, which reaches the server with `client`. None: it stays
+    /// as it is, since it is wrapped.
+    pub(crate) fn for_successor(&self, client: Client, delivered: bool) -> Option<Self> {
+        let Content::Token(session) = &self.content else { return None };
+        Some(Self {
+            content: Content::Token(session.clone()),
+            accessor: self.accessor.clone(),
+            attributes: self.attributes.clone(),
+            granted: self.granted,
+            taken_over: self.taken_over || delivered,
+            origin: self.origin.clone(),
+            client,
+            _live: Some(redactor::keep_out_of_logs(session.token())),
+        })
     }
 
     /// The token, unless it is wrapped.
@@ -388,6 +408,17 @@ async fn cancelled(cancel: &mut watch::Receiver<bool>) {
     }
 }
 
+/// With what patience a login is called off.
+async fn called_off(cancel: &mut watch::Receiver<Option<Duration>>) -> Duration {
+    match cancel.wait_for(Option::is_some).await.map(|patience| *patience) {
+        Ok(Some(patience)) => patience,
+        _ => std::future::pending().await,
+    }
+}
+
 /// How long a login request that is on its way is awaited when the agent stops, so that its token
 /// can be revoked.
-const STOPPING_LOGIN: Duration = Duration::from_secs(2);
+pub(crate) const STOPPING_LOGIN: Duration = Duration::from_secs(2);
+
+/// And when a successor waits for what it brings: the credential may be of no more use.
+pub(crate) const HANDING_OVER_LOGIN: Duration = Duration::from_secs(8);

@@ -8,6 +8,7 @@ mod bind;
 mod cli;
 mod driver;
 mod identity;
+mod inheritance;
 mod live;
 mod lock;
 mod log_file;

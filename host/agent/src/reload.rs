@@ -14,7 +14,8 @@ use crate::admin::{ReloadAnswer, Request};
 use crate::agent::{Agent, LONGEST_SHUTDOWN, Predecessor, Running};
 use crate::cli::complain;
 use crate::driver::{Ending, Order};
-use crate::identity::{Identity, Inheritance, NamedSink};
+use crate::identity::{Identity, NamedSink};
+use crate::inheritance::Inheritance;
 use crate::plugins::Patience;
 use crate::signals::Signals;
 use crate::{bind, logging};
@@ -82,6 +83,7 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
         let settings = self.without_what_takes_a_restart(settings);
         let client = if diff.server_changed {
             diff.changed.append(&mut diff.unchanged);
+            diff.changed.append(&mut diff.adjusted);
             bind::client(&settings).map_err(|problem| vec![problem])?
         } else {
             self.client.clone()
@@ -106,17 +108,6 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
             log: Log { level: new.log.level, ..old.log.clone() },
             ..new
         }
-    }
-
-    /// Whether the identity `name` gets its token in the same way from the same server as before.
-    fn logs_in_alike(&self, name: &str, new: &Settings) -> bool {
-        let of = |settings: &Settings| {
-            settings.identities.iter().find(|identity| identity.name == name).cloned()
-        };
-        self.settings.server.address == new.server.address
-            && of(&self.settings)
-                .zip(of(new))
-                .is_some_and(|(old, new)| old.method.same_settings(&new.method))
     }
 
     /// What they leave. The sinks are free for their next owner only when the last one has let go
@@ -186,14 +177,13 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
         for (name, running) in ending {
             // One that hangs must not deliver an older token over a newer one.
             running.task.abort();
-            let logs_in_alike = self.logs_in_alike(&name, &settings);
             let inheritance = inheritances.remove(&running.task.id());
             let identity = running.identity;
             // Of one that is gone for good, its own end has done that.
             if !diff.removed.contains(&name) {
                 withdraw_what_moved(Arc::clone(&identity), &written);
             }
-            predecessors.insert(name, Predecessor { identity, logs_in_alike, inheritance });
+            predecessors.insert(name, Predecessor { identity, inheritance });
         }
         if diff.log_level_changed {
             logging::set_level(settings.log.level);
@@ -202,9 +192,16 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
         self.board.set_server(&client);
         self.client = client;
         self.changes += 1;
-        // What only another configuration could mend is tried again.
-        for identity in self.identities.values() {
-            identity.orders.send_replace(Order::Run { changes: self.changes });
+        for identity in &self.settings.identities {
+            let running = self.identities.values_mut();
+            for running in running.filter(|running| running.name == identity.name) {
+                if diff.adjusted.contains(&running.name) {
+                    running.life = Arc::new(bind::life(identity));
+                    running.exit_on_err = identity.method.exit_on_err;
+                }
+                // What only another configuration could mend is tried again.
+                running.tell(self.changes);
+            }
         }
         for identity in identities {
             let predecessor = predecessors.remove(&identity.name);
@@ -216,6 +213,7 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
         tracing::info!(
             added = diff.added.join(" "),
             changed = diff.changed.join(" "),
+            adjusted = diff.adjusted.join(" "),
             removed = diff.removed.join(" "),
             unchanged = diff.unchanged.len(),
             "the new configuration is in force"
@@ -249,9 +247,10 @@ fn said(diff: &usher_config::Diff) -> String {
         keys => format!("\na change of these takes a restart of the agent: {}", keys.join(", ")),
     };
     format!(
-        "the new configuration is in force: {}{}{}{} unchanged{restart}",
+        "the new configuration is in force: {}{}{}{}{} unchanged{restart}",
         names("added", &diff.added),
         names("changed", &diff.changed),
+        names("adjusted", &diff.adjusted),
         names("removed", &diff.removed),
         diff.unchanged.len()
     )

@@ -56,6 +56,16 @@ impl Trouble {
         Self { invalid_token: true, ..failure.into() }
     }
 
+    /// The token in use came before the configuration asked for a wrapped one.
+    pub(crate) fn wrapping_awaited() -> Self {
+        Failure::new(
+            FailureKind::Unavailable,
+            "wrapping.awaited",
+            "the token in use isn't wrapped; waiting for the login that brings a wrapped one",
+        )
+        .into()
+    }
+
     /// Nobody but the reader of a wrapped token could revoke it.
     pub(crate) fn out_of_reach() -> Self {
         Failure::new(

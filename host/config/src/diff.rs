@@ -16,6 +16,9 @@ pub struct Diff {
     pub removed: Vec<String>,
     /// Identities with another setting, or whose method or sinks have another `plugin` block.
     pub changed: Vec<String>,
+    /// Identities that only wait otherwise, take another failure for the end, or look at their token
+    /// or their credential at other times: that is changed while they run.
+    pub adjusted: Vec<String>,
     /// Identities that nothing concerns.
     pub unchanged: Vec<String>,
     /// Another address, other files or another way to the server.
@@ -54,6 +57,12 @@ pub fn diff(old: &Settings, new: &Settings) -> Diff {
                     && !identity.plugins().any(|plugin| plugins.contains(plugin)) =>
             {
                 &mut diff.unchanged
+            }
+            Some(earlier)
+                if earlier.same_but_for_timing(identity)
+                    && !identity.plugins().any(|plugin| plugins.contains(plugin)) =>
+            {
+                &mut diff.adjusted
             }
             Some(_) => &mut diff.changed,
         };
@@ -110,6 +119,23 @@ impl Identity {
             && *token_check_interval == other.token_check_interval
             && *on_exit == other.on_exit
             && *enable_reauth_on_new_credentials == other.enable_reauth_on_new_credentials
+    }
+
+    /// Whether `other` differs in what can be changed while an identity runs, if in anything.
+    fn same_but_for_timing(&self, other: &Self) -> bool {
+        let method = Method {
+            min_backoff: other.method.min_backoff,
+            max_backoff: other.method.max_backoff,
+            exit_on_err: other.method.exit_on_err,
+            ..self.method.clone()
+        };
+        let adjusted = Self {
+            method,
+            token_check_interval: other.token_check_interval,
+            enable_reauth_on_new_credentials: other.enable_reauth_on_new_credentials,
+            ..self.clone()
+        };
+        adjusted.same_settings(other)
     }
 
     /// Names of the plug-ins in use.

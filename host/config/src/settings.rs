@@ -156,7 +156,7 @@ pub struct Method {
     pub namespace: String,
     /// First wait after a failed login. Less than `max_backoff`.
     pub min_backoff: Duration,
-    /// Longest wait between logins.
+    /// Longest wait between attempts, and the most that a `Retry-After` is obeyed.
     pub max_backoff: Duration,
     /// The first failed login ends the agent.
     pub exit_on_err: bool,

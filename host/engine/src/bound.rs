@@ -146,6 +146,16 @@ impl AuthMethod for Bound {
     fn restore(&self, state: Secret<Vec<u8>>) {
         self.served().usage.save_state(Zeroizing::new(state.expose().clone()));
     }
+
+    fn identifying(&self) -> Secret<String> {
+        let Served { plugin, usage } = self.served();
+        let config = &usage.usage.config;
+        match plugin {
+            Ok(plugin) => plugin.info.identifying(config),
+            // It has logged nobody in.
+            Err(_) => Secret::new(config.clone()),
+        }
+    }
 }
 
 #[async_trait]

@@ -1,8 +1,10 @@
 //! A loaded plug-in: compiled, linked, and started once.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use usher_secret::Secret;
 use wasmtime::Store;
 use wasmtime::component::Component;
 
@@ -54,8 +56,39 @@ pub struct Info {
     pub summary: String,
     /// JSON Schema of its configuration; "" accepts any object.
     pub config_schema: String,
-    /// "licence", "source", "reauthenticate", …
+    /// "licence", "source", "reauthenticate", "identifies", …
     pub attributes: Vec<(String, String)>,
+}
+
+impl Info {
+    /// Of a method's configuration what makes a login this identity's and no other's, as text to
+    /// compare: the settings that the attribute "identifies" names, with their defaults where they
+    /// aren't set, or all of them where it names none.
+    pub(crate) fn identifying(&self, config: &str) -> Secret<String> {
+        let value =
+            |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
+        let config = value(config);
+        let keys: Vec<&str> = self
+            .attributes
+            .iter()
+            .filter(|(name, _)| name == "identifies")
+            .flat_map(|(_, keys)| keys.split(','))
+            .map(str::trim)
+            .filter(|key| !key.is_empty())
+            .collect();
+        if keys.is_empty() {
+            return Secret::new(config.to_string());
+        }
+        let schema = value(&self.config_schema);
+        let settings: BTreeMap<&str, &serde_json::Value> = keys
+            .into_iter()
+            .map(|key| {
+                let default = &schema["properties"][key]["default"];
+                (key, config.get(key).unwrap_or(default))
+            })
+            .collect();
+        Secret::new(serde_json::json!(settings).to_string())
+    }
 }
 
 /// A plug-in that is compiled, linked, and has been instantiated once.
@@ -350,5 +383,42 @@ impl Plugin {
             .filter(|(_, property)| property["writeOnly"] == true)
             .filter_map(|(name, _)| config[name].as_str().map(str::to_owned))
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn info(attributes: &[(&str, &str)]) -> Info {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        Info {
+            name: String::new(),
+            version: String::new(),
+            summary: String::new(),
+            config_schema: r#"{"properties":{"type":{"default":"gce"},"role":{}}}"#.to_owned(),
+            attributes: attributes.iter().map(owned).collect(),
+        }
+    }
+
+    #[test]
+    fn only_what_a_plug_in_names_identifies_and_a_default_is_as_good_as_written() {
+        let named = info(&[("licence", "MIT"), ("identifies", "role, type")]);
+        let of = |config| named.identifying(config).expose().clone();
+        let web = of(r#"{"role":"web"}"#);
+        assert_eq!(web, of(r#"{"poll":"1s","type":"gce","role":"web"}"#));
+        assert_ne!(web, of(r#"{"role":"db"}"#));
+        assert_ne!(web, of(r#"{"role":"web","type":"iam"}"#));
+        assert_ne!(web, of("{}"));
+    }
+
+    #[test]
+    fn of_a_plug_in_that_names_nothing_every_setting_identifies() {
+        for unnamed in [info(&[]), info(&[("identifies", " ")])] {
+            let of = |config| unnamed.identifying(config).expose().clone();
+            assert_eq!(of(r#"{"a":1,"b":2}"#), of(r#"{ "a": 1, "b": 2 }"#));
+            assert_ne!(of(r#"{"a":1}"#), of(r#"{"a":2}"#));
+            assert_ne!(of(r#"{"a":1}"#), of("{}"));
+        }
     }
 }

@@ -24,6 +24,9 @@ pub trait AuthMethod: Send + Sync {
     fn state(&self) -> Secret<Vec<u8>>;
     /// Puts that in force for a successor with the same settings.
     fn restore(&self, state: Secret<Vec<u8>>);
+    /// The settings that make a login this identity's and no other's, as text to compare; may hold
+    /// a credential.
+    fn identifying(&self) -> Secret<String>;
 }
 
 /// Puts a token where the workload finds it. Calls for one use never overlap: they queue.

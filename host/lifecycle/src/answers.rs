@@ -2,19 +2,32 @@
 
 use std::time::{Duration, Instant};
 
-use crate::backoff::after;
+use crate::backoff::{after, spread};
 use crate::grant::Grant;
 use crate::machine::{Lifecycle, Phase, Request};
-use crate::{Action, Class, Event, Failure, Notice, Token};
+use crate::{Action, Class, Event, Failure, Notice, Settings, Token, Worth};
 
 /// A method that wants to be looked at more often isn't.
 const SHORTEST_POLL: Duration = Duration::from_millis(100);
+
+/// Once the server is reached, what waited for it goes on within this time.
+const LONGEST_WAKING: Duration = Duration::from_secs(1);
 
 impl Lifecycle {
     /// Takes note of one event; what follows from it is started by the caller.
     pub(crate) fn take_in(&mut self, now: Instant, event: Event) {
         match event {
             Event::LoggedIn { token, check_after } => self.logged_in(now, token, check_after),
+            Event::Inherited { token, check_after, worth } => {
+                self.logged_in(now, token, check_after);
+                let inherited = self.last_generation;
+                if worth == Worth::Foreign
+                    && let Some(grant) = &mut self.current
+                    && grant.generation == inherited
+                {
+                    grant.unwanted(now);
+                }
+            }
             Event::LoginFailed(failure) | Event::LookFailed(failure) => {
                 match self.authentication_ended() {
                     Some(Request::LogIn) => self.login_failed(now, failure),
@@ -64,8 +77,17 @@ impl Lifecycle {
                 if let Some(delivery) = self.deliveries.get_mut(sink)
                     && delivery.end(generation)
                 {
-                    let backoff = &self.settings.sink_backoff;
-                    delivery.failed(now, generation, failure, backoff, &mut self.random);
+                    // Neither the token that the sink waits for nor the one that it has may end
+                    // over what the server asks for.
+                    let known = self.current.iter().chain(&self.old);
+                    let concerned = known.filter(|grant| {
+                        grant.generation == generation || delivery.has(grant.generation)
+                    });
+                    let chance = concerned
+                        .filter_map(|grant| grant.last_chance(now))
+                        .min_by_key(|chance| chance.end);
+                    let random = &mut self.random;
+                    delivery.failed(now, generation, failure, &self.settings, chance, random);
                     self.doubt(now, generation, failure);
                     self.forget_old();
                 }
@@ -77,7 +99,9 @@ impl Lifecycle {
                     delivery.hasten(now);
                 }
             }
-            Event::ShutDown => self.shut_down(),
+            Event::ServerReached => self.server_reached(now),
+            Event::ShutDown => self.shut_down(Phase::Stopping),
+            Event::HandOver => self.shut_down(Phase::HandingOver),
         }
     }
 
@@ -86,7 +110,7 @@ impl Lifecycle {
         let generation = self.last_generation;
         let request = self.authentication_ended();
         match request {
-            Some(request) if self.phase == Phase::Running => {
+            Some(request) if matches!(self.phase, Phase::Running | Phase::HandingOver) => {
                 if token.ttl == Some(Duration::ZERO) {
                     self.actions.push_back(Action::Say(Notice::Lifeless { generation }));
                     self.actions.push_back(Action::Forget { generation });
@@ -114,7 +138,10 @@ impl Lifecycle {
     }
 
     fn login_failed(&mut self, now: Instant, failure: Failure) {
-        self.retry.fail(now, &self.settings.backoff, failure.retry_after, &mut self.random);
+        let chance = self.good().and_then(|grant| grant.last_chance(now));
+        let (backoff, random) = (&self.settings.backoff, &mut self.random);
+        self.retry.fail(now, failure.class, backoff, chance, random);
+        self.retry.obey(now, failure.retry_after, backoff, chance, random);
         self.renewal_first = true;
         self.login_blocked = failure.class == Class::Configuration;
         self.catch_up_with_changes(now);
@@ -129,11 +156,12 @@ impl Lifecycle {
         }
         let (backoff, random) = (&self.settings.backoff, &mut self.random);
         if failure.class == Class::Configuration {
-            self.look_retry.fail_slowly(now, backoff, failure.retry_after, random);
+            self.look_retry.fail_slowly(now, backoff, random);
         } else {
-            self.look_retry.fail(now, backoff, failure.retry_after, random);
+            self.look_retry.fail(now, failure.class, backoff, None, random);
         }
-        self.look_at = self.look_retry.ready_at();
+        self.look_retry.obey(now, failure.retry_after, backoff, None, random);
+        self.look_at = Some(self.look_retry.next_from(now));
         self.catch_up_with_changes(now);
     }
 
@@ -146,7 +174,7 @@ impl Lifecycle {
         grant.retry.reset();
         let ended = could_renew && !grant.can_renew();
         if is_current {
-            self.retry.reset();
+            self.retry.supersede();
             self.login_blocked = false;
             self.renewal_first = true;
             if ended {
@@ -162,23 +190,33 @@ impl Lifecycle {
             self.died(now, generation);
             return;
         }
+        let (backoff, random) = (&self.settings.backoff, &mut self.random);
         let refused = failure.class == Class::Refused;
+        let chance = grant.last_chance(now);
+        grant.retry.obey(now, failure.retry_after, backoff, chance, random);
+        let mut ended = false;
         if refused {
-            grant.end_renewal();
+            ended = grant.renewal_refused(now, backoff, random);
             grant.check_now(now);
+        } else {
+            grant.renewal_not_refused();
+        }
+        if !is_current {
+            if !refused {
+                grant.retry.fail(now, failure.class, backoff, chance, random);
+            }
+            return;
         }
         let login_is_due = grant.replace_at().is_some_and(|at| at <= now);
-        let retry = if is_current { &mut self.retry } else { &mut grant.retry };
         if refused && !login_is_due {
-            retry.reset();
+            self.retry.supersede();
         } else {
-            retry.fail(now, &self.settings.backoff, failure.retry_after, &mut self.random);
+            self.retry.fail(now, failure.class, backoff, chance, random);
         }
-        if is_current {
-            self.renewal_first = false;
-            if refused {
-                self.actions.push_back(Action::Say(Notice::RenewalEnded { generation }));
-            }
+        // One that the server put off has its turn before the login that would make it needless.
+        self.renewal_first = failure.retry_after.is_some() && !login_is_due;
+        if ended {
+            self.actions.push_back(Action::Say(Notice::RenewalEnded { generation }));
         }
     }
 
@@ -231,7 +269,8 @@ impl Lifecycle {
     /// A newer token took the place of this one.
     fn retire(&mut self, now: Instant, mut grant: Grant) {
         let generation = grant.generation;
-        if !grant.is_good() {
+        // What was on its way to a sink when the hand-over began may have arrived after all.
+        if !grant.is_good() || self.phase == Phase::HandingOver {
             self.actions.push_back(Action::Forget { generation });
         } else if self.deliveries.iter().any(|delivery| delivery.holds(generation)) {
             grant.retire(now, &mut self.random);
@@ -282,15 +321,35 @@ impl Lifecycle {
         }
     }
 
-    fn shut_down(&mut self) {
+    /// What waits because the server wasn't there goes on, though not everywhere at once.
+    fn server_reached(&mut self, now: Instant) {
+        let at = after(now, spread(LONGEST_WAKING, 0.0, 1.0, &mut self.random));
+        let Settings { backoff, sink_backoff, .. } = &self.settings;
+        self.retry.server_reached(at, backoff);
+        if self.look_retry.server_reached(at, backoff) {
+            let woken = self.look_retry.woken_at(at);
+            self.look_at = self.look_at.map(|look_at| look_at.min(woken));
+        }
+        for grant in self.current.iter_mut().chain(&mut self.old) {
+            grant.server_reached(at, backoff);
+        }
+        for delivery in &mut self.deliveries {
+            delivery.server_reached(at, sink_backoff);
+        }
+    }
+
+    fn shut_down(&mut self, phase: Phase) {
         if self.phase != Phase::Running {
             return;
         }
-        self.phase = Phase::Stopping;
+        self.phase = phase;
         if matches!(self.in_flight, Some(Request::LogIn | Request::Look)) {
             self.actions.push_back(Action::CancelLogin);
         } else {
             self.in_flight = None;
+        }
+        if phase == Phase::HandingOver {
+            return;
         }
         let undelivered = self.good().map(|grant| grant.generation).filter(|&generation| {
             !self.deliveries.iter().any(|delivery| delivery.holds(generation))

@@ -5,11 +5,10 @@ use std::time::{Duration, Instant};
 use rand::Rng;
 use rand::rngs::SmallRng;
 
+use crate::Class;
+
 /// No schedule waits less, whatever its settings, so that a mistake never becomes a storm.
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
-
-/// A `Retry-After` beyond this (or beyond `max`, if that is more) is not believed.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 
 /// Longer than anything here lives; keeps sums of instants representable.
 const NEVER: Duration = Duration::from_hours(100 * 365 * 24);
@@ -41,23 +40,38 @@ impl Backoff {
     }
 }
 
+/// A token that ends at `end`, and the moment before that at which there is another attempt rather
+/// than a wait that outlasts the token.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LastChance {
+    pub(crate) at: Instant,
+    pub(crate) end: Instant,
+}
+
 /// One schedule of attempts at one thing.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Retry {
     failures: u32,
+    /// By the back-off alone.
     ready_at: Option<Instant>,
     /// What a `Retry-After` asked for; holds even when something wakes the schedule.
     not_before: Option<Instant>,
+    /// The last failure was a passing one: it may be over before the back-off is.
+    passing: bool,
+    /// How often the schedule was woken since the last success, and from when on it may be again.
+    wakes: u32,
+    next_wake: Option<Instant>,
 }
 
 impl Retry {
-    /// The earliest next attempt; `None`: at once.
-    pub(crate) fn ready_at(&self) -> Option<Instant> {
-        self.ready_at
-    }
-
     /// The first attempt from `at` on.
     pub(crate) fn next_from(&self, at: Instant) -> Instant {
+        self.woken_at(self.scheduled_from(at))
+    }
+
+    /// The first attempt from `at` on at something else that shares this back-off, but not what the
+    /// server said of the first.
+    pub(crate) fn scheduled_from(&self, at: Instant) -> Instant {
         self.ready_at.map_or(at, |ready| ready.max(at))
     }
 
@@ -69,41 +83,73 @@ impl Retry {
     pub(crate) fn fail(
         &mut self,
         now: Instant,
+        class: Class,
         backoff: &Backoff,
-        retry_after: Option<Duration>,
+        chance: Option<LastChance>,
         random: &mut SmallRng,
     ) {
-        self.wait(now, backoff.nominal(self.failures), backoff, retry_after, random);
-        self.failures = self.failures.saturating_add(1);
+        self.wait(now, class, backoff.nominal(self.failures), backoff, chance, random);
     }
 
     /// Takes note of a failure that won't pass by itself: the longest wait at once.
-    pub(crate) fn fail_slowly(
-        &mut self,
-        now: Instant,
-        backoff: &Backoff,
-        retry_after: Option<Duration>,
-        random: &mut SmallRng,
-    ) {
-        self.wait(now, backoff.max(), backoff, retry_after, random);
-        self.failures = self.failures.saturating_add(1);
+    pub(crate) fn fail_slowly(&mut self, now: Instant, backoff: &Backoff, random: &mut SmallRng) {
+        self.wait(now, Class::Configuration, backoff.max(), backoff, None, random);
     }
 
     fn wait(
         &mut self,
         now: Instant,
+        class: Class,
         nominal: Duration,
         backoff: &Backoff,
-        retry_after: Option<Duration>,
+        chance: Option<LastChance>,
         random: &mut SmallRng,
     ) {
         let scheduled = after(now, spread(nominal, 0.75, 1.0, random));
-        // Jitter goes on top of what the server asked for: it told everybody the same.
-        let longest = backoff.max().max(LONGEST_RETRY_AFTER);
-        self.not_before = retry_after.map(|asked| {
-            after(now, asked.min(longest).saturating_add(spread(nominal, 0.0, 0.25, random)))
+        let shortest = after(now, spread(backoff.min(), 0.75, 1.0, random));
+        self.ready_at = Some(match chance {
+            Some(chance) if scheduled >= chance.end => chance.at.max(shortest).min(scheduled),
+            _ => scheduled,
         });
-        self.ready_at = Some(self.not_before.map_or(scheduled, |bound| bound.max(scheduled)));
+        self.passing = class == Class::Passing;
+        self.failures = self.failures.saturating_add(1);
+    }
+
+    /// Takes note of what the server asked for with the last failure. It is obeyed within the
+    /// longest wait: beyond that it is as likely a proxy's idea of a day off as the server's.
+    pub(crate) fn obey(
+        &mut self,
+        now: Instant,
+        retry_after: Option<Duration>,
+        backoff: &Backoff,
+        chance: Option<LastChance>,
+        random: &mut SmallRng,
+    ) {
+        let longest = backoff.max();
+        self.not_before = retry_after.map(|asked| {
+            // Jitter goes on top of what the server asked for: it told everybody the same.
+            let wait = if asked >= longest {
+                spread(longest, 0.75, 1.0, random)
+            } else {
+                asked.saturating_add(spread(backoff.min(), 0.0, 0.25, random)).min(longest)
+            };
+            match chance {
+                Some(chance) if after(now, asked.min(wait)) >= chance.end => chance.at,
+                _ => after(now, wait),
+            }
+        });
+    }
+
+    /// Puts the next attempt off until `at` at least.
+    pub(crate) fn put_off(&mut self, at: Instant) {
+        self.not_before = Some(self.woken_at(at));
+    }
+
+    /// Other bounds are in force: no wait that has begun is longer than they allow.
+    pub(crate) fn shorten(&mut self, now: Instant, backoff: &Backoff) {
+        let latest = after(now, backoff.max());
+        self.ready_at = self.ready_at.map(|at| at.min(latest));
+        self.not_before = self.not_before.map(|at| at.min(latest));
     }
 
     /// The earliest attempt if something wakes this schedule at `at`: a `Retry-After` holds.
@@ -113,18 +159,31 @@ impl Retry {
 
     /// Brings the next attempt forward to `at`.
     pub(crate) fn hasten(&mut self, at: Instant) {
-        let woken = self.woken_at(at);
-        self.ready_at = self.ready_at.map(|ready| ready.min(woken));
+        self.ready_at = self.ready_at.map(|ready| ready.min(at));
+    }
+
+    /// The server was reached by something else: an attempt that waits because it wasn't comes at
+    /// `at`. Where that doesn't help, waking follows a back-off of its own. Whether it woke.
+    pub(crate) fn server_reached(&mut self, at: Instant, backoff: &Backoff) -> bool {
+        let wakes =
+            self.has_failed() && self.passing && self.next_wake.is_none_or(|next| next <= at);
+        if wakes {
+            self.next_wake = Some(after(at, backoff.nominal(self.wakes)));
+            self.wakes = self.wakes.saturating_add(1);
+            self.hasten(at);
+        }
+        wakes
     }
 
     /// Starts anew for another reason: only a `Retry-After` still holds.
     pub(crate) fn supersede(&mut self) {
-        *self = Self { failures: 0, ready_at: self.not_before, not_before: self.not_before };
+        let Self { not_before, next_wake, .. } = *self;
+        *self = Self { not_before, next_wake, ..Self::default() };
     }
 
     /// Starts anew: the next attempt is free at once.
     pub(crate) fn reset(&mut self) {
-        *self = Self::default();
+        *self = Self { next_wake: self.next_wake, ..Self::default() };
     }
 }
 

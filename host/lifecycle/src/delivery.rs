@@ -4,8 +4,8 @@ use std::time::Instant;
 
 use rand::rngs::SmallRng;
 
-use crate::backoff::{Backoff, Retry};
-use crate::{Class, Failure};
+use crate::backoff::{Backoff, LastChance, Retry};
+use crate::{Class, Failure, Settings};
 
 /// The deliveries to one sink. They never overlap, and generations only rise.
 #[derive(Debug)]
@@ -74,26 +74,38 @@ impl Delivery {
         self.retry.reset();
     }
 
+    /// Takes note of a failure. What a `Retry-After` asks for is bounded as for a login: where a
+    /// sink wraps, it is the server that failed, and not the sink.
     pub(crate) fn failed(
         &mut self,
         now: Instant,
         generation: u64,
         failure: Failure,
-        backoff: &Backoff,
+        settings: &Settings,
+        chance: Option<LastChance>,
         random: &mut SmallRng,
     ) {
         if generation < self.latest {
             // A newer one is waiting, and has its own first attempt.
             return;
         }
-        match failure.class {
-            Class::Configuration => {
-                self.retry.fail_slowly(now, backoff, failure.retry_after, random);
-            }
-            Class::Passing | Class::Refused => {
-                self.retry.fail(now, backoff, failure.retry_after, random);
-            }
+        if failure.class == Class::Configuration {
+            self.retry.fail_slowly(now, &settings.sink_backoff, random);
+        } else {
+            self.retry.fail(now, failure.class, &settings.sink_backoff, None, random);
         }
+        self.retry.obey(now, failure.retry_after, &settings.backoff, chance, random);
+    }
+
+    /// The server was reached: a delivery that waits because it wasn't comes at `at`.
+    pub(crate) fn server_reached(&mut self, at: Instant, backoff: &Backoff) {
+        self.retry.server_reached(at, backoff);
+    }
+
+    /// Other settings are in force: what has begun to wait doesn't wait longer than they allow.
+    pub(crate) fn shorten(&mut self, now: Instant, backoff: &Backoff, longest: &Backoff) {
+        let longer = if backoff.max() > longest.max() { backoff } else { longest };
+        self.retry.shorten(now, longer);
     }
 
     /// Brings a waiting retry forward.

@@ -59,6 +59,16 @@ pub enum Event {
         /// When the method wants to be looked at again, from now.
         check_after: Option<Duration>,
     },
+    /// Answers [`Action::LogIn`]: a token that an earlier life of this identity left is still good.
+    /// It gets the next generation too.
+    Inherited {
+        /// What is left of it.
+        token: Token,
+        /// When the method wants to be looked at again, from now.
+        check_after: Option<Duration>,
+        /// Whether this identity would have got the same.
+        worth: Worth,
+    },
     /// Answers [`Action::LogIn`], or [`Action::Look`] when it found a new credential with which
     /// the login then failed.
     LoginFailed(Failure),
@@ -118,8 +128,22 @@ pub enum Event {
     CredentialsChanged,
     /// The configuration or the plug-in in use was replaced.
     ConfigurationChanged,
+    /// After a passing failure the server did what it was asked, whoever asked for it.
+    ServerReached,
     /// The agent stops. Nothing new is begun; [`Action::Finished`] follows.
     ShutDown,
+    /// As [`Event::ShutDown`], but another life follows that inherits the token, so that one which
+    /// nobody has received yet is kept, also if it arrives only now.
+    HandOver,
+}
+
+/// What an inherited token is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Worth {
+    /// As much as one of this identity's own.
+    Own,
+    /// It is another identity's: kept alive until a login has brought one of its own.
+    Foreign,
 }
 
 /// What the caller has to do.
@@ -150,7 +174,7 @@ pub enum Action {
         /// Which token.
         generation: u64,
     },
-    /// The agent stops while a login or a look is in flight: end it early if that is safe, and
+    /// This life ends while a login or a look is in flight: end it early if that is safe, and
     /// answer it all the same, with [`Event::LoggedIn`] if a token did come.
     CancelLogin,
     /// Revoke this token on the server; nobody ever received it. Always followed by its
@@ -166,7 +190,7 @@ pub enum Action {
     },
     /// Tell the operator. No answer.
     Say(Notice),
-    /// The last action after [`Event::ShutDown`]. Renewals and checks that still run are of no
+    /// The last action after [`Event::ShutDown`] or [`Event::HandOver`]. Renewals and checks that still run are of no
     /// use. What is still remembered was delivered: it stays valid unless the operator wants
     /// it revoked on exit.
     Finished,

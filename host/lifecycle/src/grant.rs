@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rand::rngs::SmallRng;
 
-use crate::backoff::{Retry, after, spread};
+use crate::backoff::{LastChance, Retry, after, spread};
 use crate::{Backoff, Class, Failure, Token, TokenCheck};
 
 /// Nothing is planned sooner after a grant, so that tiny TTLs don't become storms.
@@ -12,6 +12,10 @@ const SHORTEST_PLAN: Duration = Duration::from_millis(500);
 
 /// Servers give TTLs in whole seconds: a smaller difference is none.
 const TTL_PRECISION: Duration = Duration::from_secs(1);
+
+/// How long after a first refusal the same is asked again, before it is believed: a standby that
+/// lags behind doesn't know a new token yet, and what stands between may be in a bad mood.
+const SECOND_OPINION: Duration = Duration::from_secs(4);
 
 /// What is known of one token.
 #[derive(Debug)]
@@ -26,17 +30,22 @@ pub(crate) struct Grant {
     renew_at: Option<Instant>,
     /// At 80 to 90 % of the lease, and before its last second.
     replace_at: Option<Instant>,
+    /// Since when another one is wanted in its place, however long it has to live.
+    unwanted_from: Option<Instant>,
     /// Refused, or no longer prolonging anything.
     renewal_ended: bool,
     /// A renewal succeeded, so a later 403 to one means something; `looked_up` likewise.
     renewed: bool,
     looked_up: bool,
+    /// The last renewal was refused, which may not happen again; `lookup_refused` likewise.
+    renewal_refused: bool,
+    lookup_refused: bool,
     lookup_forbidden: bool,
     /// Its wrapping was refused, and it was looked up for that.
     doubted: bool,
     check_at: Instant,
     check_retry: Retry,
-    /// For renewals after a newer token came.
+    /// For its renewals: alone after a newer token came, before that beside the machine's own.
     pub(crate) retry: Retry,
     end: Option<End>,
 }
@@ -58,9 +67,12 @@ impl Grant {
             expires_at: None,
             renew_at: None,
             replace_at: None,
+            unwanted_from: None,
             renewal_ended: false,
             renewed: false,
             looked_up: false,
+            renewal_refused: false,
+            lookup_refused: false,
             lookup_forbidden: false,
             doubted: false,
             check_at: now,
@@ -82,7 +94,21 @@ impl Grant {
 
     /// When it should be replaced by another one; `None`: never.
     pub(crate) fn replace_at(&self) -> Option<Instant> {
-        self.replace_at
+        self.unwanted_from.or(self.replace_at)
+    }
+
+    /// Asks for another one in its place.
+    pub(crate) fn unwanted(&mut self, now: Instant) {
+        self.unwanted_from = Some(now);
+    }
+
+    /// When there is another attempt to renew or replace it, where a wait would outlast it: when a
+    /// replacement is due, and then again and again after half of what is left.
+    pub(crate) fn last_chance(&self, now: Instant) -> Option<LastChance> {
+        let end = self.expires_at.filter(|end| *end > now && self.is_good())?;
+        let halfway = now + end.saturating_duration_since(now) / 2;
+        let at = self.replace_at.filter(|replace_at| *replace_at > now).unwrap_or(halfway);
+        Some(LastChance { at, end })
     }
 
     pub(crate) fn can_renew(&self) -> bool {
@@ -100,7 +126,7 @@ impl Grant {
     }
 
     pub(crate) fn check_is_failing(&self) -> bool {
-        self.check_retry.has_failed()
+        self.check_retry.has_failed() && !self.lookup_refused
     }
 
     /// Marks it expired if its time has come. Whether that is news.
@@ -125,6 +151,7 @@ impl Grant {
         random: &mut SmallRng,
     ) {
         self.renewed = true;
+        self.renewal_refused = false;
         self.take_over(now, token);
         let prolonged = match (token.ttl, self.expires_at, self.lease) {
             // By less than a TTL's precision is not at all: servers round up.
@@ -155,6 +182,7 @@ impl Grant {
         random: &mut SmallRng,
     ) {
         self.looked_up = true;
+        self.lookup_refused = false;
         self.take_over(now, token);
         let believed = self.expires_at;
         let told = token.ttl.map(|ttl| after(now, ttl));
@@ -186,8 +214,26 @@ impl Grant {
         failure.invalid_token || (failure.permission_denied && self.looked_up)
     }
 
-    pub(crate) fn end_renewal(&mut self) {
-        self.renewal_ended = true;
+    /// Takes note of a refused renewal that proves nothing. It is believed when it comes again
+    /// seconds later. Whether it is.
+    pub(crate) fn renewal_refused(
+        &mut self,
+        now: Instant,
+        backoff: &Backoff,
+        random: &mut SmallRng,
+    ) -> bool {
+        if std::mem::replace(&mut self.renewal_refused, true) {
+            self.renewal_ended = true;
+        } else {
+            self.retry.fail(now, Class::Refused, backoff, None, random);
+            self.retry.put_off(after(now, spread(SECOND_OPINION, 0.75, 1.0, random)));
+        }
+        self.renewal_ended
+    }
+
+    /// Takes note of a renewal that failed otherwise.
+    pub(crate) fn renewal_not_refused(&mut self) {
+        self.renewal_refused = false;
     }
 
     /// Asks for a look-up now: something is odd, and the look-up could tell.
@@ -205,8 +251,8 @@ impl Grant {
         }
     }
 
-    /// Takes note of a look-up that proves nothing. Whether it means that look-ups are
-    /// forbidden.
+    /// Takes note of a look-up that proves nothing. Whether it means that look-ups are forbidden:
+    /// the second refusal does, seconds after the first.
     pub(crate) fn check_failed(
         &mut self,
         now: Instant,
@@ -215,18 +261,38 @@ impl Grant {
         backoff: &Backoff,
         random: &mut SmallRng,
     ) -> bool {
-        if failure.class == Class::Refused && !self.looked_up {
+        let refused = failure.class == Class::Refused && !self.looked_up;
+        if std::mem::replace(&mut self.lookup_refused, refused) && refused {
             self.lookup_forbidden = true;
             self.check_retry.reset();
             return true;
         }
-        self.check_retry.fail(now, backoff, failure.retry_after, random);
+        self.check_retry.fail(now, failure.class, backoff, None, random);
+        self.check_retry.obey(now, failure.retry_after, backoff, None, random);
         let retry_at = self.check_retry.next_from(now);
         self.check_at = match (failure.retry_after, self.check_interval(check)) {
+            _ if refused => retry_at.max(after(now, spread(SECOND_OPINION, 0.75, 1.0, random))),
             (None, Some(interval)) => retry_at.min(after(now, interval)),
             _ => retry_at,
         };
         false
+    }
+
+    /// The server was reached: what waits because it wasn't goes on at `at`.
+    pub(crate) fn server_reached(&mut self, at: Instant, backoff: &Backoff) {
+        self.retry.server_reached(at, backoff);
+        if self.check_retry.server_reached(at, backoff) {
+            self.check_at = self.check_at.min(self.check_retry.woken_at(at));
+        }
+    }
+
+    /// Other settings are in force: what has begun to wait doesn't wait longer than they allow.
+    pub(crate) fn shorten(&mut self, now: Instant, check: TokenCheck, backoff: &Backoff) {
+        self.retry.shorten(now, backoff);
+        self.check_retry.shorten(now, backoff);
+        if let Some(interval) = self.check_interval(check) {
+            self.check_at = self.check_at.min(after(now, interval));
+        }
     }
 
     /// A newer token came. This one is renewed only if the sinks take long to get the newer

@@ -44,6 +44,6 @@ mod settings;
 mod tests;
 
 pub use backoff::Backoff;
-pub use event::{Action, Class, Event, Failure, NextStep, Notice, State, Step, Token};
+pub use event::{Action, Class, Event, Failure, NextStep, Notice, State, Step, Token, Worth};
 pub use machine::Lifecycle;
 pub use settings::{Settings, TokenCheck};

@@ -9,7 +9,7 @@ use rand::rngs::SmallRng;
 use crate::backoff::{Retry, after};
 use crate::delivery::Delivery;
 use crate::grant::Grant;
-use crate::{Action, Event, NextStep, Notice, Settings, State, Step};
+use crate::{Action, Class, Event, NextStep, Notice, Settings, State, Step};
 
 /// The life of one identity. See the [crate] for how to drive it.
 #[derive(Debug)]
@@ -25,7 +25,8 @@ pub struct Lifecycle {
     /// Older tokens that a sink still holds.
     pub(crate) old: Vec<Grant>,
     pub(crate) deliveries: Vec<Delivery>,
-    /// Logins, and renewals of the current token.
+    /// Logins, and renewals of the current token. What the server asks for with a failure binds
+    /// its own kind only: a renewal's is kept with the token.
     pub(crate) retry: Retry,
     /// Since when a login is wanted while there is no good token.
     pub(crate) login_from: Instant,
@@ -57,7 +58,10 @@ pub(crate) enum Request {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Phase {
     Running,
+    /// A token that arrives now is revoked.
     Stopping,
+    /// A token that arrives now is for the life that follows.
+    HandingOver,
     Finished,
 }
 
@@ -153,6 +157,26 @@ impl Lifecycle {
         self.upcoming().into_iter().min_by_key(|next| next.at)
     }
 
+    /// Puts other settings in force, from now on. The sinks must be the same.
+    pub fn set(&mut self, now: Instant, settings: Settings) {
+        let sinks = self.settings.sinks;
+        self.settings = Settings { sinks, ..settings };
+        let Settings { backoff, sink_backoff, token_check, .. } = &self.settings;
+        self.retry.shorten(now, backoff);
+        self.look_retry.shorten(now, backoff);
+        if self.look_retry.has_failed() {
+            self.look_at = self.look_at.map(|at| at.min(self.look_retry.next_from(now)));
+        }
+        self.login_from = self.login_from.min(after(now, backoff.max()));
+        for grant in self.current.iter_mut().chain(&mut self.old) {
+            grant.shorten(now, *token_check, backoff);
+        }
+        for delivery in &mut self.deliveries {
+            delivery.shorten(now, sink_backoff, backoff);
+        }
+        self.advance(now);
+    }
+
     /// Takes note of what happened.
     pub fn handle(&mut self, now: Instant, event: Event) {
         if self.phase == Phase::Finished {
@@ -161,11 +185,6 @@ impl Lifecycle {
         self.expire(now);
         self.take_in(now, event);
         self.advance(now);
-    }
-
-    /// From now on these settings count; the number of sinks stays as it is.
-    pub fn use_settings(&mut self, settings: Settings) {
-        self.settings = Settings { sinks: self.settings.sinks, ..settings };
     }
 
     /// Does what is due. Call it at [`Self::next_timeout`]; early calls do no harm.
@@ -268,7 +287,8 @@ impl Lifecycle {
     }
 
     fn renewal_at(&self) -> Option<Instant> {
-        self.good().and_then(Grant::renew_at).map(|at| self.retry.next_from(at))
+        let grant = self.good()?;
+        grant.renew_at().map(|at| grant.retry.next_from(self.retry.scheduled_from(at)))
     }
 
     /// A look makes sense only beside a good token, without which the machine logs in anyway, and
@@ -307,7 +327,8 @@ impl Lifecycle {
         let quick = self.settings.backoff.max().saturating_mul(2);
         self.login_from = now;
         if self.last_loss.is_some_and(|last| now < after(last, quick)) {
-            self.losses.fail(now, &self.settings.backoff, None, &mut self.random);
+            let backoff = &self.settings.backoff;
+            self.losses.fail(now, Class::Refused, backoff, None, &mut self.random);
             self.login_from = self.losses.next_from(now);
         } else {
             self.losses.reset();
@@ -329,7 +350,7 @@ impl Lifecycle {
     fn finish_if_done(&mut self) {
         let waiting =
             self.in_flight.is_some() || self.deliveries.iter().any(Delivery::is_in_flight);
-        if self.phase == Phase::Stopping && !waiting {
+        if self.phase != Phase::Finished && !waiting {
             self.phase = Phase::Finished;
             self.actions.push_back(Action::Finished);
         }

@@ -132,11 +132,11 @@ pub(crate) fn class_of(status: u16) -> Class {
     }
 }
 
-/// `Retry-After`: seconds, or an HTTP date (RFC 9110, §10.2.3) seen from `now`.
+/// `Retry-After`: seconds, however many, or an HTTP date (RFC 9110, §10.2.3) seen from `now`.
 pub(crate) fn retry_after(value: &str, now: time::OffsetDateTime) -> Option<Duration> {
     let value = value.trim();
-    if let Ok(seconds) = value.parse::<u32>() {
-        return Some(Duration::from_secs(seconds.into()));
+    if !value.is_empty() && value.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Some(Duration::from_secs(value.parse().unwrap_or(u64::MAX)));
     }
     let format = time::macros::format_description!(
         "[weekday repr:short], [day] [month repr:short] [year] [hour]:[minute]:[second] GMT"
@@ -167,7 +167,14 @@ mod tests {
         assert_eq!(read("0"), Some(Duration::ZERO));
         assert_eq!(read("Sun, 22 Nov 2026 01:02:00 GMT"), Some(Duration::from_mins(2)));
         assert_eq!(read("Sun, 22 Nov 2020 01:02:00 GMT"), Some(Duration::ZERO));
-        for nonsense in ["", "-1", "soon", "1.5", "99999999999999999999", "Sun, 31 Feb 2026"] {
+        assert!(
+            read("Fri, 31 Dec 9999 23:59:59 GMT") > Some(Duration::from_hours(24 * 365 * 7000))
+        );
+        // Too many to count is no reason to come at once.
+        for huge in ["99999999999999999999", "4294967296", &"9".repeat(400)] {
+            assert!(read(huge) > Some(Duration::from_hours(24 * 365 * 100)), "{huge}");
+        }
+        for nonsense in ["", "-1", "+1", "soon", "1.5", "1e9", "Sun, 31 Feb 2026"] {
             assert_eq!(read(nonsense), None, "{nonsense}");
         }
     }

@@ -5,11 +5,14 @@
 //! five passing errors in a row, whichever identities they came from, and then lets one request
 //! a second through until one succeeds. A refusal says nothing about the server's health, so it
 //! neither opens nor closes the breaker.
+//!
+//! The first success after passing errors is told to whoever follows [`Governor::recoveries`], so
+//! that what waits out a back-off needn't wait to its end.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex as Queue, Notify};
+use tokio::sync::{Mutex as Queue, Notify, watch};
 
 /// Shared by everything that sends requests to one server. Clones are one and the same.
 #[derive(Clone, Default)]
@@ -21,6 +24,8 @@ struct Shared {
     queue: Queue<()>,
     core: Mutex<Core>,
     closed: Notify,
+    /// How often a request succeeded after others had failed.
+    recoveries: watch::Sender<u64>,
 }
 
 impl Governor {
@@ -42,6 +47,11 @@ impl Governor {
     /// How the requests ended so far.
     pub fn requests(&self) -> Requests {
         self.core().requests
+    }
+
+    /// Changes each time a request succeeds after one or more that met passing errors.
+    pub fn recoveries(&self) -> watch::Receiver<u64> {
+        self.0.recoveries.subscribe()
     }
 
     /// True while the server is in trouble and requests are held to one a second.
@@ -71,7 +81,14 @@ impl Governor {
 
     /// Takes note of how a request ended.
     pub(crate) fn record(&self, outcome: Outcome) {
-        let change = self.core().record(outcome, Instant::now());
+        let (recovers, change) = {
+            let mut core = self.core();
+            let recovers = outcome == Outcome::Success && core.failures > 0;
+            (recovers, core.record(outcome, Instant::now()))
+        };
+        if recovers {
+            self.0.recoveries.send_modify(|count| *count += 1);
+        }
         match change {
             Some(Change::Opened) => {
                 tracing::warn!("the server is in trouble: at most one request a second now");
@@ -294,6 +311,31 @@ mod tests {
             drop(UnderWay { governor: &governor, since: long_ago });
         }
         assert!(governor.is_open());
+    }
+
+    #[test]
+    fn the_first_success_after_passing_errors_is_told_and_no_other() {
+        let governor = Governor::new();
+        let mut recoveries = governor.clone().recoveries();
+        for (outcome, told) in [
+            (Outcome::Success, false),
+            (Outcome::Refused, false),
+            (Outcome::Success, false),
+            (Outcome::Passing, false),
+            (Outcome::Refused, false),
+            (Outcome::Success, true),
+            (Outcome::Success, false),
+        ] {
+            governor.record(outcome);
+            assert_eq!(recoveries.has_changed().unwrap(), told, "{outcome:?}");
+            recoveries.mark_unchanged();
+        }
+        for _ in 0..FAILURES_TO_OPEN {
+            governor.record(Outcome::Passing);
+        }
+        assert!(governor.is_open());
+        governor.record(Outcome::Success);
+        assert!(recoveries.has_changed().unwrap());
     }
 
     #[test]

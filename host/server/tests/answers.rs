@@ -316,6 +316,17 @@ async fn retry_after_is_handed_on() {
 }
 
 #[tokio::test]
+async fn retry_after_is_handed_on_from_a_page_of_a_proxy_too() {
+    let page = "<html><h1>Down for maintenance</h1></html>";
+    for (asked, at_least) in [("3600", 3600), ("99999999999999999999", 1 << 40)] {
+        let header = format!("Content-Type: text/html\r\nRetry-After: {asked}\r\n");
+        let error = failed_with(answer("503 Service Unavailable", &header, page)).await;
+        assert_eq!(error.class, Class::Passing);
+        assert!(error.retry_after >= Some(Duration::from_secs(at_least)), "{asked}");
+    }
+}
+
+#[tokio::test]
 async fn only_the_servers_own_word_makes_a_token_invalid() {
     let vault =
         r#"{"errors":["2 errors occurred:\n\t* permission denied\n\t* invalid token\n\n"]}"#;

@@ -76,7 +76,8 @@ impl AuthMethod for AliCloud {
     const ABOUT: About =
         About::new("alicloud", env!("CARGO_PKG_VERSION"), "Logs in with an Alibaba Cloud RAM role")
             .licence("Apache-2.0")
-            .reauthenticate(Reauthenticate::Yes);
+            .reauthenticate(Reauthenticate::Yes)
+            .identifies("role, access_key, role_arn, role_name");
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

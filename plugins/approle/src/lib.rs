@@ -48,7 +48,8 @@ impl AuthMethod for AppRole {
         "Logs in with a role-id and a secret-id from files",
     )
     .licence("Apache-2.0")
-    .reauthenticate(Reauthenticate::Yes);
+    .reauthenticate(Reauthenticate::Yes)
+    .identifies("role_id_file_path");
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

@@ -86,7 +86,8 @@ impl AuthMethod for Aws {
     const ABOUT: About =
         About::new("aws", env!("CARGO_PKG_VERSION"), "Logs in with an AWS identity")
             .licence("Apache-2.0")
-            .reauthenticate(Reauthenticate::Yes);
+            .reauthenticate(Reauthenticate::Yes)
+            .identifies("role, type, access_key");
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

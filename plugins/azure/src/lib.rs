@@ -65,7 +65,8 @@ impl AuthMethod for Azure {
         "Logs in with an access token of Microsoft Entra ID",
     )
     .licence("Apache-2.0")
-    .reauthenticate(Reauthenticate::No);
+    .reauthenticate(Reauthenticate::No)
+    .identifies("role, object_id, client_id, authenticate_from_environment");
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

@@ -47,7 +47,8 @@ impl AuthMethod for Cert {
     const ABOUT: About =
         About::new("cert", env!("CARGO_PKG_VERSION"), "Logs in with a TLS client certificate")
             .licence("Apache-2.0")
-            .reauthenticate(Reauthenticate::Yes);
+            .reauthenticate(Reauthenticate::Yes)
+            .identifies("name, client_cert");
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

@@ -35,7 +35,8 @@ impl AuthMethod for CloudFoundry {
         "Logs in with the instance identity of a Cloud Foundry container",
     )
     .licence("Apache-2.0")
-    .reauthenticate(Reauthenticate::No);
+    .reauthenticate(Reauthenticate::No)
+    .identifies("role");
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

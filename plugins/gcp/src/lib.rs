@@ -87,7 +87,8 @@ impl AuthMethod for Gcp {
         "Logs in as a machine or a service account of Google Cloud",
     )
     .licence("Apache-2.0")
-    .reauthenticate(Reauthenticate::Yes);
+    .reauthenticate(Reauthenticate::Yes)
+    .identifies("role, type, service_account, credentials");
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

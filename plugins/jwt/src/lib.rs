@@ -46,7 +46,8 @@ impl AuthMethod for Jwt {
         "Logs in with a JWT from a file or an environment variable",
     )
     .licence("Apache-2.0")
-    .reauthenticate(Reauthenticate::Yes);
+    .reauthenticate(Reauthenticate::Yes)
+    .identifies("role, path, environment_variable");
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

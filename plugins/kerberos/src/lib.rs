@@ -63,7 +63,8 @@ impl AuthMethod for Kerberos {
         "Logs in with a Kerberos ticket, by a key from a keytab",
     )
     .licence("Apache-2.0")
-    .reauthenticate(Reauthenticate::Yes);
+    .reauthenticate(Reauthenticate::Yes)
+    .identifies("username, realm, service");
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

@@ -35,7 +35,8 @@ impl AuthMethod for Kubernetes {
         "Logs in with the pod's service-account token",
     )
     .licence("Apache-2.0")
-    .reauthenticate(Reauthenticate::No);
+    .reauthenticate(Reauthenticate::No)
+    .identifies("role");
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

@@ -61,7 +61,8 @@ impl AuthMethod for Oci {
         "Logs in as a user or an instance of Oracle Cloud Infrastructure",
     )
     .licence("Apache-2.0")
-    .reauthenticate(Reauthenticate::Yes);
+    .reauthenticate(Reauthenticate::Yes)
+    .identifies("role, type");
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

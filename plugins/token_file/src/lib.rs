@@ -26,7 +26,8 @@ impl AuthMethod for TokenFile {
     const ABOUT: About =
         About::new("token_file", env!("CARGO_PKG_VERSION"), "Takes over a token from a file")
             .licence("Apache-2.0")
-            .reauthenticate(Reauthenticate::Yes);
+            .reauthenticate(Reauthenticate::Yes)
+            .identifies("token_file_path");
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

@@ -44,7 +44,8 @@ impl AuthMethod for UserPass {
         "Logs in with a name and a password from a file (userpass, ldap, radius)",
     )
     .licence("Apache-2.0")
-    .reauthenticate(Reauthenticate::Yes);
+    .reauthenticate(Reauthenticate::Yes)
+    .identifies("username");
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

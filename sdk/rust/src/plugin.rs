@@ -19,6 +19,9 @@ pub struct About {
     pub source: &'static str,
     /// Of a method; yes when not said.
     pub reauthenticate: Option<Reauthenticate>,
+    /// Settings of a method that make another identity when they change, separated by commas;
+    /// empty when not said.
+    pub identifies: &'static str,
 }
 
 /// Whether a new credential (another `revision`) is a reason to log in while the token is good.
@@ -34,7 +37,15 @@ pub enum Reauthenticate {
 impl About {
     /// `version` is usually `env!("CARGO_PKG_VERSION")`.
     pub const fn new(name: &'static str, version: &'static str, summary: &'static str) -> Self {
-        Self { name, version, summary, licence: "", source: "", reauthenticate: None }
+        Self {
+            name,
+            version,
+            summary,
+            licence: "",
+            source: "",
+            reauthenticate: None,
+            identifies: "",
+        }
     }
 
     /// Adds the licence, an SPDX expression.
@@ -55,6 +66,15 @@ impl About {
     #[must_use]
     pub const fn reauthenticate(mut self, reauthenticate: Reauthenticate) -> Self {
         self.reauthenticate = Some(reauthenticate);
+        self
+    }
+
+    /// Names the settings of a method that say who logs in, separated by commas: `"role, type"`.
+    /// When a reload changes none of them, the agent keeps its token; without this it logs in anew
+    /// whenever the configuration of the method changes.
+    #[must_use]
+    pub const fn identifies(mut self, settings: &'static str) -> Self {
+        self.identifies = settings;
         self
     }
 }

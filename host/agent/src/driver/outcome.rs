@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use usher_engine::{Call, Reason};
-use usher_lifecycle::{Class, Event, Notice, Step, Token};
+use usher_lifecycle::{Class, Event, Notice, Step, Token, Worth};
 
-use super::{Driver, Report, seconds};
-use crate::identity::{Identity, Inheritance, LoggedIn, LoginOutcome};
+use super::{Driver, Foreign, Report, seconds};
+use crate::identity::{Identity, LoggedIn, LoginOutcome};
+use crate::inheritance::Inheritance;
 use crate::plugins::AWAITED;
 use crate::status::Attempt;
 use crate::trouble::Trouble;
@@ -15,12 +16,36 @@ use crate::trouble::Trouble;
 /// How an action ended.
 pub(super) enum Outcome {
     Login(LoginOutcome),
-    Renewed { generation: u64, token: Token },
-    RenewalFailed { generation: u64, trouble: Trouble },
-    Checked { generation: u64, token: Token },
-    CheckFailed { generation: u64, trouble: Trouble },
-    Delivered { sink: usize, generation: u64 },
-    DeliveryFailed { sink: usize, generation: u64, trouble: Trouble },
+    Renewed {
+        generation: u64,
+        token: Token,
+    },
+    RenewalFailed {
+        generation: u64,
+        trouble: Trouble,
+    },
+    Checked {
+        generation: u64,
+        token: Token,
+    },
+    CheckFailed {
+        generation: u64,
+        trouble: Trouble,
+    },
+    Delivered {
+        sink: usize,
+        generation: u64,
+    },
+    /// The sink has it from an earlier life of this identity.
+    Kept {
+        sink: usize,
+        generation: u64,
+    },
+    DeliveryFailed {
+        sink: usize,
+        generation: u64,
+        trouble: Trouble,
+    },
 }
 
 impl Driver {
@@ -74,6 +99,14 @@ impl Driver {
                 self.sink_attempts[sink] = 0;
                 Event::Delivered { sink, generation }
             }
+            Outcome::Kept { sink, generation } => {
+                tracing::debug!(
+                    identity = identity.name,
+                    sink = identity.sinks[sink].name,
+                    "the sink keeps the token that it has"
+                );
+                Event::Delivered { sink, generation }
+            }
             Outcome::DeliveryFailed { sink, generation, trouble } => {
                 let event =
                     Event::DeliveryFailed { sink, generation, failure: trouble.for_lifecycle() };
@@ -116,6 +149,7 @@ impl Driver {
             Outcome::Checked { .. } => board.succeeded(Attempt::Check),
             Outcome::CheckFailed { trouble, .. } => board.failed(Attempt::Check, trouble),
             Outcome::Delivered { sink, .. } => board.succeeded(Attempt::Delivery(*sink)),
+            Outcome::Kept { .. } => {}
             Outcome::DeliveryFailed { sink, trouble, .. } => {
                 board.failed(Attempt::Delivery(*sink), trouble);
             }
@@ -143,6 +177,9 @@ impl Driver {
                 self.login_failure = None;
                 self.login_attempts = 0;
                 self.revision = revision;
+                self.check_after = check_after;
+                self.foreign = None;
+                self.holders.clear();
                 self.sink_attempts.fill(0);
                 // The machine names it when it handles the event; the number is known already.
                 self.tokens.insert(self.machine.last_generation() + 1, Arc::new(held));
@@ -167,14 +204,11 @@ impl Driver {
                 }
                 event
             }
-            LoginOutcome::Unchanged { check_after } => Event::Unchanged { check_after },
-            LoginOutcome::Inherited(Inheritance { held, token, revision }) => {
-                tracing::info!(identity = identity.name, "the token in use goes on");
-                let _ = self.reports.send(Report::LoggedIn { identity: self.number });
-                self.revision = revision;
-                self.tokens.insert(self.machine.last_generation() + 1, held);
-                Event::LoggedIn { token, check_after: None }
+            LoginOutcome::Unchanged { check_after } => {
+                self.check_after = check_after;
+                Event::Unchanged { check_after }
             }
+            LoginOutcome::Inherited(inheritance) => self.inherit(inheritance),
             LoginOutcome::LookFailed(failure) => {
                 tracing::debug!(
                     identity = identity.name,
@@ -185,6 +219,27 @@ impl Driver {
                 Event::LookFailed(Trouble::from(failure).for_lifecycle())
             }
         }
+    }
+
+    fn inherit(&mut self, inheritance: Inheritance) -> Event {
+        let identity = self.identity.name.as_str();
+        let Inheritance { held, token, revision, check_after, memory, holders, worth } =
+            inheritance;
+        let _ = self.reports.send(Report::LoggedIn { identity: self.number });
+        self.holders.extend(holders);
+        self.tokens.insert(self.machine.last_generation() + 1, held);
+        if worth == Worth::Foreign {
+            tracing::info!(
+                identity,
+                "the token in use is another identity's now; it goes on until a login has succeeded"
+            );
+            self.foreign = Some(Foreign { revision, check_after, memory });
+            return Event::Inherited { token, check_after: None, worth };
+        }
+        tracing::info!(identity, "the token in use goes on");
+        self.revision = revision;
+        self.check_after = check_after;
+        Event::Inherited { token, check_after, worth }
     }
 
     /// Says why a login failed and when the next one follows, once the machine knows.

@@ -230,7 +230,11 @@ static METHOD_KEYS: [Key; 8] = [
         "The server wraps the token at login, for this long; the one sink gets the wrapping token, and nothing is renewed. Default: not wrapped.",
     ),
     built("min_backoff", Duration, "First wait after a failed login. Default 1s."),
-    built("max_backoff", Duration, "Longest wait between logins. Default 5m."),
+    built(
+        "max_backoff",
+        Duration,
+        "Longest wait between logins, and between renewals or checks that fail; a Retry-After is obeyed up to it. Default 5m.",
+    ),
     built("exit_on_err", Boolean, "The first failed login ends the agent. Default false."),
     built("config", Settings, "Settings of the method itself."),
 ];

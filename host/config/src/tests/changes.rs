@@ -38,11 +38,31 @@ fn identities_are_matched_by_their_names() {
         TWO.replace("\"approle\" {", "\"approle\" { mount_path = \"auth/x\""),
         TWO.replace("\"approle\" {", "\"approle\" { wrap_ttl = 60"),
         TWO.replace("\"b\" {", "\"b\" { on_exit = \"revoke\""),
-        TWO.replace("\"b\" {", "\"b\" { enable_reauth_on_new_credentials = false"),
     ] {
         let changed = Diff { changed: vec!["b".into()], ..unchanged(&["a"]) };
         assert_eq!(changes(TWO, &new), changed, "{new}");
     }
+}
+
+#[test]
+fn how_long_to_wait_and_when_to_look_are_adjusted_while_an_identity_runs() {
+    for new in [
+        TWO.replace("\"approle\" {", "\"approle\" { min_backoff = \"2s\""),
+        TWO.replace("\"approle\" {", "\"approle\" { max_backoff = \"5s\""),
+        TWO.replace("\"approle\" {", "\"approle\" { exit_on_err = true"),
+        TWO.replace("\"b\" {", "\"b\" { enable_reauth_on_new_credentials = false"),
+        TWO.replace("\"b\" {", "\"b\" { token_check_interval = \"1m\""),
+    ] {
+        let adjusted = Diff { adjusted: vec!["b".into()], ..unchanged(&["a"]) };
+        assert_eq!(changes(TWO, &new), adjusted, "{new}");
+        assert!(!adjusted.is_empty());
+        // With anything else, or with another grant, it is more than that.
+        let more = new.replace("\"/b\"", "\"/c\"");
+        assert_eq!(changes(TWO, &more), Diff { changed: vec!["b".into()], ..unchanged(&["a"]) });
+    }
+    let plugin = TWO.replace("1MiB", "2MiB");
+    let new = plugin.replace("\"acme\" { }", "\"acme\" { max_backoff = \"5s\" }");
+    assert_eq!(changes(TWO, &new), Diff { changed: vec!["a".into()], ..unchanged(&["b"]) });
 }
 
 #[test]

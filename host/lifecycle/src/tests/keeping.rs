@@ -68,13 +68,35 @@ fn near_its_maximum_ttl_a_token_is_replaced_in_time() {
 fn a_refused_renewal_without_proof_of_death_only_leads_to_a_timely_login() {
     let mut driver = Driver::with(unchecked(), renewable(secs(3600)));
     driver.next();
-    let failure = forbidden();
-    let actions = driver.after(Event::RenewalFailed { generation: 1, failure });
+    let refused = || Event::RenewalFailed { generation: 1, failure: forbidden() };
+    assert_eq!(driver.after(refused()), []);
+    assert_eq!(driver.state(), State::Valid);
+    let (wait, actions) = driver.next();
+    assert_eq!(actions, [Action::Renew { generation: 1 }], "a second opinion");
+    assert!(within(wait, secs(4), 0.75, 1.0), "{wait:?}");
+    let actions = driver.after(refused());
     assert_eq!(actions, [Action::Say(Notice::RenewalEnded { generation: 1 })]);
     assert_eq!(driver.state(), State::Valid);
     let (_, actions) = driver.next();
     assert_eq!(actions, [Action::LogIn]);
     assert!(within(driver.elapsed(), secs(3600), 0.8, 0.9));
+}
+
+#[test]
+fn a_renewal_that_is_refused_once_costs_nothing() {
+    let mut driver = Driver::with(unchecked(), renewable(secs(3600)));
+    for failures in [vec![forbidden()], vec![forbidden(), passing(), forbidden()]] {
+        assert_eq!(driver.next().1, [Action::Renew { generation: 1 }]);
+        for failure in failures {
+            assert_eq!(driver.after(Event::RenewalFailed { generation: 1, failure }), []);
+            assert_eq!(driver.next().1, [Action::Renew { generation: 1 }]);
+        }
+        let token = renewable(secs(3600));
+        assert_eq!(driver.after(Event::Renewed { generation: 1, token }), []);
+        assert_eq!(driver.state(), State::Valid);
+        // From now on a 403 is proof of another kind.
+        driver = Driver::with(unchecked(), renewable(secs(3600)));
+    }
 }
 
 #[test]
@@ -100,7 +122,10 @@ fn a_passing_renewal_failure_is_retried_then_renewal_and_login_alternate() {
         if failures > 0 {
             let nominal = secs(1 << (failures - 1)).min(secs(300));
             let at_mark = action == Action::LogIn;
-            assert!(wait >= nominal.mul_f64(0.75) && (at_mark || wait <= nominal));
+            // A wait that would outlast the token leaves it half of what it has left.
+            let outlasts = driver.elapsed() - wait + nominal >= secs(3600);
+            let least = if outlasts { secs(1) } else { nominal };
+            assert!(wait >= least.mul_f64(0.75) && (at_mark || wait <= nominal), "{wait:?}");
         }
         failures += 1;
         driver.event(match action {
@@ -211,17 +236,59 @@ fn a_403_to_a_check_is_proof_only_after_a_check_that_succeeded() {
 fn a_token_that_may_not_look_itself_up_lives_on_unchecked_and_that_is_said_once() {
     let mut driver = Driver::with(settings(0), renewable(secs(3600)));
     driver.actions();
-    let actions = driver.after(Event::CheckFailed { generation: 1, failure: forbidden() });
-    assert_eq!(actions, [Action::Say(Notice::CheckingForbidden)]);
+    let refused = |generation| Event::CheckFailed { generation, failure: forbidden() };
+    assert_eq!(driver.after(refused(1)), []);
     assert_eq!(driver.state(), State::Valid);
-    assert_eq!(driver.next().1, [Action::Renew { generation: 1 }]);
-    driver.event(Event::RenewalFailed { generation: 1, failure: forbidden() });
+    assert_eq!(driver.next().1, [Action::Check { generation: 1 }]);
+    assert_eq!(driver.after(refused(1)), [Action::Say(Notice::CheckingForbidden)]);
+    assert_eq!(driver.state(), State::Valid);
+    for _ in 0..2 {
+        assert_eq!(driver.next().1, [Action::Renew { generation: 1 }]);
+        driver.event(Event::RenewalFailed { generation: 1, failure: forbidden() });
+    }
     driver.actions();
     assert_eq!(driver.next().1, [Action::LogIn]);
 
     driver.event(Event::LoggedIn { token: renewable(secs(3600)), check_after: None });
     assert!(driver.actions().contains(&Action::Check { generation: 2 }), "policies may differ");
-    assert_eq!(driver.after(Event::CheckFailed { generation: 2, failure: forbidden() }), []);
+    assert_eq!(driver.after(refused(2)), []);
+    assert_eq!(driver.next().1, [Action::Check { generation: 2 }]);
+    assert_eq!(driver.after(refused(2)), []);
+}
+
+#[test]
+fn a_first_look_up_that_is_refused_is_believed_only_when_it_is_again_seconds_later() {
+    for (failures, switched_off) in [
+        (vec![forbidden()], false),
+        (vec![forbidden(), passing(), forbidden()], false),
+        (vec![passing(), forbidden()], false),
+        (vec![Failure::new(crate::Class::Refused)], false),
+        (vec![forbidden(), forbidden()], true),
+    ] {
+        let mut driver = Driver::with(settings(0), renewable(secs(3600)));
+        assert_eq!(driver.actions(), [Action::Check { generation: 1 }]);
+        for (index, failure) in failures.iter().enumerate() {
+            driver.event(Event::CheckFailed { generation: 1, failure: *failure });
+            if index + 1 == failures.len() && switched_off {
+                break;
+            }
+            let (wait, actions) = driver.next();
+            assert_eq!(actions, [Action::Check { generation: 1 }], "{failures:?}");
+            if failure.class == crate::Class::Refused {
+                assert!(within(wait, secs(4), 0.75, 1.0), "{wait:?}");
+            }
+        }
+        if switched_off {
+            assert_eq!(driver.actions(), [Action::Say(Notice::CheckingForbidden)]);
+            assert_eq!(driver.next().1, [Action::Renew { generation: 1 }]);
+            continue;
+        }
+        // The checks go on, and prove a death later on.
+        driver.event(Event::Checked { generation: 1, token: renewable(secs(3600)) });
+        assert_eq!(driver.next().1, [Action::Check { generation: 1 }]);
+        driver.event(Event::CheckFailed { generation: 1, failure: forbidden() });
+        assert!(driver.actions().contains(&Action::Say(Notice::Died { generation: 1 })));
+    }
 }
 
 #[test]

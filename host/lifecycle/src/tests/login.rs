@@ -46,18 +46,6 @@ fn failed_logins_wait_from_min_doubling_to_max_each_with_jitter() {
 }
 
 #[test]
-fn a_retry_after_is_a_lower_bound_but_believed_for_an_hour_at_most() {
-    for (asked, expected) in [(30, 30), (365 * 24 * 3600, 3600)] {
-        let mut driver = Driver::new(settings(0), 1);
-        driver.actions();
-        driver.event(Event::LoginFailed(Failure { retry_after: Some(secs(asked)), ..passing() }));
-        let (wait, actions) = driver.next();
-        assert_eq!(actions, [Action::LogIn]);
-        assert!(wait >= secs(expected) && wait < secs(expected + 1), "{wait:?}");
-    }
-}
-
-#[test]
 fn a_changed_credential_ends_the_wait_but_not_against_a_retry_after() {
     let mut driver = Driver::new(settings(0), 1);
     driver.actions();
@@ -165,10 +153,10 @@ fn a_method_that_asked_for_it_is_looked_at_only_if_wanted() {
     assert_eq!(driver.actions(), []);
 
     // Another version of the method sees it differently, and then the first one again.
-    driver.lifecycle.use_settings(looking());
+    driver.lifecycle.set(driver.now, looking());
     assert_eq!(driver.after(Event::ConfigurationChanged), [Action::Look]);
     driver.event(Event::Unchanged { check_after: Some(secs(60)) });
-    driver.lifecycle.use_settings(unwanted);
+    driver.lifecycle.set(driver.now, unwanted);
     driver.sleep(secs(120));
     assert_eq!(driver.after(Event::CredentialsChanged), []);
 }
@@ -177,7 +165,7 @@ fn a_method_that_asked_for_it_is_looked_at_only_if_wanted() {
 fn the_number_of_sinks_stays_when_other_settings_count() {
     let mut driver = Driver::new(settings(1), 1);
     driver.actions();
-    driver.lifecycle.use_settings(settings(2));
+    driver.lifecycle.set(driver.now, settings(2));
     let token = renewable(secs(3600));
     let actions = driver.after(Event::LoggedIn { token, check_after: None });
     assert!(actions.contains(&Action::Deliver { sink: 0, generation: 1 }), "{actions:?}");

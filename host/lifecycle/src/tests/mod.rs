@@ -5,9 +5,11 @@
 mod delivering;
 mod driver;
 mod fleet;
+mod inheriting;
 mod keeping;
 mod login;
 mod model;
+mod patience;
 mod properties;
 mod simulation;
 mod watch;

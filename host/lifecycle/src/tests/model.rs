@@ -33,7 +33,8 @@ struct Known {
     looked_up: bool,
     renewed: bool,
     dead: bool,
-    /// Renewals after a newer token came.
+    /// Its renewals: what the server asked for with the last one, what follows a refusal, and all
+    /// of them after a newer token came.
     renewals: Pace,
     checks: Pace,
     /// Its wrapping was refused.
@@ -119,7 +120,7 @@ impl Model {
         self.watch.before(&event);
         self.learn(&event);
         self.lifecycle.handle(self.now, event.clone());
-        if event == Event::ShutDown {
+        if matches!(event, Event::ShutDown | Event::HandOver) {
             self.unanswered
                 .retain(|action| !matches!(action, Action::Renew { .. } | Action::Check { .. }));
         } else {
@@ -154,14 +155,14 @@ impl Model {
         let now = self.now;
         let in_use = self.in_use();
         match event {
-            Event::LoggedIn { token, .. } => {
+            Event::LoggedIn { token, .. } | Event::Inherited { token, .. } => {
                 let generation = self.lifecycle.last_generation() + 1;
                 let expires_at = token.ttl.map(|ttl| now + ttl);
                 self.tokens.insert(generation, Known { expires_at, ..Known::default() });
                 let beside_a_good_one = self.watch.looked && in_use.is_some();
                 match token.ttl {
                     Some(Duration::ZERO) if beside_a_good_one => {}
-                    Some(Duration::ZERO) => self.attempts.fail(now, backoff, None),
+                    Some(Duration::ZERO) => self.attempts.fail(now, backoff, self.end()),
                     _ => self.attempts.reset(),
                 }
             }
@@ -169,7 +170,9 @@ impl Model {
                 if self.watch.looked && in_use.is_some() {
                     return;
                 }
-                self.attempts.fail(now, backoff, failure.retry_after);
+                let end = self.end();
+                self.attempts.fail(now, backoff, end);
+                self.attempts.hint(now, backoff, failure.retry_after, end);
             }
             Event::Renewed { generation, token } => {
                 let expires_at = token.ttl.map(|ttl| now + ttl);
@@ -180,7 +183,7 @@ impl Model {
                     known.checks.reset();
                 }
                 if self.lifecycle.generation() == Some(*generation) {
-                    self.attempts.reset();
+                    self.attempts.superseded();
                 }
             }
             Event::Checked { generation, token } => {
@@ -209,7 +212,8 @@ impl Model {
                 let (min, max) = (backoff.min.min(interval), backoff.max.min(interval));
                 if let Some(known) = self.tokens.get_mut(generation) {
                     known.dead |= proves_death(*failure, known.looked_up);
-                    known.checks.fail(now, Backoff { min, max }, failure.retry_after);
+                    known.checks.fail(now, Backoff { min, max }, None);
+                    known.checks.hint(now, backoff, failure.retry_after, None);
                 }
             }
             Event::Delivered { sink, generation } => {
@@ -217,8 +221,14 @@ impl Model {
                 self.deliveries[*sink].reset();
             }
             Event::DeliveryFailed { sink, generation, failure } => {
-                let backoff = self.settings.sink_backoff;
-                self.deliveries[*sink].fail(now, backoff, failure.retry_after);
+                let concerned = [Some(*generation), self.has[*sink]].into_iter().flatten();
+                let end = concerned
+                    .filter(|token| self.alive(*token))
+                    .filter_map(|token| self.tokens[&token].expires_at)
+                    .min();
+                let delivery = &mut self.deliveries[*sink];
+                delivery.fail(now, self.settings.sink_backoff, None);
+                delivery.hint(now, backoff, failure.retry_after, end);
                 if let Some(known) = self.tokens.get_mut(generation) {
                     known.dead |= failure.invalid_token;
                     if failure.permission_denied && !std::mem::replace(&mut known.doubted, true) {
@@ -234,8 +244,23 @@ impl Model {
                     pace.reset();
                 }
             }
-            Event::Unchanged { .. } | Event::ShutDown => {}
+            Event::ServerReached => {
+                self.attempts.changed = true;
+                for pace in &mut self.deliveries {
+                    pace.changed = true;
+                }
+                for known in self.tokens.values_mut() {
+                    known.renewals.changed = true;
+                    known.checks.changed = true;
+                }
+            }
+            Event::Unchanged { .. } | Event::ShutDown | Event::HandOver => {}
         }
+    }
+
+    /// When the token in use ends.
+    fn end(&self) -> Option<Instant> {
+        self.tokens[&self.in_use()?].expires_at
     }
 
     fn renewal_failed(&mut self, generation: u64, failure: Failure) {
@@ -244,16 +269,19 @@ impl Model {
         let Some(known) = self.tokens.get_mut(&generation) else { return };
         known.dead |= proves_death(failure, known.renewed);
         let refused = failure.class == Class::Refused;
+        let end = known.expires_at;
         if refused {
-            // It may ask for a check at once; and happens once in a token's life.
+            // It may ask for a check at once, before it is believed and then.
             known.checks.reset();
         }
-        if !is_current {
-            known.renewals.fail(now, backoff, failure.retry_after);
-        } else if refused {
-            self.attempts.reset();
-        } else {
-            self.attempts.fail(now, backoff, failure.retry_after);
+        if refused || !is_current {
+            known.renewals.fail(now, backoff, end);
+        }
+        known.renewals.hint(now, backoff, failure.retry_after, end);
+        if is_current && refused {
+            self.attempts.superseded();
+        } else if is_current {
+            self.attempts.fail(now, backoff, end);
         }
     }
 
@@ -266,8 +294,9 @@ impl Model {
             Action::Renew { generation } => {
                 assert!(self.alive(generation), "{action:?} of a dead token");
                 if current == Some(generation) {
-                    self.attempts.attempt(now, self.settings.backoff);
-                } else if let Some(known) = self.tokens.get_mut(&generation) {
+                    self.attempts.attempt_beside(now, self.settings.backoff);
+                }
+                if let Some(known) = self.tokens.get_mut(&generation) {
                     known.renewals.attempt(now, self.settings.backoff);
                 }
             }
@@ -341,12 +370,32 @@ impl Model {
 }
 
 impl Pace {
-    fn fail(&mut self, now: Instant, backoff: Backoff, retry_after: Option<Duration>) {
-        let nominal = backoff.nominal(self.failures);
+    /// `end`: of the token that a wait must not outlast.
+    fn fail(&mut self, now: Instant, backoff: Backoff, end: Option<Instant>) {
+        let mut nominal = backoff.nominal(self.failures);
+        if end.is_some_and(|end| now + nominal >= end) {
+            nominal = backoff.min();
+        }
         self.failures += 1;
         self.earliest = Some(now + nominal.mul_f64(0.75));
-        let longest = backoff.max.max(Duration::from_hours(1));
-        self.not_before = retry_after.map(|asked| now + asked.min(longest));
+    }
+
+    fn hint(
+        &mut self,
+        now: Instant,
+        backoff: Backoff,
+        retry_after: Option<Duration>,
+        end: Option<Instant>,
+    ) {
+        let longest = backoff.max();
+        // One that asks for more than the longest wait gets that, with its jitter.
+        let (at_least, at_most) = match retry_after {
+            Some(asked) if asked < longest => (asked, asked),
+            Some(_) => (longest.mul_f64(0.75), longest),
+            None => (Duration::ZERO, Duration::ZERO),
+        };
+        let outlasts_a_token = end.is_some_and(|end| now + at_most >= end);
+        self.not_before = (!outlasts_a_token).then_some(now + at_least);
     }
 
     fn reset(&mut self) {
@@ -362,6 +411,11 @@ impl Pace {
 
     fn attempt(&mut self, now: Instant, backoff: Backoff) {
         assert!(self.not_before.is_none_or(|at| now >= at), "against a Retry-After");
+        self.attempt_beside(now, backoff);
+    }
+
+    /// An attempt at what shares this pace, but not what a `Retry-After` said.
+    fn attempt_beside(&mut self, now: Instant, backoff: Backoff) {
         let early = self.earliest.is_some_and(|at| now < at);
         if early {
             assert!(self.changed, "sooner than the back-off allows");
@@ -384,6 +438,7 @@ fn answers(event: &Event, action: Action) -> bool {
         Event::LoggedIn { .. } | Event::LoginFailed(_) => {
             matches!(action, Action::LogIn | Action::Look)
         }
+        Event::Inherited { .. } => action == Action::LogIn,
         Event::Unchanged { .. } | Event::LookFailed(_) => action == Action::Look,
         Event::Renewed { generation, .. } | Event::RenewalFailed { generation, .. } => {
             action == Action::Renew { generation }
@@ -394,6 +449,10 @@ fn answers(event: &Event, action: Action) -> bool {
         Event::Delivered { sink, generation } | Event::DeliveryFailed { sink, generation, .. } => {
             action == Action::Deliver { sink, generation }
         }
-        Event::CredentialsChanged | Event::ConfigurationChanged | Event::ShutDown => false,
+        Event::CredentialsChanged
+        | Event::ConfigurationChanged
+        | Event::ServerReached
+        | Event::ShutDown
+        | Event::HandOver => false,
     }
 }

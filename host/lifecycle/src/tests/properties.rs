@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::model::Model;
-use crate::{Action, Backoff, Class, Event, Failure, Settings, Token, TokenCheck};
+use crate::{Action, Backoff, Class, Event, Failure, Settings, Token, TokenCheck, Worth};
 
 /// One thing that happens next.
 #[derive(Clone, Debug)]
@@ -23,6 +23,8 @@ enum Step {
 #[derive(Clone, Debug)]
 enum Outcome {
     Success(Token, Option<Duration>),
+    /// As `Success`, but a login brings what an earlier life left.
+    Inherited(Token, Worth),
     Failure(Failure),
     /// As `Success`, but a look finds the old credential.
     Unchanged(Token, Option<Duration>),
@@ -69,6 +71,8 @@ fn outcomes() -> impl Strategy<Value = Outcome> {
     prop_oneof![
         4 => (tokens(), check_after()).prop_map(|(token, after)| Outcome::Success(token, after)),
         1 => (tokens(), check_after()).prop_map(|(token, after)| Outcome::Unchanged(token, after)),
+        1 => (tokens(), prop_oneof![Just(Worth::Own), Just(Worth::Foreign)])
+            .prop_map(|(token, worth)| Outcome::Inherited(token, worth)),
         4 => failures().prop_map(Outcome::Failure),
     ]
 }
@@ -80,6 +84,7 @@ fn steps() -> impl Strategy<Value = Step> {
         8 => Just(Step::SleepToTimeout),
         2 => Just(Step::Event(Event::CredentialsChanged)),
         1 => Just(Step::Event(Event::ConfigurationChanged)),
+        2 => Just(Step::Event(Event::ServerReached)),
     ]
 }
 
@@ -119,6 +124,13 @@ fn play(model: &mut Model, steps: Vec<Step>) {
 }
 
 fn answer(action: Action, outcome: Outcome) -> Event {
+    let outcome = match (action, outcome) {
+        (Action::LogIn, Outcome::Inherited(token, worth)) => {
+            return Event::Inherited { token, check_after: None, worth };
+        }
+        (_, Outcome::Inherited(token, _)) => Outcome::Success(token, None),
+        (_, other) => other,
+    };
     match (action, outcome) {
         (Action::Look, Outcome::Unchanged(_, check_after)) => Event::Unchanged { check_after },
         (
@@ -178,10 +190,11 @@ proptest! {
         seed in any::<u64>(),
         before in prop::collection::vec(steps(), 0..60),
         answers in prop::collection::vec(outcomes(), 8),
+        end in prop_oneof![Just(Event::ShutDown), Just(Event::HandOver)],
     ) {
         let mut model = Model::new(settings, seed);
         play(&mut model, before);
-        model.hand_in(Event::ShutDown);
+        model.hand_in(end);
         play(&mut model, answers.into_iter().map(Step::Answer).collect());
         prop_assert!(model.is_finished());
     }
@@ -207,7 +220,7 @@ proptest! {
         seed in any::<u64>(),
         steps in prop::collection::vec(steps(), 0..80),
     ) {
-        let longest = settings.backoff.max.max(Duration::from_hours(1)) * 2;
+        let longest = settings.backoff.max * 2;
         let mut model = Model::new(settings, seed);
         play(&mut model, steps);
         model.hand_in(Event::ConfigurationChanged);

@@ -34,8 +34,8 @@ impl Watch {
                 self.held.insert(*generation);
             }
             Event::DeliveryFailed { sink, .. } => self.deliveries[*sink] = None,
-            Event::CredentialsChanged | Event::ConfigurationChanged => {}
-            Event::ShutDown => {
+            Event::CredentialsChanged | Event::ConfigurationChanged | Event::ServerReached => {}
+            Event::ShutDown | Event::HandOver => {
                 self.stopping = true;
                 if !matches!(self.request, Some(Action::LogIn | Action::Look)) {
                     self.request = None;
@@ -44,8 +44,10 @@ impl Watch {
             _ => self.request = None,
         }
         let supersedes = match event {
-            Event::LoggedIn { token, .. } => token.ttl != Some(Duration::ZERO),
-            other => *other == Event::ShutDown,
+            Event::LoggedIn { token, .. } | Event::Inherited { token, .. } => {
+                token.ttl != Some(Duration::ZERO)
+            }
+            other => matches!(other, Event::ShutDown | Event::HandOver),
         };
         if supersedes {
             self.held.extend(self.deliveries.iter().flatten());

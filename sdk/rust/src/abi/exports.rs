@@ -119,8 +119,13 @@ fn attributes(about: &About) -> Vec<(String, String)> {
         Some(Reauthenticate::No) => "no",
         None => "",
     };
-    [("licence", about.licence), ("source", about.source), ("reauthenticate", reauthenticate)]
-        .into_iter()
+    let said = [
+        ("licence", about.licence),
+        ("source", about.source),
+        ("reauthenticate", reauthenticate),
+        ("identifies", about.identifies),
+    ];
+    said.into_iter()
         .filter(|(_, value)| !value.is_empty())
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
         .collect()

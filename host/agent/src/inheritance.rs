@@ -1,0 +1,71 @@
+//! What an identity that a reload replaces leaves to its successor: its token, and what its method
+//! remembers of the login behind it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use usher_lifecycle::{Token, Worth};
+use usher_secret::Secret;
+
+use crate::identity::{Content, Held, Identity};
+
+/// Who logs in where: two logins with the same origin bring tokens of the same identity.
+#[derive(Clone, PartialEq)]
+pub(crate) struct Origin {
+    /// URL of the server, without trailing slash.
+    pub(crate) server_address: String,
+    pub(crate) namespace: String,
+    pub(crate) mount_path: String,
+    /// Type of the method.
+    pub(crate) kind: String,
+    /// Of the method's settings those that its plug-in says identify it.
+    pub(crate) settings: Secret<String>,
+    /// Whether the server wraps what the login grants: with the token itself, the agent can't do
+    /// what is asked of it then, and the other way round.
+    pub(crate) wraps: bool,
+}
+
+/// A token with what is needed to go on with it.
+pub(crate) struct Inheritance {
+    pub(crate) held: Arc<Held>,
+    /// What is left of it.
+    pub(crate) token: Token,
+    /// Of the credential behind it.
+    pub(crate) revision: String,
+    /// When the method wanted to be looked at again.
+    pub(crate) check_after: Option<Duration>,
+    /// What the method behind it remembered.
+    pub(crate) memory: Secret<Vec<u8>>,
+    /// The sinks that have it, by index.
+    pub(crate) holders: Vec<usize>,
+    pub(crate) worth: Worth,
+}
+
+impl Inheritance {
+    /// The same for `heir`, which takes the place of `old`. None: it is of no use there.
+    pub(crate) fn pass_on(self, old: &Identity, heir: &Identity) -> Option<Self> {
+        let own = self.held.origin == heir.origin();
+        let mut free: Vec<usize> = self.holders.clone();
+        let holders: Vec<usize> = (0..heir.sinks.len())
+            .filter(|&sink| {
+                let settings = &heir.sinks[sink].settings;
+                let same = |&old_sink: &usize| old.sinks[old_sink].settings.same_settings(settings);
+                free.iter().position(same).map(|index| free.swap_remove(index)).is_some()
+            })
+            .collect();
+        // A wrapping token works once: where one reader may have used it, another needs another one.
+        let wrapped = matches!(self.held.content, Content::Wrapped(_));
+        let untouched = self.holders.is_empty() || holders.len() == heir.sinks.len();
+        if wrapped && !(own && untouched) {
+            return None;
+        }
+        let client = if self.held.origin.server_address == heir.client.address() {
+            &heir.client
+        } else {
+            &self.held.client
+        };
+        let held = self.held.for_successor(client.clone(), !self.holders.is_empty());
+        let worth = if own { Worth::Own } else { Worth::Foreign };
+        Some(Self { held: held.map_or(self.held, Arc::new), holders, worth, ..self })
+    }
+}

@@ -1,0 +1,94 @@
+//! What a life leaves to the one that follows it, and what that makes of it.
+
+use super::driver::{Driver, batch, forbidden, passing, renewable, secs, settings, within};
+use crate::{Action, Event, Settings, State, Token, TokenCheck, Worth};
+
+fn unchecked(sinks: usize) -> Settings {
+    Settings { token_check: TokenCheck::Off, ..settings(sinks) }
+}
+
+fn heir(settings: Settings, token: Token, worth: Worth) -> Driver {
+    let mut driver = Driver::new(settings, 3);
+    assert_eq!(driver.actions(), [Action::LogIn]);
+    driver.event(Event::Inherited { token, check_after: None, worth });
+    driver
+}
+
+#[test]
+fn an_inherited_token_lives_on_like_one_of_its_own() {
+    let mut driver = heir(unchecked(1), renewable(secs(3600)), Worth::Own);
+    assert_eq!(driver.actions(), [Action::Deliver { sink: 0, generation: 1 }]);
+    driver.event(Event::Delivered { sink: 0, generation: 1 });
+    let (wait, actions) = driver.next();
+    assert_eq!(actions, [Action::Renew { generation: 1 }]);
+    assert!(within(wait, secs(3600), 0.6, 0.7), "{wait:?}");
+}
+
+#[test]
+fn a_foreign_token_is_renewed_and_delivered_until_a_login_has_succeeded() {
+    let never_ends = Token { ttl: None, renewable: false, use_limited: false };
+    for token in [renewable(secs(3600)), batch(secs(3600)), never_ends] {
+        let mut driver = heir(unchecked(1), token, Worth::Foreign);
+        assert_eq!(driver.actions(), [Action::Deliver { sink: 0, generation: 1 }, Action::LogIn]);
+        driver.event(Event::Delivered { sink: 0, generation: 1 });
+        let mut renewals = 0;
+        let end = if token.renewable { secs(20_000) } else { secs(3000) };
+        while driver.elapsed() < end {
+            for action in driver.next().1 {
+                match action {
+                    Action::LogIn => driver.event(Event::LoginFailed(forbidden())),
+                    Action::Renew { generation } => {
+                        renewals += 1;
+                        driver.event(Event::Renewed { generation, token });
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
+        }
+        assert!(driver.lifecycle.has_good_token());
+        assert_eq!(renewals > 5, token.renewable, "{renewals}");
+        while driver.next().1 != [Action::LogIn] {
+            driver.event(Event::Renewed { generation: 1, token });
+        }
+        let own = renewable(secs(3600));
+        let actions = driver.after(Event::LoggedIn { token: own, check_after: None });
+        assert_eq!(actions, [Action::Deliver { sink: 0, generation: 2 }], "and it isn't revoked");
+        let actions = driver.after(Event::Delivered { sink: 0, generation: 2 });
+        assert_eq!(actions, [Action::Forget { generation: 1 }]);
+        assert_eq!(driver.next().1, [Action::Renew { generation: 2 }], "one login is enough");
+    }
+}
+
+#[test]
+fn a_changed_credential_hastens_the_login_that_is_to_replace_a_foreign_token() {
+    let mut driver = heir(unchecked(0), renewable(secs(36_000)), Worth::Foreign);
+    assert_eq!(driver.actions(), [Action::LogIn]);
+    for _ in 0..8 {
+        driver.event(Event::LoginFailed(passing()));
+        driver.next();
+    }
+    driver.event(Event::LoginFailed(passing()));
+    assert_eq!(driver.state(), State::Degraded);
+    assert_eq!(driver.after(Event::CredentialsChanged), [Action::LogIn]);
+}
+
+#[test]
+fn handing_over_keeps_a_token_that_nobody_has_received_yet() {
+    let mut driver = Driver::with(unchecked(1), renewable(secs(3600)));
+    driver.actions();
+    driver.event(Event::DeliveryFailed { sink: 0, generation: 1, failure: passing() });
+    assert_eq!(driver.after(Event::HandOver), [Action::Finished]);
+    assert_eq!(driver.lifecycle.generation(), Some(1));
+    assert!(driver.lifecycle.has_good_token());
+}
+
+#[test]
+fn handing_over_keeps_a_token_that_arrives_meanwhile() {
+    let mut driver = Driver::new(unchecked(1), 1);
+    driver.actions();
+    assert_eq!(driver.after(Event::HandOver), [Action::CancelLogin]);
+    let came = Event::LoggedIn { token: renewable(secs(60)), check_after: None };
+    assert_eq!(driver.after(came), [Action::Finished]);
+    assert_eq!(driver.lifecycle.generation(), Some(1));
+    assert!(driver.lifecycle.has_good_token());
+}
