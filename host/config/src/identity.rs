@@ -213,7 +213,7 @@ impl Reader<'_> {
         let exit_on_err = fields.strict_boolean("exit_on_err", report).unwrap_or(false);
         let config = merged_config(&fields, report);
         let config =
-            PluginConfig::new(&config, config_location(&fields, nested.location));
+            PluginConfig::new(&config, config_location(&fields, nested.location), self.form.method);
         Some(Method {
             kind: kind?,
             mount_path,
@@ -241,7 +241,7 @@ impl Reader<'_> {
             _ => SinkOnExit::Keep,
         };
         let place = config_location(&fields, nested.location);
-        let config = PluginConfig::new(&config_object, place);
+        let config = PluginConfig::new(&config_object, place, self.form.sink);
         Some(Sink {
             wrap_ttl: wrap_ttl(&fields, report),
             encryption: encryption::read(&fields, nested.location, self.environment, report),

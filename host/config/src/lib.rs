@@ -29,6 +29,7 @@ mod json;
 mod judge;
 mod later;
 mod meant;
+mod plugin_keys;
 mod plugins;
 mod proxy;
 mod relay;

@@ -49,8 +49,9 @@ pub(crate) struct AgentArguments {
 /// Runs the agent to its end.
 pub(crate) fn run(arguments: AgentArguments) -> ExitCode {
     process::forbid_core_dumps();
-    let (paths, overrides) = arguments.flags.into_parts();
+    let (paths, mut overrides) = arguments.flags.into_parts();
     let strict = arguments.strict;
+    overrides.strict = strict;
     let load = move || {
         let mut loaded = load(&paths, &overrides, &|name| std::env::var(name).ok());
         if strict && !loaded.diagnostics.is_empty() {

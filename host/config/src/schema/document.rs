@@ -13,7 +13,7 @@ const HEAD: &str = r#"# Configuration
 
 <!-- Made from the tables in host/config/src/schema: `USHER_WRITE_DOCS=1 cargo test -p usher-config document` writes it anew. -->
 
-A file is JSON if it starts with `{`, else HCL 1. Keys are taken in any case. `usher validate --config PATH` names every problem of a configuration, and `usher config schema` prints a JSON Schema for editors. What differs from Vault Agent and OpenBao Agent stands in [compatibility.md](compatibility.md).
+A file is JSON if it starts with `{`, else HCL 1. Keys are taken in any case, but for those in `config`, which are in small letters. `usher validate --config PATH` names every problem of a configuration, those of its plug-ins too, and starts nothing; `usher config schema` prints a JSON Schema for editors. What differs from Vault Agent and OpenBao Agent stands in [compatibility.md](compatibility.md).
 
 Several `--config` merge in the order in which they are given, and the files of a directory (`*.hcl`, `*.json`) in the order of their names. A later file replaces whole blocks (`vault`, `auto_auth`) and single values; `exit_after_auth` and the `disable_` lists stay on once they are; `identity` and `plugin` blocks add up. Flags go before the environment, and the environment before files.
 
@@ -50,7 +50,7 @@ fn document() -> String {
         let name = if block.name == TOP { "Top level" } else { block.name };
         let _ = write!(text, "\n## {name}\n\n");
         if block.name == TOP {
-            text.push_str("An `identity \"NAME\" { … }` takes the keys of `auto_auth`. Unknown keys are errors in `identity` and `plugin`, and warnings elsewhere.\n\n");
+            text.push_str("An `identity \"NAME\" { … }` takes the keys of `auto_auth`. Unknown keys are errors in `identity` and `plugin`, and warnings elsewhere; in `config` those are unknown that the plug-in's schema doesn't have.\n\n");
         }
         text.push_str("| Key | Takes | |\n| --- | --- | --- |\n");
         for key in block.keys {
