@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 use usher_config::Settings;
 use usher_engine::{Cache, Compiler, Engine, Failure, Found, Kind, LoadError, Plugin, find};
 
+use crate::cli::complain;
 use crate::lock::Lock;
 
 /// The hidden command by which the agent compiles in a child.
@@ -105,6 +106,17 @@ pub(crate) fn compiler() -> Compiler {
         program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe")),
         arguments: COMPILE.iter().map(Into::into).collect(),
         cache: cache.clone(),
+        announce,
+    }
+}
+
+/// In the log of an agent; a command has none.
+fn announce(found: &Found) {
+    let file = found.path.display();
+    if tracing::dispatcher::has_been_set() {
+        tracing::info!(plugin = found.name, %file, "compiling the plug-in");
+    } else {
+        complain(&format!("compiling {file}, which may take a while"));
     }
 }
 
