@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use tracing::subscriber::NoSubscriber;
 use usher_config::Settings;
 use usher_engine::{Cache, Compiler, Engine, Failure, Found, Kind, LoadError, Plugin, find};
 
@@ -113,10 +114,11 @@ pub(crate) fn compiler() -> Compiler {
 /// In the log of an agent; a command has none.
 fn announce(found: &Found) {
     let file = found.path.display();
-    if tracing::dispatcher::has_been_set() {
-        tracing::info!(plugin = found.name, %file, "compiling the plug-in");
-    } else {
+    let is_command = tracing::dispatcher::get_default(|log| log.is::<NoSubscriber>());
+    if is_command {
         complain(&format!("compiling {file}, which may take a while"));
+    } else {
+        tracing::info!(plugin = found.name, %file, "compiling the plug-in");
     }
 }
 
