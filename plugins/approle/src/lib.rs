@@ -167,19 +167,20 @@ fn role_id(config: &Config, memory: &mut Saved<Memory>) -> Result<String, Failur
 /// That the secret-id is there, or why not; it may work only once.
 fn left_unused(config: &Config, path: &str) -> Failure {
     let content = match files::read_trimmed(path) {
-        Err(failure) => return nothing_to_use("secret-id", failure),
         Ok(content) => content,
+        Err(failure) => return nothing_to_use("secret-id", failure),
     };
-    let is_wrapped = config.secret_id_response_wrapping_path.is_some();
-    match refuse_plain(path, &content) {
-        Err(failure) if is_wrapped => failure,
-        _ => Failure::unavailable(
-            "explain.one-shot",
-            format!(
-                "the role-id is there; what is in {path} may work only once and was left unused, --consume uses it"
-            ),
-        ),
+    if config.secret_id_response_wrapping_path.is_some()
+        && let Err(failure) = refuse_plain(path, &content)
+    {
+        return failure;
     }
+    Failure::unavailable(
+        "explain.one-shot",
+        format!(
+            "the role-id is there; what is in {path} may work only once and was left unused, --consume uses it"
+        ),
+    )
 }
 
 /// From the file, unwrapped if need be, else what the file held last.
@@ -191,13 +192,12 @@ fn secret_id(config: &Config, path: &str, memory: &mut Saved<Memory>) -> Result<
         (Err(failure), None) => return Err(nothing_to_use("secret-id", failure)),
         (Err(_), Some(_)) => {}
         (Ok(content), Some(known)) if content == known => {}
-        (Ok(content), _) => match creation_path {
-            Some(creation_path) => {
+        (Ok(content), _) => {
+            if let Some(creation_path) = creation_path {
                 let value = unwrap(path, &content, creation_path)?;
                 memory.secret_id = Some(Remembered::unwrapped(path, content, value));
                 memory.save();
-            }
-            None => {
+            } else {
                 if looks_wrapped(&content) {
                     log::warn(
                         &format!(
@@ -209,7 +209,7 @@ fn secret_id(config: &Config, path: &str, memory: &mut Saved<Memory>) -> Result<
                 }
                 memory.secret_id = Some(Remembered::plain(path, content));
             }
-        },
+        }
     }
     match &memory.secret_id {
         Some(known) if !known.value.is_empty() => Ok(known.value.clone()),
