@@ -99,6 +99,39 @@ fn an_unknown_key_is_a_located_warning_with_a_suggestion_and_an_error_with_stric
 }
 
 #[test]
+fn an_unknown_setting_of_a_plugin_is_warned_of_at_start_and_reload_and_an_error_with_strict() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let mut configuration = site.configuration();
+    configuration.sinks[0].1 += "\nperms = \"0600\"";
+    let mut agent = Agent::start(&configuration.text());
+    site.wait_for_token();
+    let log = agent.log();
+    assert!(log.contains("the config of sink \"file\" has no key `perms`; it is ignored"), "{log}");
+    assert!(log.contains("it takes gid, in_place, mode, path, uid"), "{log}");
+    configuration.method_config += "\nremove_secret_id_file_reading = false";
+    agent.reload(&configuration.text());
+    agent.wait_for_log("did you mean `remove_secret_id_file_after_reading`?");
+    agent.stop();
+    let ended = Launch::agent(&configuration.text()).argument("--strict").run(LIMIT);
+    assert_eq!(ended.status, 2, "{ended:?}");
+    for key in ["`perms`", "`remove_secret_id_file_reading`"] {
+        assert!(ended.log.contains(key), "{key}: {ended:?}");
+    }
+    assert!(ended.log.contains(": error: the config of sink"), "{ended:?}");
+}
+
+#[test]
+fn an_unknown_setting_in_an_identity_is_an_error() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let mut other = site.configuration();
+    other.sinks[0] = file_sink(&site.file("other"));
+    other.sinks[0].1 += "\nperms = \"0600\"";
+    let text = site.configuration().text() + &other.identity("identity \"web\"");
+    let log = refused(&site, &text);
+    assert!(log.contains("error: the config of sink \"file\" has no key `perms`"), "{log}");
+}
+
+#[test]
 fn a_plugin_block_without_effect_is_named() {
     let site = Site::new(json!({ "token_ttl": "1h" }));
     let mut configuration = site.configuration();

@@ -98,6 +98,41 @@ fn what_the_server_refuses_of_a_jwt_is_told_with_the_remedy() {
 }
 
 #[test]
+fn a_plain_secret_id_in_place_of_a_wrapped_one_is_told() {
+    let site = Site::new(json!({}));
+    let mut configuration = site.configuration();
+    configuration.method_config +=
+        "\nsecret_id_response_wrapping_path = \"auth/approle/role/app/secret-id\"";
+    for arguments in [&[][..], &["--consume"]] {
+        let ended = explain(&configuration, arguments);
+        says(&ended, 3, &["credential      FAILED", "a plain secret-id", "-wrap-ttl"]);
+        assert!(!ended.results.contains("intercepted"), "{ended:?}");
+    }
+    assert!(site.file("secret-id").exists());
+}
+
+#[test]
+fn a_refusal_for_the_address_of_the_machine_is_told_with_the_list_to_extend() {
+    let site = Site::new(json!({ "secret_id_bound_cidrs": ["10.99.0.0/16"] }));
+    let ended = explain(&site.configuration(), &[]);
+    says(&ended, 3, &["login           FAILED", "CIDR restrictions", "secret_id_bound_cidrs"]);
+    let site = MethodSite::jwt(json!({ "token_bound_cidrs": ["10.99.0.0/16"] }));
+    let ended = explain(&site.configuration(), &[]);
+    says(&ended, 3, &["login           FAILED", "token_bound_cidrs"]);
+}
+
+#[test]
+fn an_unknown_setting_is_told_before_the_login() {
+    let site = Site::new(json!({}));
+    let mut configuration = site.configuration();
+    configuration.method_config += "\nsecret_id_path = \"/x\"";
+    let ended = explain(&configuration, &[]);
+    says(&ended, 0, &["login           ok"]);
+    assert!(ended.log.contains("`secret_id_path`"), "{ended:?}");
+    assert!(ended.log.contains("did you mean `secret_id_file_path`?"), "{ended:?}");
+}
+
+#[test]
 fn a_certificate_that_is_not_trusted_is_told() {
     let site = Site::with_tls(json!({}));
     site.bao.write("sys/auth/cert", json!({ "type": "cert" }));

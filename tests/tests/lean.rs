@@ -64,6 +64,33 @@ fn a_component_is_used_once_the_full_flavour_has_compiled_it() {
     agent.stop();
 }
 
+#[test]
+#[ignore = "needs the lean flavour: cargo xtask lean"]
+fn a_configuration_is_validated_as_far_as_there_is_code() {
+    let directory = PluginDirectory::new();
+    directory.add_script("files-login", &plugins::script("files_login"));
+    directory.add("made", &Method::new(&json!({ "role_id": "r" })).build());
+    let text = |method: &str, config: &str| {
+        format!(
+            "plugin_directory = \"{}\"\nplugin \"files-login\" {{ allow {{ read = [\"/run/*\"] }} }}\nauto_auth {{ method \"{method}\" {{ config {{ {config} }} }} sink \"file\" {{ config {{ path = \"/run/t\" }} }} }}\n",
+            directory.path().display()
+        )
+    };
+    let script = "role_id_file = \"/run/a\" secret_id_file = \"/run/b\"";
+    for (method, config, status, said) in [
+        ("approle", "role_id_file_path = \"/run/a\"", 0, "valid\n"),
+        ("files-login", script, 0, "valid\n"),
+        ("made", "", 2, "this build of Usher has no compiler"),
+    ] {
+        let file = tempfile::NamedTempFile::new().expect("a file");
+        std::fs::write(file.path(), text(method, config)).expect("the configuration");
+        let launch = Launch::command(&["validate", "--config"]).argument(file.path());
+        let ended = launch.program(lean()).run(LIMIT);
+        assert_eq!(ended.status, status, "{method}: {ended:?}");
+        assert!(ended.results.contains(said), "{method}: {ended:?}");
+    }
+}
+
 fn lean() -> PathBuf {
     std::env::var_os("USHER_LEAN").expect("USHER_LEAN names the lean flavour").into()
 }

@@ -9,8 +9,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use usher_tests::agent::{Ended, Launch};
+use usher_tests::components::Method;
+use usher_tests::plugins::PluginDirectory;
+use usher_tests::site::Site;
 
 const GOOD: &str = r#"auto_auth {
   method "approle" {
@@ -134,6 +137,161 @@ fn strict_takes_warnings_for_errors() {
         (&"invalid".into(), &"error".into())
     );
     assert_eq!(validate(&[("usher.hcl", GOOD)], &["-strict"]).status, 0);
+}
+
+#[test]
+fn a_setting_that_a_built_in_does_not_have_is_named_where_it_stands() {
+    let text = GOOD
+        .replace("\"/run/usher/token\"", "\"/run/usher/token\"\n      perms = \"0600\"")
+        .replace("role-id\"", "role-id\"\n      remove_secret_id_file_reading = false");
+    let ended = validate(&[("usher.hcl", &text)], &[]);
+    assert_eq!(ended.status, 0, "{ended:?}");
+    for part in [
+        "usher.hcl:5:7: warning: the config of method \"approle\" has no key `remove_secret_id_file_reading`; it is ignored",
+        "did you mean `remove_secret_id_file_after_reading`?",
+        "usher.hcl:11:7: warning: the config of sink \"file\" has no key `perms`; it is ignored",
+        "it takes gid, in_place, mode, path, uid",
+        "valid\n",
+    ] {
+        assert!(ended.results.contains(part), "{part}: {}", ended.results);
+    }
+    let strict = validate(&[("usher.hcl", &text)], &["--strict", "--format=json"]);
+    assert_eq!(strict.status, 2, "{strict:?}");
+    let problems = judgement(&strict)["problems"].clone();
+    assert_eq!(problems.as_array().map(Vec::len), Some(2), "{problems}");
+    assert_eq!(
+        (&problems[0]["code"], &problems[0]["severity"]),
+        (&"unknown-key".into(), &"error".into())
+    );
+}
+
+#[test]
+fn a_setting_beside_its_config_block_is_sent_into_it() {
+    let text = "auto_auth {\n  method \"jwt\" {\n    role = \"app\"\n    path = \"/jwt\"\n  }\n  sink \"file\" {\n    path = \"/t\"\n  }\n}\n";
+    let ended = validate(&[("usher.hcl", text)], &[]);
+    assert_eq!(ended.status, 2, "{ended:?}");
+    for part in ["config { role = … }", "config { path = … }"] {
+        assert!(ended.results.contains(part), "{part}: {}", ended.results);
+    }
+    for far in ["listener", "cache"] {
+        assert!(!ended.results.contains(far), "{far}: {}", ended.results);
+    }
+}
+
+#[test]
+fn a_plug_in_that_is_not_there_is_invalid() {
+    let directory = PluginDirectory::new();
+    let text = with_plug_in(&directory, "", "acme");
+    let ended = validate(&[("usher.hcl", &text)], &[]);
+    assert_eq!(ended.status, 2, "{ended:?}");
+    for part in ["has neither acme.wasm nor acme.js", "usher.hcl:3:3: error", "invalid\n"] {
+        assert!(ended.results.contains(part), "{part}: {}", ended.results);
+    }
+    assert!(!ended.results.contains("no effect"), "{}", ended.results);
+}
+
+#[test]
+fn a_script_that_is_not_allowed_what_it_needs_is_invalid_and_the_block_to_paste_is_printed() {
+    let directory = PluginDirectory::new();
+    directory.add_script("acme", ACME);
+    let text = with_plug_in(&directory, "badge = \"/run/badge\"", "acme");
+    let ended = validate(&[("usher.hcl", &text)], &[]);
+    assert_eq!(ended.status, 2, "{ended:?}");
+    let block = "plugin \"acme\" {\n  allow {\n    watch = [\"/run/badge\"]\n  }\n}";
+    assert!(ended.results.contains(block), "{}", ended.results);
+    let text = format!("{text}{block}\n");
+    let ended = validate(&[("usher.hcl", &text)], &["--strict"]);
+    assert_eq!((ended.status, ended.results.as_str()), (0, "valid\n"), "{ended:?}");
+}
+
+#[test]
+fn a_script_that_refuses_its_settings_is_invalid() {
+    let directory = PluginDirectory::new();
+    directory.add_script("acme", ACME);
+    let ended = validate(&[("usher.hcl", &with_plug_in(&directory, "badge = \"\"", "acme"))], &[]);
+    assert_eq!(ended.status, 2, "{ended:?}");
+    for part in ["usher.hcl:5:15: error", "write the path of the badge"] {
+        assert!(ended.results.contains(part), "{part}: {}", ended.results);
+    }
+}
+
+#[test]
+fn the_settings_of_a_script_are_compared_with_its_schema() {
+    let directory = PluginDirectory::new();
+    directory.add_script("acme", ACME);
+    directory.add_script("open", &ACME.replace("configSchema: SCHEMA", "configSchema: \"\""));
+    let settings =
+        "badge = \"/run/badge\"\n      bage = 1\n      x-own = 1\n      tls { ca = 1 nmae = 1 }";
+    let allow =
+        |name: &str| format!("plugin \"{name}\" {{ allow {{ watch = [\"/run/badge\"] }} }}\n");
+    let text = with_plug_in(&directory, settings, "acme") + &allow("acme");
+    let ended = validate(&[("usher.hcl", &text)], &["--format=json"]);
+    assert_eq!(ended.status, 0, "{ended:?}");
+    let problems = judgement(&ended)["problems"].clone();
+    let found: Vec<(&str, u64)> = problems
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|problem| {
+            let help = problem["help"].as_str().expect("a text");
+            (help, problem["line"].as_u64().expect("a number"))
+        })
+        .collect();
+    assert_eq!(found, [("did you mean `badge`?", 6), ("did you mean `name`?", 8)]);
+    let text = with_plug_in(&directory, settings, "open") + &allow("open");
+    let ended = validate(&[("usher.hcl", &text)], &[]);
+    assert_eq!((ended.status, ended.results.as_str()), (0, "valid\n"), "{ended:?}");
+}
+
+#[test]
+fn a_component_is_compiled_to_be_validated_and_nothing_is_sent_or_written() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let directory = PluginDirectory::new();
+    directory.add("made", &Method::new(&json!({ "role_id": "r" })).build());
+    let mut configuration = site.configuration();
+    configuration.top = format!("plugin_directory = \"{}\"", directory.path().display());
+    configuration.method = "made".into();
+    configuration.method_config = String::new();
+    let ended = validate(&[("usher.hcl", &configuration.text())], &[]);
+    assert_eq!((ended.status, ended.results.as_str()), (0, "valid\n"), "{ended:?}");
+    assert!(ended.log.contains("compiling ") && ended.log.contains("made.wasm"), "{ended:?}");
+    assert_eq!(site.proxy.count("/v1/"), 0);
+    assert!(site.token().is_none() && !site.file("token").exists());
+    directory.add("made", b"no component");
+    let ended = validate(&[("usher.hcl", &configuration.text())], &[]);
+    assert_eq!(ended.status, 2, "{ended:?}");
+    assert!(ended.results.contains("made.wasm"), "{ended:?}");
+}
+
+/// Logs in with a file, takes keys that begin with `x-`, and a block `tls`.
+const ACME: &str = r#"const SCHEMA = JSON.stringify({
+  type: "object",
+  properties: { badge: {}, tls: { properties: { ca: {}, name: {} } } },
+  patternProperties: { "^x-": {} },
+  additionalProperties: false,
+});
+export const plugin = {
+  describe: () => ({ name: "acme", version: "1.0.0", summary: "Logs in with a badge", configSchema: SCHEMA, attributes: [] }),
+  prepare(config) {
+    const { badge } = JSON.parse(config);
+    if (badge === "") {
+      throw { kind: "config", code: "acme.badge", message: "write the path of the badge", details: [["key", "config.badge"]] };
+    }
+    return [{ capability: "watch", target: badge ?? "/run/badge" }];
+  },
+};
+export const authMethod = {
+  authenticate: () => { throw { kind: "internal", code: "acme.called", message: "called", details: [] }; },
+  authenticated() {},
+};
+"#;
+
+/// A configuration whose method is the plug-in `name` of this directory.
+fn with_plug_in(directory: &PluginDirectory, settings: &str, name: &str) -> String {
+    format!(
+        "plugin_directory = \"{}\"\nauto_auth {{\n  method \"{name}\" {{\n    config {{\n      {settings}\n    }}\n  }}\n  sink \"file\" {{ config {{ path = \"/run/usher/token\" }} }}\n}}\n",
+        directory.path().display()
+    )
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use usher_config::{Diagnostic, Location, OnExit, Settings, TokenCheck};
+use usher_config::{Diagnostic, Location, OnExit, Settings, Severity, TokenCheck};
 use usher_engine::{
     AuthMethod, Call, Engine, Failure, FailureKind, Kind, LoadError, Protected, Reason, Use,
 };
@@ -64,12 +64,29 @@ pub(crate) async fn identities(
             Err(found) => problems.extend(found),
         }
     }
+    let mut found = plugins.found();
     if identities.len() == settings.identities.len() {
-        for warning in plugins.without_effect() {
-            complain(&warning.to_string());
+        found.extend(plugins.without_effect());
+    }
+    let mut errors = tell_warnings(found, settings);
+    errors.extend(problems);
+    if errors.is_empty() { Ok(identities) } else { Err(errors) }
+}
+
+/// Tells the warnings among these; the others are errors, with `--strict` all.
+fn tell_warnings(found: Vec<Diagnostic>, settings: &Settings) -> Vec<Diagnostic> {
+    let mut errors = Vec::new();
+    for mut problem in found {
+        if settings.strict {
+            problem.severity = Severity::Error;
+        }
+        if problem.is_error() {
+            errors.push(problem);
+        } else {
+            complain(&problem.to_string());
         }
     }
-    if problems.is_empty() { Ok(identities) } else { Err(problems) }
+    errors
 }
 
 /// The client for the server of these settings.
@@ -117,10 +134,20 @@ pub(crate) async fn method(
     identity: &usher_config::Identity,
     engine: &Engine,
     client: &Client,
-) -> Result<Arc<dyn AuthMethod>, Diagnostic> {
+) -> Result<Arc<dyn AuthMethod>, Vec<Diagnostic>> {
     let scope = Scope::new(&identity.method.namespace);
     let binder = Binder { settings, identity, engine, client, scope };
-    binder.method(&mut Plugins::new(engine, settings, Patience::Refuse)).await
+    let mut plugins = Plugins::new(engine, settings, Patience::Refuse);
+    let bound = binder.method(&mut plugins).await;
+    let mut errors = tell_warnings(plugins.found(), settings);
+    match bound {
+        Ok(bound) if errors.is_empty() => Ok(bound),
+        Ok(_) => Err(errors),
+        Err(problem) => {
+            errors.push(problem);
+            Err(errors)
+        }
+    }
 }
 
 /// What the plug-ins of one identity are bound with.
@@ -203,6 +230,7 @@ impl Binder<'_> {
         usage.unwrapper = Some(Arc::new(ServerUnwrapper(self.client.clone())));
         let bound = match plugins.find(named.kind, named.name, named.location).await {
             Ok(plugin) => {
+                plugins.judge(&plugin, named.config);
                 let bound = self.engine.auth_method(&plugin, usage.clone()).await;
                 bound.map_err(|error| named.absence(&error, plugins))
             }
@@ -231,6 +259,7 @@ impl Binder<'_> {
         let usage = self.usage(&format!("sink/{index}"), &named, plugins);
         let bound = match plugins.find(named.kind, named.name, named.location).await {
             Ok(plugin) => {
+                plugins.judge(&plugin, named.config);
                 let bound = self.engine.sink(&plugin, usage.clone()).await;
                 bound.map_err(|error| named.absence(&error, plugins))
             }

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use tracing::subscriber::NoSubscriber;
 use usher_config::Settings;
 use usher_engine::{Cache, Compiler, Engine, Failure, Found, Kind, LoadError, Plugin, find};
 
+use crate::cli::complain;
 use crate::lock::Lock;
 
 /// The hidden command by which the agent compiles in a child.
@@ -105,6 +107,18 @@ pub(crate) fn compiler() -> Compiler {
         program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe")),
         arguments: COMPILE.iter().map(Into::into).collect(),
         cache: cache.clone(),
+        announce,
+    }
+}
+
+/// In the log of an agent; a command has none.
+fn announce(found: &Found) {
+    let file = found.path.display();
+    let is_command = tracing::dispatcher::get_default(|log| log.is::<NoSubscriber>());
+    if is_command {
+        complain(&format!("compiling {file}, which may take a while"));
+    } else {
+        tracing::info!(plugin = found.name, %file, "compiling the plug-in");
     }
 }
 

@@ -1,9 +1,9 @@
 //! Finds the plug-in behind a type of the configuration, built-in or from the plug-in directory.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use usher_config::{Diagnostic, Location, Settings};
+use usher_config::{Diagnostic, Location, PluginConfig, Settings};
 use usher_engine::{
     Allow, Capability, Engine, Failure, FailureKind, Kind, Limits, LoadError, Origin, Plugin,
 };
@@ -16,6 +16,8 @@ pub(crate) struct Plugins<'a> {
     settings: &'a Settings,
     patience: Patience,
     loaded: HashMap<(bool, String), Arc<Plugin>>,
+    /// What is wrong with the settings of those that serve.
+    found: Vec<Diagnostic>,
 }
 
 /// What is done without a plug-in that can be loaded.
@@ -37,7 +39,7 @@ pub(crate) enum Absence {
 
 impl<'a> Plugins<'a> {
     pub(crate) fn new(engine: &'a Engine, settings: &'a Settings, patience: Patience) -> Self {
-        Self { engine, settings, patience, loaded: HashMap::new() }
+        Self { engine, settings, patience, loaded: HashMap::new(), found: Vec::new() }
     }
 
     /// The plug-in for `kind` called `name`; `location` is where the configuration names it.
@@ -54,6 +56,16 @@ impl<'a> Plugins<'a> {
         let plugin = self.load(kind, name, location).await?;
         self.loaded.insert(key, Arc::clone(&plugin));
         Ok(plugin)
+    }
+
+    /// Looks for settings that the plug-in's schema doesn't have; [`Self::found`] has them.
+    pub(crate) fn judge(&mut self, plugin: &Plugin, config: &PluginConfig) {
+        self.found.extend(config.unknown_keys(&plugin.name, &plugin.info.config_schema));
+    }
+
+    /// What was found in the settings of plug-ins, besides what [`Self::find`] answers.
+    pub(crate) fn found(&mut self) -> Vec<Diagnostic> {
+        std::mem::take(&mut self.found)
     }
 
     /// Whether a diagnostic may show a value of the plug-in's setting `key`.
@@ -141,9 +153,20 @@ impl<'a> Plugins<'a> {
     /// A warning for each `plugin` block that no plug-in in use obeys.
     pub(crate) fn without_effect(&self) -> Vec<Diagnostic> {
         let in_use = |name: &str| self.loaded.values().find(|plugin| plugin.name == name);
+        // Of what can't be loaded that is said, and its block waits for it.
+        let wanted: HashSet<&str> = self
+            .settings
+            .identities
+            .iter()
+            .flat_map(|identity| {
+                let sinks = identity.sinks.iter().map(|sink| sink.kind.as_str());
+                sinks.chain([identity.method.kind.as_str()])
+            })
+            .collect();
         let mut warnings = Vec::new();
         for (name, block) in &self.settings.plugins {
             let why = match in_use(name) {
+                None if wanted.contains(name.as_str()) => continue,
                 None => format!("no method or sink in use is called {name:?}"),
                 Some(plugin) if plugin.origin == Origin::BuiltIn => format!(
                     "{name:?} is built in and allowed what it asks; with override = true a file of this name takes its place"

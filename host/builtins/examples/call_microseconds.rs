@@ -55,7 +55,7 @@ async fn component(file: PathBuf, config: &str) -> Result<f64> {
     let usher = std::env::current_exe()?;
     let usher = usher.ancestors().nth(2).ok_or("no directory above")?.join("usher");
     let arguments = vec!["plugin".into(), "compile".into()];
-    let compiler = Compiler { program: usher, arguments, cache: None };
+    let compiler = Compiler { program: usher, arguments, cache: None, announce: |_| {} };
     let plugin = engine.load_file(&found, &compiler).await?;
     let mut times = Vec::new();
     for _ in 0..CALLS_OF_COMPONENT {
@@ -74,7 +74,12 @@ async fn script() -> Result<f64> {
         bytes: SCRIPT.into(),
         digest: usher_engine::digest(SCRIPT.as_bytes()),
     };
-    let compiler = Compiler { program: "/bin/false".into(), arguments: Vec::new(), cache: None };
+    let compiler = Compiler {
+        program: "/bin/false".into(),
+        arguments: Vec::new(),
+        cache: None,
+        announce: |_| {},
+    };
     let plugin = engine.load_file(&found, &compiler).await?;
     let usage = timing::usage("auth/trivial".into(), "{}".into());
     let method = engine.auth_method(&plugin, usage).await?;

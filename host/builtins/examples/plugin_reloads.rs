@@ -35,6 +35,7 @@ async fn measure() -> Result<()> {
         program: usher,
         arguments: vec!["plugin".into(), "compile".into()],
         cache: Some(Cache::open(home.path().join("cache"))?),
+        announce: |_| {},
     };
     let engine = Engine::new(Protected::default())?;
     let versions = [version(1), version(2)];

@@ -72,9 +72,14 @@ impl Location {
         self.source.is_json()
     }
 
+    /// What stands there.
+    pub(crate) fn text(&self) -> &str {
+        self.source.text.get(self.start..self.start + self.length).unwrap_or_default()
+    }
+
     /// How many characters of the line are meant, at least one.
     fn width(&self) -> usize {
-        let text = self.source.text.get(self.start..self.start + self.length).unwrap_or_default();
+        let text = self.text();
         text.split(['\r', '\n']).next().unwrap_or_default().chars().count().max(1)
     }
 

@@ -35,6 +35,8 @@ pub struct Overrides {
     pub log_rotate_max_files: Option<String>,
     pub exit_after_auth: Option<bool>,
     pub disable_redirects: Option<bool>,
+    /// Take warnings for errors.
+    pub strict: bool,
 }
 
 /// Variables by the name they share, without `BAO_` or `VAULT_`.
@@ -120,6 +122,7 @@ pub(crate) fn settle(
         plugins: part.plugins,
         admin_socket,
         metrics_address,
+        strict: overrides.strict,
     })
 }
 

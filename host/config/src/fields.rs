@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::diagnostic::{Diagnostic, Location};
+use crate::meant;
 use crate::schema::{Block, State};
 use crate::tree::{Item, Name, Node, Number, NumberValue, Object, Value};
 use crate::values;
@@ -35,6 +36,16 @@ pub(crate) struct Fields<'a> {
 impl<'a> Fields<'a> {
     /// Sorts the items by key; reports those that are unknown, not built or without effect.
     pub(crate) fn of(object: &'a Object, block: &'static Block, report: &mut Report) -> Self {
+        Self::around_settings(object, block, &Vec::new, report)
+    }
+
+    /// The same of a block with a `config` block in it, whose keys are `settings`.
+    pub(crate) fn around_settings(
+        object: &'a Object,
+        block: &'static Block,
+        settings: &dyn Fn() -> Vec<String>,
+        report: &mut Report,
+    ) -> Self {
         let mut items: BTreeMap<&'static str, Vec<&'a Item>> = BTreeMap::new();
         for item in &object.items {
             let (name, place) = (&item.key.text, Some(&item.key.location));
@@ -68,18 +79,13 @@ impl<'a> Fields<'a> {
                     items.entry(key).or_default().push(item);
                 }
                 None => {
-                    let message = format!("{} has no key `{name}`", block.name);
-                    let help = block.suggestion(name);
-                    report.push(if block.closed {
-                        Diagnostic::new_error("unknown-key", message, help, place)
-                    } else {
-                        Diagnostic::new_warning(
-                            "unknown-key",
-                            format!("{message}; it is ignored"),
-                            help,
-                            place,
-                        )
-                    });
+                    // Written as `wrap_ttl = 30 s`, with another block on the next line.
+                    let follows = |label: &Name| block.key(&label.text).is_some();
+                    let stray = item.labels.first().filter(|label| follows(label));
+                    let help = stray
+                        .and_then(|_| meant::help_for_stray(name))
+                        .unwrap_or_else(|| block.suggestion(name, &settings()));
+                    report.push(unknown_key(block, block.name, name, help, &item.key.location));
                 }
             }
         }
@@ -136,7 +142,10 @@ impl<'a> Fields<'a> {
         if let Value::Bool(value) = node.value {
             return Some(value);
         }
-        let help = format!("write {key} = true or {key} = false, without quotes");
+        let help = match meant::boolean_of(&node.value) {
+            Some(meant) => format!("write {key} = {meant}, without quotes"),
+            None => format!("write {key} = true or {key} = false, without quotes"),
+        };
         let given = node.value.description();
         report.push(self.mismatch(key, "true or false", given, help, &node.location));
         None
@@ -155,7 +164,10 @@ impl<'a> Fields<'a> {
             _ => None,
         };
         if value.is_none() {
-            let help = format!("write {key} = true or {key} = false");
+            let help = match meant::boolean_of(&node.value) {
+                Some(meant) => format!("write {key} = {meant}"),
+                None => format!("write {key} = true or {key} = false"),
+            };
             let message = format!("`{key}` in {} is neither true nor false", self.block.name);
             report.push(Diagnostic::new_error("type", message, help, Some(&node.location)));
         }
@@ -186,10 +198,14 @@ impl<'a> Fields<'a> {
             }
         };
         if value.is_none() {
+            let help = match meant::text_of(&node.value).and_then(meant::duration) {
+                Some(meant) => format!("write {key} = \"{meant}\""),
+                None => "write seconds (300), or a string: \"300ms\", \"1h30m\", \"2d\"".to_owned(),
+            };
             report.push(Diagnostic::new_error(
                 "duration",
                 format!("`{key}` in {} is no duration", self.block.name),
-                "write seconds (300), or a string: \"300ms\", \"1h30m\", \"2d\"",
+                help,
                 Some(&node.location),
             ));
         }
@@ -207,10 +223,14 @@ impl<'a> Fields<'a> {
             _ => None,
         };
         if value.is_none_or(|bytes| bytes == 0) {
+            let help = match meant::text_of(&node.value).and_then(meant::size) {
+                Some(meant) => format!("write {key} = \"{meant}\""),
+                None => "write bytes (67108864), or a string: \"64MiB\"".to_owned(),
+            };
             report.push(Diagnostic::new_error(
                 "size",
                 format!("`{key}` in {} is no size", self.block.name),
-                "write bytes (67108864), or a string: \"64MiB\"",
+                help,
                 Some(&node.location),
             ));
             return None;
@@ -338,6 +358,22 @@ impl<'a> Fields<'a> {
         }
         Some(block)
     }
+}
+
+/// A key that the incumbents would ignore, in `place`; in blocks of our own it is an error.
+pub(crate) fn unknown_key(
+    block: &Block,
+    place: &str,
+    name: &str,
+    help: String,
+    location: &Location,
+) -> Diagnostic {
+    let message = format!("{place} has no key `{name}`");
+    if block.closed {
+        return Diagnostic::new_error("unknown-key", message, help, Some(location));
+    }
+    let message = format!("{message}; it is ignored");
+    Diagnostic::new_warning("unknown-key", message, help, Some(location))
 }
 
 /// Whether each key of a block is a name around another block, as in JSON.

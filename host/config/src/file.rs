@@ -13,7 +13,7 @@ use crate::environment::Environment;
 use crate::fields::{Fields, Located, Report};
 use crate::later::Later;
 use crate::settings::{Identity, LogFormat, LogLevel, Plugin};
-use crate::{hcl, identity, json, judge, plugins, schema};
+use crate::{characters, hcl, identity, json, judge, plugins, schema};
 
 /// What `disable_idle_connections` and `disable_keep_alives` may list.
 pub(crate) const CONNECTION_USERS: [&str; 5] =
@@ -99,6 +99,7 @@ impl Part {
                 return None;
             }
         };
+        characters::check(&object, report);
         let fields = Fields::of(&object, &schema::FILE, report);
         let auto_auth = match fields.block("auto_auth", report) {
             None if fields.has("auto_auth") => AutoAuth::Broken,

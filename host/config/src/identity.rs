@@ -8,7 +8,7 @@ use crate::diagnostic::{Diagnostic, Location};
 use crate::encryption;
 use crate::environment::Environment;
 use crate::fields::{Fields, Located, Nested, Report};
-use crate::schema;
+use crate::schema::{self, built_ins};
 use crate::settings::{Identity, Method, OnExit, PluginConfig, Sink, SinkOnExit, TokenCheck};
 use crate::tree::{Number, NumberValue, Object, Value};
 use crate::values;
@@ -179,7 +179,8 @@ impl Reader<'_> {
 
     fn method(&self, nested: &Nested<'_>, report: &mut Report) -> Option<Method> {
         let nested = &unlabelled(nested, "method", self.form.method, report);
-        let fields = Fields::of(nested.object, self.form.method, report);
+        let settings = || built_ins::settings(built_ins::METHODS, &declared_kind(nested));
+        let fields = Fields::around_settings(nested.object, self.form.method, &settings, report);
         let kind = kind(&fields, nested, "method", "approle", report);
         if kind.as_deref() == Some("pcf") {
             report.push(Diagnostic::new_warning(
@@ -210,7 +211,9 @@ impl Reader<'_> {
             .map_or_else(String::new, |text| values::namespace(&text.value));
         let (min_backoff, max_backoff) = backoff(&fields, report);
         let exit_on_err = fields.strict_boolean("exit_on_err", report).unwrap_or(false);
-        let config = plugin_config(&fields, nested.location, report);
+        let config = merged_config(&fields, report);
+        let config =
+            PluginConfig::new(&config, config_location(&fields, nested.location), self.form.method);
         Some(Method {
             kind: kind?,
             mount_path,
@@ -226,7 +229,8 @@ impl Reader<'_> {
 
     fn sink(&self, nested: &Nested<'_>, report: &mut Report) -> Option<Sink> {
         let nested = &unlabelled(nested, "sink", self.form.sink, report);
-        let fields = Fields::of(nested.object, self.form.sink, report);
+        let settings = || built_ins::settings(built_ins::SINKS, &declared_kind(nested));
+        let fields = Fields::around_settings(nested.object, self.form.sink, &settings, report);
         let kind = kind(&fields, nested, "sink", "file", report);
         let config_object = merged_config(&fields, report);
         if kind.as_deref() == Some("file") {
@@ -236,7 +240,8 @@ impl Reader<'_> {
             Some(1) => SinkOnExit::Remove,
             _ => SinkOnExit::Keep,
         };
-        let config = PluginConfig::new(&config_object, config_location(&fields, nested.location));
+        let place = config_location(&fields, nested.location);
+        let config = PluginConfig::new(&config_object, place, self.form.sink);
         Some(Sink {
             wrap_ttl: wrap_ttl(&fields, report),
             encryption: encryption::read(&fields, nested.location, self.environment, report),
@@ -358,6 +363,16 @@ fn unlabelled<'a>(
     nested.clone()
 }
 
+/// The type, before anything is judged; "" if there is none.
+fn declared_kind(nested: &Nested<'_>) -> String {
+    let written =
+        nested.object.items.iter().rfind(|item| item.key.text.eq_ignore_ascii_case("type"));
+    match written.map(|item| &item.node.value) {
+        Some(Value::String(kind)) => kind.clone(),
+        _ => nested.labels.first().map_or_else(String::new, |label| label.text.to_lowercase()),
+    }
+}
+
 /// `type` as it is written goes before the label, which counts in lower case.
 fn kind(
     fields: &Fields<'_>,
@@ -382,10 +397,6 @@ fn kind(
             None
         }
     }
-}
-
-fn plugin_config(fields: &Fields<'_>, around: &Location, report: &mut Report) -> PluginConfig {
-    PluginConfig::new(&merged_config(fields, report), config_location(fields, around))
 }
 
 fn config_location(fields: &Fields<'_>, around: &Location) -> Location {

@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
+use crate::characters;
 use crate::diagnostic::{Diagnostic, Location, Source};
+use crate::meant;
 use crate::tokens::SyntaxError;
 use crate::tree::{Item, MAX_DEPTH, Name, Node, Number, NumberValue, Object, Value};
 
@@ -58,11 +60,15 @@ impl Parser<'_> {
     fn unexpected(&self, expected: &str) -> SyntaxError {
         let help = match self.peek() {
             Some('/' | '#') => "JSON has no comments; write the file as HCL to have some",
-            Some('\'') => "write strings in double quotes",
-            _ => "",
+            Some(other) => characters::misplaced(other).1,
+            None => "",
         };
         match self.peek() {
             None => self.error(format!("the file ends where {expected} should follow"), help),
+            Some(other) if !other.is_ascii() => {
+                let (message, _) = characters::misplaced(other);
+                self.error(format!("{message}; {expected} should"), help)
+            }
             Some(_) => self.error(format!("{expected} should stand here"), help),
         }
     }
@@ -138,8 +144,11 @@ impl Parser<'_> {
             }
             self.skip_blanks();
             let node = self.value()?;
-            items.push(Item { key, labels: Vec::new(), node });
             self.skip_blanks();
+            if let Value::Number(number) = &node.value {
+                self.refuse_unit(number)?;
+            }
+            items.push(Item { key, labels: Vec::new(), node });
             match self.peek() {
                 Some(',') => self.at += 1,
                 Some('}') => {
@@ -221,22 +230,29 @@ impl Parser<'_> {
                 .unwrap_or_default();
             return Err(error("JSON numbers don't start with 0", help));
         }
-        let value = match serde_json::from_str::<serde_json::Number>(&text) {
-            Ok(number) => match (number.as_i64(), number.as_f64()) {
-                (Some(integer), _) => NumberValue::Integer(integer),
-                (None, Some(float)) if !number.is_u64() && text.contains(['.', 'e', 'E']) => {
-                    NumberValue::Float(float)
-                }
-                _ => return Err(error("this number is out of range", String::new())),
-            },
-            Err(_) if text.ends_with(|c: char| c.is_ascii_alphabetic()) => {
-                let help = format!("put the whole in double quotes: \"{text}\"");
-                return Err(error("a number with a unit is a string", help));
+        let Ok(number) = serde_json::from_str::<serde_json::Number>(&text) else {
+            let (message, help) = no_number(&text);
+            return Err(error(message, help));
+        };
+        let value = match (number.as_i64(), number.as_f64()) {
+            (Some(integer), _) => NumberValue::Integer(integer),
+            (None, Some(float)) if !number.is_u64() && text.contains(['.', 'e', 'E']) => {
+                NumberValue::Float(float)
             }
-            Err(_) => return Err(error("this is no JSON number", String::new())),
+            _ => return Err(error("this number is out of range", String::new())),
         };
         self.at = end;
         Ok(Number { text, value })
+    }
+
+    /// `30 s` is neither a number nor a string.
+    fn refuse_unit(&self, number: &Number) -> Result<(), SyntaxError> {
+        let length = self.rest().find(|c: char| !c.is_alphabetic()).unwrap_or(self.rest().len());
+        let (word, _) = self.rest().split_at(length);
+        match meant::help_for_unit(&number.text, word) {
+            Some(help) => Err(SyntaxError::new(meant::UNIT, help, self.at, self.at + length)),
+            None => Ok(()),
+        }
     }
 
     fn word(&mut self) -> Result<Value, SyntaxError> {
@@ -250,7 +266,7 @@ impl Parser<'_> {
             _ => {
                 return Err(SyntaxError::new(
                     format!("`{word}` is no value"),
-                    format!("write strings in double quotes: \"{word}\""),
+                    meant::help_for_word(word),
                     self.at,
                     end,
                 ));
@@ -259,6 +275,24 @@ impl Parser<'_> {
         self.at = end;
         Ok(value)
     }
+}
+
+/// Why this is no number, and what to write.
+fn no_number(text: &str) -> (&'static str, String) {
+    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, word) = text.split_at(split);
+    if let Some(digits) = meant::octal(number, word) {
+        let value = i64::from_str_radix(digits, 8).map_or_else(
+            |_| String::new(),
+            |value| format!("write {value}, or the string \"0{digits}\""),
+        );
+        return ("JSON has no octal numbers", value);
+    }
+    if text.ends_with(|c: char| c.is_ascii_alphabetic()) {
+        let quoted = || format!("put the whole in double quotes: \"{text}\"");
+        return (meant::UNIT, meant::help_for_unit(number, word).unwrap_or_else(quoted));
+    }
+    ("this is no JSON number", String::new())
 }
 
 #[cfg(test)]
@@ -296,7 +330,14 @@ mod tests {
         for (text, offset, said) in [
             (r#"{"a": 0640}"#, 6, "write 416"),
             (r#"{"a": 30s}"#, 6, "double quotes"),
-            (r#"{"a": yes}"#, 6, "double quotes"),
+            (r#"{"a": yes}"#, 6, "write true; as a string it takes double quotes"),
+            (r#"{"a": 0o640}"#, 6, "write 416, or the string \"0640\""),
+            (r#"{"a": 0o9}"#, 6, "no JSON number"),
+            (r#"{"a": 5min}"#, 6, "double quotes: \"5m\""),
+            (r#"{"a": 30 s}"#, 9, "double quotes: \"30s\""),
+            ("{\"a\":\u{a0}1}", 5, "no-break space (U+00A0)"),
+            ("{“a”: 1}", 1, "straight double quotes"),
+            ("{\"a\": “x”}", 6, "straight double quotes"),
             (r#"{"a": 1,}"#, 8, "remove the comma"),
             (r#"{"a": 1 "b": 2}"#, 8, "`,` or `}`"),
             (r#"{"a": 1} x"#, 9, "remove it"),

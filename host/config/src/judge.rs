@@ -2,6 +2,7 @@
 
 use crate::diagnostic::Diagnostic;
 use crate::fields::{Fields, Nested, Report};
+use crate::meant;
 use crate::schema::{Block, Kind, State, WAIT};
 use crate::tree::{Number, NumberValue, Value};
 use crate::values;
@@ -64,45 +65,48 @@ impl Fields<'_> {
             Kind::Settings => drop(self.blocks(key, report)),
             Kind::TokenUse => drop(self.token_use(key, report)),
             Kind::StrictText => {
-                self.judge_value(key, "a string", report, |value| {
+                self.judge_value(key, "a string", report, unknown, |value| {
                     matches!(value, Value::String(_))
                 });
             }
             Kind::StrictInteger => {
-                self.judge_value(key, "a whole number without quotes", report, |value| {
+                self.judge_value(key, "a whole number without quotes", report, unknown, |value| {
                     matches!(value, Value::Number(Number { value: NumberValue::Integer(_), .. }))
                 });
             }
             Kind::GoDuration => {
-                self.judge_value(key, "a duration such as \"30s\"", report, |value| match value {
-                    Value::Number(_) => true,
-                    Value::String(text) => values::is_go_duration(text),
-                    _ => false,
+                self.judge_value(key, "a duration such as \"30s\"", report, go_duration, |value| {
+                    match value {
+                        Value::Number(_) => true,
+                        Value::String(text) => values::is_go_duration(text),
+                        _ => false,
+                    }
                 });
             }
             Kind::Command => {
-                self.judge_value(
-                    key,
-                    "a string or a list of strings",
-                    report,
-                    |value| match value {
+                self.judge_value(key, "a string or a list of strings", report, unknown, |value| {
+                    match value {
                         Value::String(_) => true,
                         Value::List(nodes) => {
                             nodes.iter().all(|node| matches!(node.value, Value::String(_)))
                         }
                         _ => false,
-                    },
-                );
+                    }
+                });
             }
             Kind::Signal => {
-                self.judge_value(key, "a signal such as \"SIGTERM\"", report, |value| {
+                self.judge_value(key, "a signal such as \"SIGTERM\"", report, signal, |value| {
                     matches!(value, Value::String(text)
                     if SIGNALS.contains(&text.to_ascii_uppercase().as_str()))
                 });
             }
             Kind::Permissions => {
-                self.judge_value(key, "octal permissions such as \"0640\"", report, |value| {
-                    match value {
+                self.judge_value(
+                    key,
+                    "octal permissions such as \"0640\"",
+                    report,
+                    permissions,
+                    |value| match value {
                         Value::String(text) => {
                             u64::from_str_radix(text, 8).is_ok_and(|bits| bits <= PERMISSION_BITS)
                         }
@@ -111,8 +115,8 @@ impl Fields<'_> {
                             NumberValue::Float(bits) => bits >= 0.0,
                         },
                         _ => false,
-                    }
-                });
+                    },
+                );
             }
             Kind::Wait => self.judge_wait(key, report),
             Kind::Any => {}
@@ -124,6 +128,7 @@ impl Fields<'_> {
         key: &str,
         takes: &str,
         report: &mut Report,
+        meant: impl Fn(&Value) -> Option<String>,
         fits: impl Fn(&Value) -> bool,
     ) {
         if let Some(node) = self.last(key, report).filter(|node| !fits(&node.value)) {
@@ -131,7 +136,9 @@ impl Fields<'_> {
                 Value::String(text) => format!("{text:?}"),
                 other => other.description().to_owned(),
             };
-            report.push(self.mismatch(key, takes, &given, "", &node.location));
+            let help = meant(&node.value)
+                .map_or_else(String::new, |meant| format!("write {key} = \"{meant}\""));
+            report.push(self.mismatch(key, takes, &given, help, &node.location));
         }
     }
 
@@ -200,6 +207,34 @@ impl Fields<'_> {
             )),
         }
     }
+}
+
+/// Where nobody knows what was meant.
+fn unknown(_: &Value) -> Option<String> {
+    None
+}
+
+/// Seconds want their unit; days are none of Go's.
+fn go_duration(value: &Value) -> Option<String> {
+    let text = meant::text_of(value)?;
+    let seconds = || text.trim().parse::<u64>().ok().map(|seconds| format!("{seconds}s"));
+    meant::duration(text).filter(|meant| values::is_go_duration(meant)).or_else(seconds)
+}
+
+/// `"TERM"`, `"sigterm "`.
+fn signal(value: &Value) -> Option<String> {
+    let text = meant::text_of(value)?.trim().to_ascii_uppercase();
+    let with_prefix = format!("SIG{text}");
+    let mut known = SIGNALS.iter().filter(|name| !name.is_empty());
+    known.find(|name| **name == text || **name == with_prefix).map(|name| (*name).to_owned())
+}
+
+/// `"0o640"`.
+fn permissions(value: &Value) -> Option<String> {
+    let text = meant::text_of(value)?.trim();
+    let digits = text.trim_start_matches(['0', 'o', 'O']);
+    let bits = u64::from_str_radix(digits, 8).ok().filter(|bits| *bits <= PERMISSION_BITS)?;
+    Some(format!("0{bits:o}"))
 }
 
 /// Judges each key of a block; the fields serve for further rules.

@@ -14,6 +14,7 @@
 //! and what isn't built yet is refused by name.
 #![forbid(unsafe_code)]
 
+mod characters;
 mod choice;
 mod connection;
 mod diagnostic;
@@ -27,9 +28,12 @@ mod identity;
 mod json;
 mod judge;
 mod later;
+mod meant;
+mod plugin_keys;
 mod plugins;
 mod proxy;
 mod relay;
+mod resemblance;
 mod schema;
 mod settings;
 mod sources;

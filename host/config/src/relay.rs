@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 use std::fmt::Write;
 
+use crate::meant;
 use crate::tokens::{Kind, SyntaxError, Token};
 use crate::tree::{MAX_DEPTH, NumberValue};
 
@@ -113,6 +114,9 @@ impl Layout<'_> {
         };
         if assigned {
             if !labels.is_empty() {
+                if let Some(error) = self.number_with_unit(&keys) {
+                    return Err(error);
+                }
                 return Err(self.error(
                     "a labelled block takes no `=`",
                     "write it without: key \"label\" { … }",
@@ -185,7 +189,34 @@ impl Layout<'_> {
         self.error("a name is missing here", "write: key = value, or: key { … }")
     }
 
+    /// What follows a number and isn't meant as a key: `0o640`, `5s`, `30 s`.
+    fn number_with_unit(&self, keys: &[Key]) -> Option<SyntaxError> {
+        let (at, word) = keys.first()?;
+        let token = self.tokens.get(*at)?;
+        let number = self.tokens.get(at.checked_sub(1)?)?;
+        let Kind::Number(value) = &number.kind else { return None };
+        let text = match value {
+            NumberValue::Integer(value) => value.to_string(),
+            NumberValue::Float(value) => value.to_string(),
+        };
+        let is_one_word = number.end == token.start;
+        if let Some(digits) = meant::octal(&text, word).filter(|_| is_one_word) {
+            return Some(SyntaxError::new(
+                format!("`{text}{word}` is no number here: a leading 0 alone makes it octal"),
+                format!("write 0{digits}"),
+                number.start,
+                token.end,
+            ));
+        }
+        let quoted = || format!("put the whole in double quotes: \"{text}{word}\"");
+        let help = meant::help_for_unit(&text, word).or_else(|| is_one_word.then(quoted))?;
+        Some(SyntaxError::new(meant::UNIT, help, token.start, token.end))
+    }
+
     fn misplaced(&self, keys: &[Key]) -> SyntaxError {
+        if let Some(error) = self.number_with_unit(keys) {
+            return error;
+        }
         let Some((token, name)) = keys.first() else {
             return match self.peek().kind {
                 Kind::Comma => self.error("one comma too many", "remove it"),
@@ -196,17 +227,6 @@ impl Layout<'_> {
             };
         };
         let start = self.tokens.get(*token).map_or(0, |token| token.start);
-        let before = token.checked_sub(1).and_then(|index| self.tokens.get(index));
-        if let Some(Token { kind: Kind::Number(_), end, .. }) = before
-            && *end == start
-        {
-            return SyntaxError::new(
-                "a number with a unit is a string",
-                "put the whole in double quotes: \"30s\"",
-                start,
-                start + name.len(),
-            );
-        }
         let end = self.tokens.get(*token).map_or(start, |token| token.end);
         SyntaxError::new(
             format!("`{name}` is followed by neither `=` nor `{{`"),
@@ -242,9 +262,8 @@ impl Layout<'_> {
             Kind::LeftBracket => return self.list(),
             Kind::Identifier(name) => {
                 let help = match name.to_ascii_lowercase().as_str() {
-                    lower @ ("true" | "false") => format!("write {lower}"),
                     "null" => "leave the key out".to_owned(),
-                    _ => format!("write strings in double quotes: \"{name}\""),
+                    _ => meant::help_for_word(name),
                 };
                 return Err(self.error(format!("`{name}` is no value"), help));
             }

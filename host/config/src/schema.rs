@@ -5,12 +5,14 @@
 //! `docs/configuration.md` come from it.
 
 mod blocks;
+pub(crate) mod built_ins;
 #[cfg(test)]
 mod coverage;
 #[cfg(test)]
 mod document;
 mod json;
 mod later;
+mod places;
 
 pub(crate) use blocks::{
     ALLOW, AUTO_AUTH, FILE, IDENTITY, IDENTITY_METHOD, IDENTITY_SINK, IDENTITY_SINKS, LIMITS,
@@ -107,24 +109,6 @@ impl Block {
     pub(crate) fn key(&self, name: &str) -> Option<&'static Key> {
         self.keys.iter().find(|key| key.name.eq_ignore_ascii_case(name))
     }
-
-    /// What to write instead of an unknown key; may be empty.
-    pub(crate) fn suggestion(&self, name: &str) -> String {
-        let lower = name.to_ascii_lowercase();
-        let distance = |key: &&Key| strsim::damerau_levenshtein(key.name, &lower);
-        if let Some(key) = self.keys.iter().min_by_key(distance)
-            && distance(&key) <= (key.name.len() / 3).clamp(1, 3)
-        {
-            return format!("did you mean `{}`?", key.name);
-        }
-        if let Some(block) = blocks::ALL.iter().find(|block| block.key(name).is_some()) {
-            return match block.name {
-                blocks::TOP => format!("`{lower}` belongs at the top level"),
-                other => format!("`{lower}` belongs in {other}"),
-            };
-        }
-        self.hint.to_owned()
-    }
 }
 
 const fn built(name: &'static str, kind: Kind, description: &'static str) -> Key {
@@ -156,26 +140,6 @@ const fn no_effect(name: &'static str, kind: Kind, reason: &'static str) -> Key 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_typing_error_gets_the_key_that_was_meant() {
-        for (block, written, suggested) in [
-            (&FILE, "auto_atuh", "did you mean `auto_auth`?"),
-            (&FILE, "PIDFILE", "did you mean `pid_file`?"),
-            (&VAULT, "adress", "did you mean `address`?"),
-            (&VAULT, "tls_skip_verfy", "did you mean `tls_skip_verify`?"),
-            (&VAULT, "method", "`method` belongs in auto_auth"),
-            (&AUTO_AUTH, "pid_file", "`pid_file` belongs at the top level"),
-            (
-                &METHOD,
-                "role_id_file_path",
-                "settings of the method itself go into its block: config { … }",
-            ),
-            (&VAULT, "colour", ""),
-        ] {
-            assert_eq!(block.suggestion(written), suggested, "{written}");
-        }
-    }
 
     #[test]
     fn no_block_has_a_key_twice_and_each_key_is_described() {

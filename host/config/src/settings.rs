@@ -10,6 +10,7 @@ use serde_json::{Map, Value as Json};
 use usher_secret::Secret;
 
 use crate::diagnostic::Location;
+use crate::schema::Block;
 use crate::tree::Object;
 
 /// Everything the agent needs to know.
@@ -36,6 +37,8 @@ pub struct Settings {
     pub admin_socket: Option<PathBuf>,
     /// Serves Prometheus metrics, `/livez` and `/readyz`.
     pub metrics_address: Option<SocketAddr>,
+    /// What else is found when plug-ins are bound stops the agent, if only with a warning.
+    pub strict: bool,
 }
 
 /// The secrets server.
@@ -214,6 +217,8 @@ pub struct PluginConfig {
     /// By the JSON Pointer (RFC 6901) of the value.
     places: Box<[(Box<str>, Location)]>,
     location: Location,
+    /// The block that this one stands in.
+    pub(crate) around: &'static Block,
 }
 
 impl PluginConfig {
@@ -222,13 +227,13 @@ impl PluginConfig {
         self.json == other.json
     }
 
-    pub(crate) fn new(object: &Object, location: Location) -> Self {
+    pub(crate) fn new(object: &Object, location: Location, around: &'static Block) -> Self {
         let mut places = Vec::new();
         let map = object.to_json(&mut Vec::new(), &mut |path, place| {
             places.push((pointer(path).into(), place.clone()));
         });
         let json = Json::Object(map).to_string().into();
-        Self { json, places: places.into(), location }
+        Self { json, places: places.into(), location, around }
     }
 
     /// The JSON object, its keys in order; "{}" when there is no `config` block.
@@ -248,6 +253,13 @@ impl PluginConfig {
             self.places.iter().rfind(|(pointer, _)| **pointer == *wanted).map(|(_, place)| place)
         };
         (1..=path.len()).rev().find_map(find).unwrap_or(&self.location)
+    }
+
+    /// Where the key at the end of `path` stands, rather than its value.
+    pub(crate) fn locate_key(&self, path: &[&str]) -> &Location {
+        let wanted = pointer(path);
+        let found = self.places.iter().find(|(pointer, _)| **pointer == *wanted);
+        found.map_or_else(|| self.locate(path), |(_, place)| place)
     }
 }
 

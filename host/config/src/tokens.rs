@@ -3,6 +3,7 @@
 //! The rules were checked against `bao agent -test-verify-only`. They are not HCL 2's: `${…}` is
 //! plain text in which quotes don't end the string, and `0640` is octal.
 
+use crate::characters;
 use crate::tree::NumberValue;
 
 #[derive(Clone, Debug, PartialEq)]
@@ -158,23 +159,17 @@ impl Scanner<'_> {
             '=' => Kind::Assign,
             ',' => Kind::Comma,
             other => {
+                let (message, help) = characters::misplaced(other);
                 let help = match other {
                     ';' => "put the next item on a line of its own, or a comma between the two",
-                    '\'' => "write strings in double quotes",
                     ':' => {
                         "write `=` between key and value; a file is JSON only if nothing, no comment either, stands before its `{`"
                     }
                     '/' => "comments start with #, // or /*",
-                    '\u{feff}' => "save the file as UTF-8 without a byte order mark",
                     '(' | ')' => "HCL 1 has no functions",
-                    _ => "",
+                    _ => help,
                 };
-                let shown = if other.is_control() || other == '\u{feff}' {
-                    other.escape_unicode().to_string()
-                } else {
-                    other.to_string()
-                };
-                return Err(self.error(format!("`{shown}` can't stand here"), help, start));
+                return Err(self.error(message, help, start));
             }
         })
     }
@@ -256,7 +251,7 @@ impl Scanner<'_> {
         loop {
             let at = self.at;
             let Some(character) = self.next() else {
-                return Err(unterminated(start, interpolation_depth));
+                return Err(self.unterminated(start, interpolation_depth));
             };
             if interpolation_depth > 0 {
                 // Verbatim to the brace that closes it, quotes and line ends included.
@@ -272,7 +267,7 @@ impl Scanner<'_> {
             }
             match character {
                 '"' => return Ok(Kind::String(value)),
-                '\n' | '\r' => return Err(unterminated(start, 0)),
+                '\n' | '\r' => return Err(self.unterminated(start, 0)),
                 '$' if self.peek() == Some('{') => {
                     self.next();
                     value.push_str("${");
@@ -282,6 +277,18 @@ impl Scanner<'_> {
                 other => value.push(other),
             }
         }
+    }
+
+    fn unterminated(&self, start: usize, interpolation_depth: usize) -> SyntaxError {
+        let line = self.text.get(start..).and_then(|rest| rest.lines().next()).unwrap_or_default();
+        let help = if interpolation_depth > 0 {
+            "`${` reaches to the next `}`, and quotes between the two don't end the string"
+        } else if line.contains(characters::is_typographic_quote) {
+            "close it with a straight double quote: \""
+        } else {
+            "close it with \" on the same line; for several lines write <<EOF … EOF"
+        };
+        SyntaxError::new("this string has no end", help, start, start + 1)
     }
 
     fn escape(&mut self, start: usize) -> Result<char, SyntaxError> {
@@ -361,15 +368,6 @@ impl Scanner<'_> {
             start + 2 + usize::from(indented) + anchor.len(),
         ))
     }
-}
-
-fn unterminated(start: usize, interpolation_depth: usize) -> SyntaxError {
-    let help = if interpolation_depth > 0 {
-        "`${` reaches to the next `}`, and quotes between the two don't end the string"
-    } else {
-        "close it with \" on the same line; for several lines write <<EOF … EOF"
-    };
-    SyntaxError::new("this string has no end", help, start, start + 1)
 }
 
 /// `<<-` takes the closing word's margin off every line, or off none if a line has less; without
@@ -470,6 +468,14 @@ mod tests {
     }
 
     #[test]
+    fn typographic_quotes_around_a_string_are_named() {
+        for text in ["k = “a”", "k = \"a”\n", "k = „a“"] {
+            let error = tokenize(text).expect_err(text);
+            assert!(error.help.contains("straight double quote"), "{text}: {error:?}");
+        }
+    }
+
+    #[test]
     fn what_the_incumbents_refuse_is_refused_at_its_place() {
         for (text, offset) in [
             (r#"k = "a\d""#, 6),
@@ -482,6 +488,9 @@ mod tests {
             ("k = 99999999999999999999", 4),
             ("k = 1;", 5),
             ("k = 'a'", 4),
+            ("k = “a”", 4),
+            ("k = \"a”", 4),
+            ("k –k = 1", 2),
             ("k: 1", 1),
             ("k = - 5", 4),
             ("k = 1 / 2", 6),

@@ -120,11 +120,15 @@ impl Object {
         located: &mut impl FnMut(&[String], &Location),
     ) -> serde_json::Map<String, Json> {
         let mut map = serde_json::Map::new();
-        for item in &self.items {
+        for (at, item) in self.items.iter().enumerate() {
             let depth = path.len();
             path.push(item.key.text.clone());
-            let (first, rest) = (path.clone(), &item.labels);
-            located(&first, &item.key.location);
+            let rest = &item.labels;
+            located(path, &item.key.location);
+            if let Some(index) = self.index_among_blocks(at) {
+                path.push(index.to_string());
+                located(path, &item.key.location);
+            }
             path.extend(rest.iter().map(|label| label.text.clone()));
             let mut json = item.node.to_json(path, located);
             path.truncate(depth);
@@ -143,5 +147,15 @@ impl Object {
             }
         }
         map
+    }
+
+    /// Which element the item at `at` becomes of the list that is made of the blocks with its
+    /// name. None: there is no list.
+    fn index_among_blocks(&self, at: usize) -> Option<usize> {
+        let key = &self.items.get(at)?.key.text;
+        let equal = || self.items.iter().enumerate().filter(|(_, item)| item.key.text == *key);
+        let is_list = equal().count() > 1
+            && equal().all(|(_, item)| matches!(item.node.value, Value::Object(_)));
+        is_list.then(|| equal().take_while(|(other, _)| *other < at).count())
     }
 }

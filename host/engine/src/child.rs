@@ -33,11 +33,7 @@ impl Compiler {
         found: &Found,
         engine: &wasmtime::Engine,
     ) -> Result<Precompiled, LoadError> {
-        tracing::info!(
-            plugin = found.name,
-            file = %found.path.display(),
-            "compiling the plug-in"
-        );
+        (self.announce)(found);
         let component = &found.bytes;
         let Some(cache) = &self.cache else { return self.compile_to_memory(component).await };
         let unfinished = match cache.begin() {

@@ -5,9 +5,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::cache::Cache;
-use crate::precompiled::Precompiled;
 #[cfg(not(feature = "compile"))]
-use crate::{error::LoadError, registry::Found};
+use crate::error::LoadError;
+use crate::precompiled::Precompiled;
+use crate::registry::Found;
 
 /// The largest component, in bytes.
 pub(crate) const LARGEST_COMPONENT: u64 = 64 << 20;
@@ -22,6 +23,8 @@ pub struct Compiler {
     pub arguments: Vec<OsString>,
     /// Where code is kept, so that a component is compiled once.
     pub cache: Option<Cache>,
+    /// Told before a component is compiled, which takes from a tenth of a second to half a minute.
+    pub announce: fn(&Found),
 }
 
 impl Compiler {

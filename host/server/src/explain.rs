@@ -39,6 +39,10 @@ pub(crate) fn refusal(
         472 | 473 => {
             (Reason::Status, "the server is a standby: write the active cluster's address")
         }
+        300..400 => (
+            Reason::Redirect,
+            "a secrets server doesn't answer this: check vault.address, and what stands between the agent and the server",
+        ),
         // What stands between says nothing of the token, whatever its status.
         _ if said.is_none() && !body.is_empty() => (
             Reason::Unreadable,
@@ -70,13 +74,13 @@ fn remedy_for_refusal(operation: Operation<'_>, status: u16) -> &'static str {
     match (operation, status) {
         (Operation::Login { .. }, 400) => "check the credential and the role's name",
         (Operation::Login { .. }, 403) => {
-            "check that the method is mounted at this path and that the credential is valid"
+            "check that the method is mounted at this path, that the credential is valid, and that the role's token_bound_cidrs hold the address that the server sees"
         }
         (Operation::Login { .. }, 404 | 405) => {
             "check mount_path, the method's type and the namespace"
         }
         (Operation::Renew | Operation::Lookup | Operation::Wrap | Operation::Revoke, 403) => {
-            "the token is revoked or expired, or its policies don't allow this"
+            "the token is revoked or expired, bound to other addresses (token_bound_cidrs), or its policies don't allow this"
         }
         (Operation::WrappingLookup | Operation::Unwrap, _) => {
             "check that this is a wrapping token of this server and namespace"
@@ -107,6 +111,23 @@ const LOGIN_REMEDIES: &[(&str, &str)] = &[
     (
         "audience",
         "have the token issued for an audience of the role: bound_audiences, of kubernetes audience",
+    ),
+    // approle, whose answer names the address that the server sees.
+    (
+        "CIDR restrictions on the secret ID",
+        "add that address to the secret-id's cidr_list and the role's secret_id_bound_cidrs; behind a proxy or a load balancer it is theirs",
+    ),
+    (
+        "CIDR restrictions on the role",
+        "add that address to the role's secret_id_bound_cidrs; behind a proxy or a load balancer it is theirs",
+    ),
+    (
+        "invalid role or secret ID",
+        "check that the role-id is this role's, and that the secret-id isn't used up, expired, another role's, or still wrapped (secret_id_response_wrapping_path)",
+    ),
+    (
+        "invalid secret id",
+        "check that the secret-id isn't used up, expired, another role's, or still wrapped (secret_id_response_wrapping_path)",
     ),
     ("invalid subject", "compare the token's subject with the role's bound_subject"),
     ("bound claim", "compare the token's claims with the role's bound_claims"),

@@ -142,7 +142,7 @@ impl Sender {
                 }
             };
             let status = response.status();
-            if matches!(status.as_u16(), 301 | 302 | 307 | 308) {
+            if matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308) {
                 let settings = self.connections.settings();
                 let leeway = if settings.disable_redirects {
                     Leeway::None
@@ -291,6 +291,14 @@ fn redirect(
         return failed(Class::Passing, "the server redirects to nowhere".into(), "");
     };
     let origin = answer::clean(&next.origin().ascii_serialization());
+    // Another request than was made: no server of secrets asks for that, but a portal does.
+    if status == 303 {
+        return failed(
+            Class::Passing,
+            format!("the answer is to look at a page of {origin} (303 See Other)"),
+            "a secrets server doesn't answer this: check vault.address, and whether a portal or proxy that wants a login stands between the agent and the server",
+        );
+    }
     if leeway == Leeway::None {
         return failed(
             Class::Refused,

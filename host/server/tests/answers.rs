@@ -400,6 +400,58 @@ async fn a_standby_is_followed_to_the_active_node_that_it_names() {
 }
 
 #[tokio::test]
+async fn an_answer_that_sends_to_a_page_is_told_and_not_followed() {
+    for (status, headers, parts) in [
+        ("303 See Other", "Location: https://portal.test/login\r\n", &["https://portal.test"][..]),
+        ("303 See Other", "Location: {self}/ui/\r\n", &["http://127.0.0.1", "a page"]),
+        ("300 Multiple Choices", "", &["300 Multiple Choices"]),
+        ("304 Not Modified", "", &["304 Not Modified"]),
+    ] {
+        let stub = Stub::answering([answer(status, headers, "")]).await;
+        let error = failed_login(&stub.client(), &login()).await;
+        assert_eq!((error.class, error.reason), (Class::Passing, Reason::Redirect), "{error}");
+        for part in parts.iter().chain(&["check vault.address"]) {
+            assert!(error.to_string().contains(part), "{part}: {error}");
+        }
+        assert_eq!(stub.requests().len(), 1);
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_for_the_address_says_what_to_extend() {
+    let on =
+        |what: &str| format!(r#"{{"errors":["source address \"10.1.2.3\" unauthorized {what}"]}}"#);
+    for (status, body, remedy) in [
+        (
+            "400 Bad Request",
+            on("by CIDR restrictions on the role: %!w(<nil>)"),
+            "the role's secret_id_bound_cidrs",
+        ),
+        (
+            "400 Bad Request",
+            on("through CIDR restrictions on the secret ID"),
+            "the secret-id's cidr_list",
+        ),
+        (
+            "403 Forbidden",
+            r#"{"errors":["permission denied"]}"#.to_owned(),
+            "token_bound_cidrs hold the address",
+        ),
+    ] {
+        let error = failed_with(answer(status, "", &body)).await;
+        assert_eq!(error.class, Class::Refused);
+        assert!(error.to_string().contains(remedy), "{error}");
+    }
+    let stub =
+        Stub::answering([answer("403 Forbidden", "", r#"{"errors":["permission denied"]}"#)]);
+    let stub = stub.await;
+    let client = stub.client();
+    let session = client.session(&Scope::default(), Secret::new("hvs.some-token".into()));
+    let error = client.renew_self(&session).await.err().unwrap();
+    assert!(error.to_string().contains("bound to other addresses"), "{error}");
+}
+
+#[tokio::test]
 async fn headers_and_paths_against_the_rules_are_not_sent() {
     let stub = Stub::answering([]).await;
     let client = stub.client();

@@ -90,7 +90,7 @@ impl AuthMethod for AppRole {
         let role_id = role_id(config, &mut memory)?;
         let secret_id = match config.secret_id_file() {
             Some(path) if context::reason() == Reason::Explain && config.is_one_shot() => {
-                return Err(left_unused(path));
+                return Err(left_unused(config, path));
             }
             Some(path) => Some(secret_id(config, path, &mut memory)?),
             None => None,
@@ -169,16 +169,22 @@ fn role_id(config: &Config, memory: &mut Saved<Memory>) -> Result<String, Failur
 }
 
 /// That the secret-id is there, or why not; it may work only once.
-fn left_unused(path: &str) -> Failure {
-    match files::read_trimmed(path) {
-        Err(failure) => nothing_to_use("secret-id", failure),
-        Ok(_) => Failure::unavailable(
-            "explain.one-shot",
-            format!(
-                "the role-id is there; what is in {path} may work only once and was left unused, --consume uses it"
-            ),
-        ),
+fn left_unused(config: &Config, path: &str) -> Failure {
+    let content = match files::read_trimmed(path) {
+        Ok(content) => content,
+        Err(failure) => return nothing_to_use("secret-id", failure),
+    };
+    if config.secret_id_response_wrapping_path.is_some()
+        && let Err(failure) = refuse_plain(path, &content)
+    {
+        return failure;
     }
+    Failure::unavailable(
+        "explain.one-shot",
+        format!(
+            "the role-id is there; what is in {path} may work only once and was left unused, --consume uses it"
+        ),
+    )
 }
 
 /// From the file, unwrapped if need be, else what the file held last.
@@ -190,14 +196,24 @@ fn secret_id(config: &Config, path: &str, memory: &mut Saved<Memory>) -> Result<
         (Err(failure), None) => return Err(nothing_to_use("secret-id", failure)),
         (Err(_), Some(_)) => {}
         (Ok(content), Some(known)) if content == known => {}
-        (Ok(content), _) => match creation_path {
-            Some(creation_path) => {
+        (Ok(content), _) => {
+            if let Some(creation_path) = creation_path {
                 let value = unwrap(path, &content, creation_path)?;
                 memory.secret_id = Some(Remembered::unwrapped(path, content, value));
                 memory.save();
+            } else {
+                if looks_wrapped(&content) {
+                    log::warn(
+                        &format!(
+                            "what is in {path} looks like a wrapping token and is sent as it is; to \
+                             have it unwrapped set secret_id_response_wrapping_path"
+                        ),
+                        &[],
+                    );
+                }
+                memory.secret_id = Some(Remembered::plain(path, content));
             }
-            None => memory.secret_id = Some(Remembered::plain(path, content)),
-        },
+        }
     }
     match &memory.secret_id {
         Some(known) if !known.value.is_empty() => Ok(known.value.clone()),
@@ -221,6 +237,7 @@ fn last_value<'m>(
 /// The secret-id behind a wrapping token; empty if there is none, so that the token, which is
 /// used now, can be remembered as used.
 fn unwrap(path: &str, token: &str, creation_path: &str) -> Result<String, Failure> {
+    refuse_plain(path, token)?;
     let answer = server::unwrap(token, Some(creation_path)).map_err(|failure| {
         let message = match failure.code.as_str() {
             "wrapping.used" => format!(
@@ -240,6 +257,29 @@ fn unwrap(path: &str, token: &str, creation_path: &str) -> Result<String, Failur
     })?;
     let answer: Unwrapped = json::read(answer.as_bytes()).unwrap_or_default();
     Ok(answer.data.secret_id)
+}
+
+/// A secret-id as the server makes it is a UUID, which no wrapping token is; the server needn't see
+/// it to know.
+fn refuse_plain(path: &str, content: &str) -> Result<(), Failure> {
+    let is_of_uuid = |(at, c): (usize, char)| match at {
+        8 | 13 | 18 | 23 => c == '-',
+        _ => c.is_ascii_hexdigit(),
+    };
+    if content.len() != 36 || !content.char_indices().all(is_of_uuid) {
+        return Ok(());
+    }
+    let message = format!(
+        "what is in {path} is a plain secret-id and no wrapping token: have it issued wrapped \
+         (-wrap-ttl), or leave secret_id_response_wrapping_path out"
+    );
+    Err(Failure::denied("approle.not-wrapped", message).detail("file", path))
+}
+
+/// Whether it has the form of a token, not that of a secret-id which the server made.
+fn looks_wrapped(content: &str) -> bool {
+    let of_token = ["hvs.", "hvb.", "s.", "b."].iter().find_map(|form| content.strip_prefix(form));
+    of_token.is_some_and(|rest| rest.len() >= 24)
 }
 
 #[derive(Default, Deserialize)]

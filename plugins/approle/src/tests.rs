@@ -317,6 +317,45 @@ fn a_used_wrapping_token_is_denied_as_a_possible_interception() {
 }
 
 #[test]
+fn a_plain_secret_id_in_place_of_a_wrapped_one_is_called_that_and_nothing_is_unwrapped() {
+    let host = host();
+    for plain in ["0b05a32a-31d9-9ed2-04e4-7d61ff72f68c", "0B05A32A-31D9-9ED2-04E4-7D61FF72F68C\n"]
+    {
+        host.put_file(SECRET, plain);
+        let failure = failure(&wrapped());
+        assert_eq!((failure.kind, failure.code.as_str()), (Kind::Denied, "approle.not-wrapped"));
+        assert!(failure.message.contains("plain secret-id"), "{failure}");
+        assert!(!format!("{failure:?}").contains("31d9"), "{failure:?}");
+        host.set_reason("explain");
+        assert_eq!(self::failure(&wrapped()).code, "approle.not-wrapped");
+        host.set_reason("login");
+    }
+    assert_eq!(host.unwrapped(), [""; 0]);
+    // One of another form may be a token of whatever server.
+    host.put_file(SECRET, "0b05a32a-31d9-9ed2-04e4-7d61ff72f68g");
+    assert_eq!(failure(&wrapped()).code, "wrapping.used");
+}
+
+#[test]
+fn a_wrapped_secret_id_in_place_of_a_plain_one_is_sent_with_a_warning() {
+    let host = host();
+    host.put_file(SECRET, "0b05a32a-31d9-9ed2-04e4-7d61ff72f68c");
+    body(&plain());
+    host.put_file(SECRET, "s.own-choice");
+    body(&plain());
+    assert_eq!(host.logs().len(), 0, "these may be secret-ids");
+    for token in ["s.04ZSyxasnE41JVCpK88XPUfF", "hvs.CAESIJlWh04ZSyxasnE41JVCpK88XPUfF"] {
+        host.put_file(SECRET, token);
+        assert_eq!(body(&plain())["secret_id"], token);
+        let lines = host.logs();
+        let line = lines.last().unwrap();
+        assert_eq!(line.level, log::Level::Warn);
+        assert!(line.message.contains("secret_id_response_wrapping_path"), "{}", line.message);
+        assert!(!line.message.contains(token));
+    }
+}
+
+#[test]
 fn a_wrapping_token_from_elsewhere_is_denied_and_stays_wrapped() {
     let host = host();
     host.wrap("token-1", "cubbyhole/evil", json!({"data": {"secret_id": "evil"}}));

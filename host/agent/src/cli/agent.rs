@@ -70,8 +70,9 @@ pub(crate) fn run(arguments: AgentArguments) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let (paths, overrides) = arguments.flags.into_parts();
+    let (paths, mut overrides) = arguments.flags.into_parts();
     let strict = arguments.strict;
+    overrides.strict = strict;
     let load = move || {
         let mut loaded = load(&paths, &overrides, &|name| std::env::var(name).ok());
         if strict && !loaded.diagnostics.is_empty() {

@@ -148,7 +148,11 @@ async fn bound(
     let show = |problem: usher_config::Diagnostic| problem.to_string();
     let engine = bind::engine(settings).map_err(show)?;
     let client = bind::client(settings).map_err(show)?;
-    let method = bind::method(settings, identity, &engine, &client).await.map_err(show)?;
+    let method = bind::method(settings, identity, &engine, &client).await;
+    let method = method.map_err(|problems| {
+        let problems: Vec<String> = problems.into_iter().map(show).collect();
+        problems.join("\n")
+    })?;
     Ok((client, method))
 }
 

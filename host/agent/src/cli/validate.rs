@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use usher_config::{Diagnostic, Identity, PluginConfig, Settings, Severity, load};
-use usher_engine::{Engine, Kind, Protected, Use};
+use usher_engine::{Kind, Use};
 
-use crate::bind::Named;
+use crate::bind::{self, Named};
 use crate::cli::complain;
 use crate::cli::flags::Flags;
-use crate::plugins::{Absence, Patience, Plugins, permissions, unknown};
+use crate::plugins::{Absence, Patience, Plugins, permissions};
 
 /// Exit status of a configuration with which the agent doesn't start.
 const REFUSED: u8 = 2;
@@ -25,8 +25,10 @@ const REFUSED: u8 = 2;
   unsupported  Vault Agent or OpenBao Agent know it, and this version refuses it by name
   invalid      it can't work
 
-The settings of built-in plug-ins are checked too. Plug-ins of the plug-in directory are not
-loaded, and no file that the configuration names is looked at: the agent does both at its start.
+Plug-ins are loaded, those of the plug-in directory too, and asked whether their settings will do
+and what they need; what is compiled for that goes into the agent's cache. Nothing is started: no
+login, no delivery, no request. Files that settings name are not looked at, as the agent does at
+its start.
 
 Exit status: 0 valid, 2 otherwise."
 )]
@@ -121,9 +123,9 @@ fn text(judgement: &Judgement) -> String {
     lines.join("\n")
 }
 
-/// What the built-in plug-ins say of their settings; nothing is loaded, read or written.
+/// What the plug-ins say of their settings, and what keeps one from serving.
 async fn check_plugins(settings: &Settings) -> Result<Vec<Diagnostic>, String> {
-    let engine = Engine::new(Protected::default()).map_err(|error| error.to_string())?;
+    let engine = bind::engine(settings).map_err(|problem| problem.message)?;
     let mut plugins = Plugins::new(&engine, settings, Patience::Refuse);
     let mut problems = Vec::new();
     for identity in &settings.identities {
@@ -139,20 +141,6 @@ async fn check_plugins(settings: &Settings) -> Result<Vec<Diagnostic>, String> {
             &method.location,
         )]);
         for (kind, name, config, location) in uses {
-            if usher_builtins::find(kind, name).is_none() {
-                if settings.plugin_directory.is_none() {
-                    problems.push(unknown(
-                        kind,
-                        name,
-                        "and there is no plugin_directory",
-                        location,
-                    ));
-                }
-                continue;
-            }
-            if settings.plugins.get(name).is_some_and(|plugin| plugin.overrides) {
-                continue;
-            }
             let plugin = match plugins.find(kind, name, location).await {
                 Ok(plugin) => plugin,
                 Err(Absence::Problem(problem)) => {
@@ -162,6 +150,8 @@ async fn check_plugins(settings: &Settings) -> Result<Vec<Diagnostic>, String> {
                 // Nothing is awaited here.
                 Err(Absence::Awaited(_)) => continue,
             };
+            plugins.judge(&plugin, config);
+            problems.extend(plugins.found());
             let usage = usage(settings, identity, name, config);
             let bound = match kind {
                 Kind::Sink => engine.sink(&plugin, usage).await.map(drop),
@@ -173,6 +163,7 @@ async fn check_plugins(settings: &Settings) -> Result<Vec<Diagnostic>, String> {
             }
         }
     }
+    problems.extend(plugins.without_effect());
     Ok(problems)
 }
 

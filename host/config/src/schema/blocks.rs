@@ -187,29 +187,40 @@ pub(crate) static RETRY: Block = Block {
     )],
 };
 
-static IDENTITY_KEYS: [Key; 6] = [
-    built("method", Typed(&METHOD), "How the workload proves who it is; exactly one."),
-    built("sink", Typed(&SINK), "Where the token goes; may be written several times."),
-    built("sinks", One(&SINKS), "The same sinks in a block around them."),
-    built(
-        "enable_reauth_on_new_credentials",
-        Boolean,
-        "Log in again when the credential changes, while the token is good. Default: as the method says, which its page tells; yes for a plug-in that says nothing.",
-    ),
-    built(
-        "token_check_interval",
-        Duration,
-        "How often a token is looked up that was not renewed meanwhile; \"auto\" is a tenth of its TTL, from 10s to 15m; 0 is never. Default \"auto\".",
-    ),
-    built(
-        "on_exit",
-        Choice(&["keep", "revoke"]),
-        "What becomes of the token when the agent ends. Default \"keep\".",
-    ),
-];
+/// What `auto_auth` and `identity` take; they differ in what unknown keys do.
+const fn identity_keys(
+    method: &'static Block,
+    sink: &'static Block,
+    sinks: &'static Block,
+) -> [Key; 6] {
+    [
+        built("method", Typed(method), "How the workload proves who it is; exactly one."),
+        built("sink", Typed(sink), "Where the token goes; may be written several times."),
+        built("sinks", One(sinks), "The same sinks in a block around them."),
+        built(
+            "enable_reauth_on_new_credentials",
+            Boolean,
+            "Log in again when the credential changes, while the token is good. Default: as the method says, which its page tells; yes for a plug-in that says nothing.",
+        ),
+        built(
+            "token_check_interval",
+            Duration,
+            "How often a token is looked up that was not renewed meanwhile; \"auto\" is a tenth of its TTL, from 10s to 15m; 0 is never. Default \"auto\".",
+        ),
+        built(
+            "on_exit",
+            Choice(&["keep", "revoke"]),
+            "What becomes of the token when the agent ends. Default \"keep\".",
+        ),
+    ]
+}
+
+static AUTO_AUTH_KEYS: [Key; 6] = identity_keys(&METHOD, &SINK, &SINKS);
+
+static IDENTITY_KEYS: [Key; 6] = identity_keys(&IDENTITY_METHOD, &IDENTITY_SINK, &IDENTITY_SINKS);
 
 pub(crate) static AUTO_AUTH: Block =
-    Block { name: "auto_auth", closed: false, hint: "", keys: &IDENTITY_KEYS };
+    Block { name: "auto_auth", closed: false, hint: "", keys: &AUTO_AUTH_KEYS };
 
 pub(crate) static IDENTITY: Block =
     Block { name: "identity", closed: true, hint: "", keys: &IDENTITY_KEYS };
@@ -245,14 +256,19 @@ pub(crate) static METHOD: Block =
 pub(crate) static IDENTITY_METHOD: Block =
     Block { name: "method", closed: true, hint: METHOD_HINT, keys: &METHOD_KEYS };
 
-static SINKS_KEYS: [Key; 1] =
-    [built("sink", Typed(&SINK), "Where the token goes; may be written several times.")];
+const fn sinks_keys(sink: &'static Block) -> [Key; 1] {
+    [built("sink", Typed(sink), "Where the token goes; may be written several times.")]
+}
+
+static SINKS_KEYS: [Key; 1] = sinks_keys(&SINK);
+
+static IDENTITY_SINKS_KEYS: [Key; 1] = sinks_keys(&IDENTITY_SINK);
 
 pub(crate) static SINKS: Block =
     Block { name: "sinks", closed: false, hint: "", keys: &SINKS_KEYS };
 
 pub(crate) static IDENTITY_SINKS: Block =
-    Block { name: "sinks", closed: true, hint: "", keys: &SINKS_KEYS };
+    Block { name: "sinks", closed: true, hint: "", keys: &IDENTITY_SINKS_KEYS };
 
 const SINK_HINT: &str = "settings of the sink itself go into its block: config { … }";
 

@@ -4,6 +4,7 @@
 use std::fmt::Write as _;
 
 use super::blocks::{ALL, TOP};
+use super::built_ins::{METHODS, SINKS};
 use super::{Block, Key, Kind, State};
 
 const FILE_NAME: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
@@ -12,7 +13,7 @@ const HEAD: &str = r#"# Configuration
 
 <!-- Made from the tables in host/config/src/schema: `USHER_WRITE_DOCS=1 cargo test -p usher-config document` writes it anew. -->
 
-A file is JSON if it starts with `{`, else HCL 1. Keys are taken in any case. `usher validate --config PATH` names every problem of a configuration, and `usher config schema` prints a JSON Schema for editors. What differs from Vault Agent and OpenBao Agent stands in [compatibility.md](compatibility.md).
+A file is JSON if it starts with `{`, else HCL 1. Keys are taken in any case, but for those in `config`, which are in small letters. `usher validate --config PATH` names every problem of a configuration, those of its plug-ins too, and starts nothing; `usher config schema` prints a JSON Schema for editors. What differs from Vault Agent and OpenBao Agent stands in [compatibility.md](compatibility.md).
 
 Several `--config` merge in the order in which they are given, and the files of a directory (`*.hcl`, `*.json`) in the order of their names. A later file replaces whole blocks (`vault`, `auto_auth`) and single values; `exit_after_auth` and the `disable_` lists stay on once they are; `identity` and `plugin` blocks add up. Flags go before the environment, and the environment before files.
 
@@ -39,29 +40,6 @@ Each is looked up as `BAO_NAME`, then as `VAULT_NAME`. One that is set counts ev
 Without a prefix count `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` (in capitals or not), and `RUNTIME_DIRECTORY` for the default of `admin_socket`.
 "#;
 
-/// Each page below `docs/methods`, the types that it is about, and the schema of their settings.
-const METHODS: &[(&str, &str, &str)] = &[
-    ("alicloud", "alicloud", include_str!("../../../../plugins/alicloud/config.schema.json")),
-    ("approle", "approle", include_str!("../../../../plugins/approle/config.schema.json")),
-    ("aws", "aws", include_str!("../../../../plugins/aws/config.schema.json")),
-    ("azure", "azure", include_str!("../../../../plugins/azure/config.schema.json")),
-    ("cert", "cert", include_str!("../../../../plugins/cert/config.schema.json")),
-    ("cf", "cf, pcf", include_str!("../../../../plugins/cf/config.schema.json")),
-    ("gcp", "gcp", include_str!("../../../../plugins/gcp/config.schema.json")),
-    ("jwt", "jwt", include_str!("../../../../plugins/jwt/config.schema.json")),
-    ("kerberos", "kerberos", include_str!("../../../../plugins/kerberos/config.schema.json")),
-    ("kubernetes", "kubernetes", include_str!("../../../../plugins/kubernetes/config.schema.json")),
-    ("oci", "oci", include_str!("../../../../plugins/oci/config.schema.json")),
-    ("token_file", "token_file", include_str!("../../../../plugins/token_file/config.schema.json")),
-    (
-        "userpass",
-        "userpass, ldap, radius",
-        include_str!("../../../../plugins/userpass/config.schema.json"),
-    ),
-];
-
-const FILE_SINK: &str = include_str!("../../../../plugins/file/config.schema.json");
-
 /// Around the table in a method's page.
 const BEGIN: &str = "<!-- Made from the plug-in's schema: `USHER_WRITE_DOCS=1 cargo test -p usher-config document` writes it anew. -->\n";
 const END: &str = "<!-- end -->\n";
@@ -72,7 +50,7 @@ fn document() -> String {
         let name = if block.name == TOP { "Top level" } else { block.name };
         let _ = write!(text, "\n## {name}\n\n");
         if block.name == TOP {
-            text.push_str("An `identity \"NAME\" { … }` takes the keys of `auto_auth`. Unknown keys are errors in `identity` and `plugin`, and warnings elsewhere.\n\n");
+            text.push_str("An `identity \"NAME\" { … }` takes the keys of `auto_auth`. Unknown keys are errors in `identity` and `plugin`, and warnings elsewhere; in `config` those are unknown that the plug-in's schema doesn't have.\n\n");
         }
         text.push_str("| Key | Takes | |\n| --- | --- | --- |\n");
         for key in block.keys {
@@ -82,10 +60,10 @@ fn document() -> String {
     text.push_str(
         "\n## config of a method\n\nEach method has a page: its settings, what it needs on the server, and what its failures mean.\n\n",
     );
-    for &(page, names, _) in METHODS {
-        let _ = writeln!(text, "- [{names}](methods/{page}.md)");
+    for &(names, _) in METHODS {
+        let _ = writeln!(text, "- [{}](methods/{}.md)", names.join(", "), names[0]);
     }
-    let _ = write!(text, "\n## config of sink \"file\"\n\n{}", settings(FILE_SINK));
+    let _ = write!(text, "\n## config of sink \"file\"\n\n{}", settings(SINKS[0].1));
     text
 }
 
@@ -212,7 +190,8 @@ fn the_document_is_what_the_tables_say() {
 
 #[test]
 fn each_methods_page_has_the_settings_of_its_schema() {
-    for &(page, _, schema) in METHODS {
+    for &(names, schema) in METHODS {
+        let page = names[0];
         let file = format!("{}/../../docs/methods/{page}.md", env!("CARGO_MANIFEST_DIR"));
         let text = std::fs::read_to_string(&file).unwrap();
         let (before, rest) = text.split_once(BEGIN).unwrap();

@@ -203,6 +203,201 @@ fn what_the_incumbents_ignore_is_named_and_loads() {
 }
 
 #[test]
+fn the_help_for_an_unknown_key_leads_to_the_nearest_place_that_knows_it() {
+    for (text, problem, help) in [
+        (
+            with_sink("path = \"/s\""),
+            "unknown-key@5:42",
+            "`path` is a setting of the sink itself; write it into the sink's block: config { path = … }",
+        ),
+        (
+            with_method("role_id_file_path = \"/r\""),
+            "unknown-key@3:5",
+            "`role_id_file_path` is a setting of the method itself; write it into the method's block: config { role_id_file_path = … }",
+        ),
+        (
+            with_method("secret_id_path = \"/r\""),
+            "unknown-key@3:5",
+            "did you mean `secret_id_file_path`? It goes into the block config { … }",
+        ),
+        (
+            with_method("role = \"app\""),
+            "unknown-key@3:5",
+            "settings of the method itself go into its block: config { … }",
+        ),
+        (
+            with_method("token_check_interval = \"5m\""),
+            "unknown-key@3:5",
+            "`token_check_interval` belongs in auto_auth",
+        ),
+        (
+            with_sink("mount_path = \"auth/x\""),
+            "unknown-key@5:42",
+            "`mount_path` belongs in method",
+        ),
+        (with_top("role = \"app\""), "unknown-key@7:1", ""),
+        (with_top("ADDRESS = \"https://bao\""), "unknown-key@7:1", "`address` belongs in vault"),
+        (
+            with_method("wrap_ttl = 30 s"),
+            "unknown-key@3:19",
+            "a number with a unit is a string: put both in double quotes",
+        ),
+        (
+            with_method("wrap_ttl = 30s"),
+            "unknown-key@3:18",
+            "a number with a unit is a string: put both in double quotes",
+        ),
+        (
+            with_method("wrap_ttl = 0o60"),
+            "unknown-key@3:17",
+            "write 060: a leading 0 alone makes a number octal",
+        ),
+    ] {
+        let found = Case::new(&text).load().diagnostics;
+        assert_eq!(brief(&found).first().map(String::as_str), Some(problem), "{text}");
+        assert_eq!(found[0].help, help, "{text}");
+    }
+    // Of a type that isn't built in nothing is known.
+    let acme = GOOD
+        .replace("\"approle\"", "\"acme\"")
+        .replace("    config {", "    role_id = 1\n    config {");
+    let found = Case::new(&acme).load().diagnostics;
+    assert_eq!(found[0].help, "settings of the method itself go into its block: config { … }");
+    let json = r#"{"auto_auth":{"method":[{"type":"jwt","role":"a"}],"sink":[{"type":"file","path":"/s"}]}}"#;
+    let found = Case::files(&[("a.json", json)]).load().diagnostics;
+    let helps: Vec<bool> = found.iter().map(|p| p.help.contains("config { ")).collect();
+    assert_eq!(helps, [true, true], "{}", shown(&found));
+}
+
+#[test]
+fn a_misspelt_type_is_noticed_as_such() {
+    let text = "auto_auth { method { typ = \"approle\" } sink { tpye = \"file\" } }";
+    let found = Case::new(text).refused();
+    let help = "did you mean `type`?";
+    assert_eq!(found.iter().filter(|problem| problem.help == help).count(), 2, "{}", shown(&found));
+}
+
+#[test]
+fn the_help_for_a_value_says_what_was_meant() {
+    for (text, problem, help) in [
+        (
+            with_top("exit_after_auth = \"yes\""),
+            "!type@7:19",
+            "write exit_after_auth = true, without quotes",
+        ),
+        (
+            with_top("exit_after_auth = 0"),
+            "!type@7:19",
+            "write exit_after_auth = false, without quotes",
+        ),
+        (
+            with_top("vault { tls_skip_verify = \"on\" }"),
+            "!type@7:27",
+            "write tls_skip_verify = true",
+        ),
+        (with_method("min_backoff = \"5 s\""), "!duration@3:19", "write min_backoff = \"5s\""),
+        (with_method("wrap_ttl = \"5 minutes\""), "!duration@3:16", "write wrap_ttl = \"5m\""),
+        (with_method("wrap_ttl = \"1d12h\""), "!duration@3:16", "write wrap_ttl = \"36h\""),
+        (
+            with_method("wrap_ttl = \"soon\""),
+            "!duration@3:16",
+            "write seconds (300), or a string: \"300ms\", \"1h30m\", \"2d\"",
+        ),
+        (
+            with_top("plugin \"a\" { limits { memory = \"64Mi\" } }"),
+            "!size@7:32",
+            "write memory = \"64MiB\"",
+        ),
+        (GOOD.replace("0640", "0o640"), "!syntax@5:47", "write 0640"),
+        (GOOD.replace("0640", "600"), "!sink.file.mode@5:47", "write 0600"),
+        (
+            with_method("wrap_ttl = 30s\n mount_path = \"auth/x\""),
+            "!syntax@3:18",
+            "put the whole in double quotes: \"30s\"",
+        ),
+        (
+            with_method("wrap_ttl = 30 s\n mount_path = \"auth/x\""),
+            "!syntax@3:19",
+            "put the whole in double quotes: \"30s\"",
+        ),
+    ] {
+        let found = Case::new(&text).refused();
+        assert_eq!(brief(&found).first().map(String::as_str), Some(problem), "{text}");
+        assert_eq!(found[0].help, help, "{text}");
+    }
+    for (setting, help) in [
+        ("wait = \"5 s\"", ""),
+        ("perms = \"0o640\"", "write perms = \"0640\""),
+        ("command_timeout = \"30\"", "write command_timeout = \"30s\""),
+        ("command_timeout = \"1 min\"", "write command_timeout = \"1m\""),
+        ("exec { kill_signal = \"TERM\" }", "write kill_signal = \"SIGTERM\""),
+        ("exec { kill_signal = \"SIGSTOPP\" }", ""),
+    ] {
+        let text =
+            with_top(&format!("template {{ contents = \"x\" destination = \"/x\" {setting} }}"));
+        let found = Case::new(&text).refused();
+        let problem = found.iter().find(|problem| problem.code == "type");
+        assert_eq!(problem.map(|problem| problem.help.as_str()), Some(help), "{}", shown(&found));
+    }
+}
+
+#[test]
+fn what_was_pasted_and_can_not_be_seen_is_named() {
+    for (text, problem, said) in [
+        (
+            GOOD.replace("path = \"/s\"", "path\u{a0}= \"/s\""),
+            "!syntax@5:32",
+            "no-break space (U+00A0)",
+        ),
+        (format!("\u{feff}{GOOD}"), "!syntax@1:1", "byte order mark"),
+        (GOOD.replace("\"/s\"", "“/s”"), "!syntax@5:35", "straight double quotes"),
+        (GOOD.replace("\"/s\"", "\"/s”"), "!syntax@5:35", "straight double quote"),
+        (with_top("log–level = \"info\""), "!syntax@7:4", "plain hyphen"),
+        (with_top("vault { … }"), "!syntax@7:9", "left out"),
+    ] {
+        let found = Case::new(&text).refused();
+        assert_eq!(brief(&found), [problem], "{text}");
+        assert!(found[0].to_string().contains(said), "{}", shown(&found));
+    }
+    for (text, problem, said) in [
+        (
+            GOOD.replace("\"/s\"", "\"/s\u{200b}\""),
+            "invisible-character@5:35",
+            "zero-width space (U+200B)",
+        ),
+        (
+            GOOD.replace("\"/r\"", "\"/r\u{a0}\""),
+            "invisible-character@3:34",
+            "no-break space (U+00A0)",
+        ),
+        (
+            GOOD.replace("\"approle\"", "\"app\u{ad}role\""),
+            "invisible-character@2:10",
+            "soft hyphen (U+00AD)",
+        ),
+    ] {
+        let case = Case::new(&text);
+        case.settings();
+        let found = case.load().diagnostics;
+        assert_eq!(brief(&found), [problem], "{text}");
+        let shown = found[0].to_string();
+        assert!(
+            shown.contains(said) && !shown.contains("/s") && !shown.contains("/r\u{a0}"),
+            "{shown}"
+        );
+    }
+    // Written as an escape it is meant, and a text of several lines is for people.
+    for text in [
+        GOOD.replace("\"/s\"", "\"/s\\u00a0\""),
+        with_sink("dh_type = \"curve25519\" dh_path = \"/k\" aad = <<E\na\u{a0}b\nE\n"),
+        GOOD.replace("method", "# a\u{a0}comment\n  method"),
+        GOOD.replace("    config", "\t\tconfig"),
+    ] {
+        assert_eq!(brief(&Case::new(&text).load().diagnostics), [""; 0], "{text}");
+    }
+}
+
+#[test]
 fn a_mode_that_was_meant_octal_is_noticed() {
     for (file, written, problems, help) in [
         ("a.hcl", "0640", vec![], ""),
