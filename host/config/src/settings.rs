@@ -152,8 +152,10 @@ pub struct Method {
     pub kind: String,
     /// No slash at either end. Default `auth/<kind>`.
     pub mount_path: String,
-    /// "" or "team/": flag, environment, `vault.namespace`, then `method.namespace`.
+    /// "" or "team/": flag, environment, `method.namespace`, then `vault.namespace`.
     pub namespace: String,
+    /// The method's block says which, be it the root.
+    pub(crate) names_namespace: bool,
     /// First wait after a failed login. Less than `max_backoff`.
     pub min_backoff: Duration,
     /// Longest wait between logins.
