@@ -172,6 +172,7 @@ impl Server {
     pub fn same_settings(&self, other: &Self) -> bool {
         let Self {
             address,
+            user,
             ca_cert,
             ca_cert_bytes,
             ca_path,
@@ -197,6 +198,7 @@ impl Server {
             _ => false,
         };
         *address == other.address
+            && *user == other.user
             && *ca_cert == other.ca_cert
             && *ca_cert_bytes == other.ca_cert_bytes
             && *ca_path == other.ca_path

@@ -41,9 +41,11 @@ pub struct Settings {
 /// The secrets server.
 #[derive(Clone)]
 pub struct Server {
-    /// Without trailing slash; `http://`, `https://` or `unix://`. Default
+    /// Without trailing slash, user and password; `http://`, `https://` or `unix://`. Default
     /// `https://127.0.0.1:8200`.
     pub address: String,
+    /// "user:password" of the address, percent-encoded as it was there.
+    pub user: Option<Secret<String>>,
     /// A PEM file; trusted instead of the system's roots.
     pub ca_cert: Option<String>,
     /// PEM text from the environment (`BAO_CACERT_BYTES`); goes before `ca_cert` and `ca_path`.
@@ -80,7 +82,7 @@ pub struct Server {
     pub disable_redirects: bool,
 }
 
-/// The address only: the proxy's may hold a password.
+/// The address only: the user's part and the proxy's may hold a password.
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()

@@ -111,6 +111,36 @@ fn what_is_not_built_yet_is_refused_by_name() {
 }
 
 #[test]
+fn a_password_in_an_address_is_never_shown() {
+    for address in [
+        "http://u:hunter2@bao:port",
+        "u:hunter2@bao:8200",
+        "ftp://u:hunter2@bao",
+        "http://u:hunter2/x@bao",
+        "http://u:hunter2#x@bao",
+        "http://u:hunter2@bao/v1",
+        "http://u:${hunter2}@bao",
+    ] {
+        let text = with_top(&format!("vault {{ address = \"{address}\" }}"));
+        let problems = Case::new(&text).refused();
+        assert!(!shown(&problems).contains("hunter2"), "{}", shown(&problems));
+        let problems = Case::new(GOOD).env("BAO_ADDR", address).refused();
+        assert!(!shown(&problems).contains("hunter2"), "{}", shown(&problems));
+        let flag = Case::new(GOOD).flags(|flags| flags.address = Some(address.into()));
+        assert!(!shown(&flag.refused()).contains("hunter2"));
+    }
+    for variable in ["BAO_PROXY_ADDR", "VAULT_HTTP_PROXY", "HTTPS_PROXY"] {
+        let case =
+            Case::new(GOOD).env("BAO_ADDR", "https://bao").env(variable, "http://u:hunter2@");
+        let problems = case.refused();
+        assert!(!shown(&problems).contains("hunter2"), "{}", shown(&problems));
+    }
+    let settings = Case::new(GOOD).env("BAO_ADDR", "http://u:hunter2@bao").settings();
+    assert_eq!(settings.server.address, "http://bao");
+    assert!(!format!("{settings:?}").contains("hunter2"));
+}
+
+#[test]
 fn the_lock_lies_outside_of_the_plug_in_directory() {
     for (lock, refused) in
         [("/p/usher.lock", true), ("/p/../p/a/b", true), ("/p.lock", false), ("/etc/lock", false)]
