@@ -99,14 +99,35 @@ fn what_cannot_work_is_refused_with_one_message() {
 
 #[test]
 fn what_is_not_built_yet_is_refused_by_name() {
-    for key in
-        ["api_proxy", "listener", "cache", "template", "template_config", "env_template", "exec"]
-    {
+    for key in ["api_proxy", "listener", "cache", "template", "env_template", "exec"] {
         let text = with_top(&format!("{key} \"tcp\" {{ }}"));
         let problems = Case::new(&text).load().diagnostics;
         let problem = problems.iter().find(|problem| problem.code == "unsupported").unwrap();
         assert_eq!(problem.location.as_ref().map(crate::Location::line), Some(7));
         assert!(problem.message.contains(&format!("`{key}`")) && !problem.help.is_empty());
+    }
+}
+
+#[test]
+fn what_all_templates_share_says_nothing_without_one() {
+    let alone = with_top("template_config { exit_on_retry_failure = true }");
+    let case = Case::new(&alone);
+    case.settings();
+    assert_eq!(brief(&case.load().diagnostics), ["no-effect@7:1"]);
+    let wrong = with_top("template_config { exit_on_retry_failure = 1 }");
+    assert!(brief(&Case::new(&wrong).refused()).contains(&"!type@7:43".to_owned()));
+    // In whichever file the template is.
+    let template = "template { contents = \"x\" destination = \"/x\" }";
+    for files in [
+        [("a.hcl", alone.as_str()), ("b.hcl", template)],
+        [("a.hcl", template), ("b.hcl", alone.as_str())],
+    ] {
+        assert_eq!(brief(&Case::files(&files).refused()), ["!unsupported@1:1"]);
+    }
+    // What needs something else to be of any use is refused, as the incumbents refuse it.
+    for text in ["cache { }", "api_proxy { }"] {
+        let found = brief(&Case::new(&with_top(text)).refused());
+        assert!(found.contains(&"!blocks@7:1".to_owned()), "{found:?}");
     }
 }
 
