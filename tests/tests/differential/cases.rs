@@ -573,7 +573,7 @@ const JSON: &[(&str, &str)] = &[
         "JSON comma too many",
         r#"{"auto_auth": {"method": [{"type": "approle", "config": {"role_id_file_path": "/r"}}], "sink": [{"type": "file", "config": {"path": "/s"}}]},,}"#,
     ),
-    ("JSON comma alone", r#"{,}"#),
+    ("JSON comma alone", "{,}"),
     ("JSON comment", "{ // why\n}"),
     ("JSON comment with a hash", "{ # why\n}"),
     (

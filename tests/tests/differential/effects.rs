@@ -1,10 +1,10 @@
 //! What has another effect than with OpenBao Agent, as `docs/compatibility.md` tells it under "The
 //! same words, another effect": both agents at work on the same server.
 
-use serde_json::json;
 use std::os::unix::fs::PermissionsExt;
 use std::time::Duration;
 
+use serde_json::json;
 use usher_tests::agent::Launch;
 use usher_tests::eventually::eventually_true;
 use usher_tests::incumbent::Incumbent;
