@@ -47,6 +47,11 @@ impl Incumbent {
         assert_eq!(status, Some(0), "bao agent (none: still running after {limit:?})");
     }
 
+    /// Waits until it ends by itself: its status, and what it has logged.
+    pub fn ended(mut self, limit: Duration) -> (Option<i32>, String) {
+        (self.process.wait(limit), self.log())
+    }
+
     /// What it has logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.home.path().join("agent.log")).unwrap_or_default()

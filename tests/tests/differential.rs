@@ -19,6 +19,8 @@ use usher_tests::site::Site;
 
 #[path = "differential/cases.rs"]
 mod cases;
+#[path = "differential/effects.rs"]
+mod effects;
 
 use cases::{Case, cases};
 
@@ -58,6 +60,7 @@ const DIFFERENCES: &[Difference] = &[
         taken: true,
         cases: &["only identity"],
     },
+    Difference { told: "`\\/` in a JSON string", taken: true, cases: &["JSON escaped slash"] },
     Difference { told: "`disable_mlock = false`", taken: true, cases: &["disable_mlock false"] },
     Difference {
         told: "`env` and signals in the `exec` of a `template`",
@@ -93,7 +96,21 @@ const DIFFERENCES: &[Difference] = &[
     Difference {
         told: "An `address` that is none",
         taken: false,
-        cases: &["vault address without scheme"],
+        cases: &[
+            "vault address without scheme",
+            "vault address with v1",
+            "vault address with variable",
+        ],
+    },
+    Difference {
+        told: "A `ca_cert`, `ca_path`, `client_cert` or `client_key` that can't be used",
+        taken: false,
+        cases: &[
+            "vault ca_cert missing",
+            "vault ca_cert without certificate",
+            "vault ca_path missing",
+            "vault client_cert missing",
+        ],
     },
     Difference {
         told: "A client certificate without its key",
@@ -121,6 +138,17 @@ const DIFFERENCES: &[Difference] = &[
         told: "A key without a value at the end of a file",
         taken: false,
         cases: &["value missing at the end"],
+    },
+    Difference {
+        told: "JSON that is cut off, lacks a comma or goes on after its end",
+        taken: false,
+        cases: &[
+            "JSON goes on",
+            "JSON goes on with a comment",
+            "JSON goes on with an object",
+            "JSON cut off",
+            "JSON comma missing",
+        ],
     },
     Difference {
         told: "Mistakes in keys of our own",
@@ -300,9 +328,14 @@ impl Form {
 
 /// Until it ends by itself.
 fn run_openbao_agent(file: &Path) {
+    run_openbao_agent_with("022", file);
+}
+
+/// The same with another umask.
+fn run_openbao_agent_with(umask: &str, file: &Path) {
     let output = Command::new("timeout")
         .args(["--signal=KILL", "60"])
-        .args(["sh", "-c", "umask 022; exec \"$@\"", "sh"])
+        .args(["sh", "-c", "umask \"$0\"; exec \"$@\"", umask])
         .arg(setup_directory().join("bao"))
         .args(["agent", "-exit-after-auth"])
         .arg(format!("-config={}", file.display()))

@@ -127,6 +127,91 @@ fn what_is_not_built_is_unsupported_and_with_an_error_beside_it_invalid() {
 }
 
 #[test]
+fn only_a_way_to_the_server_that_works_is_valid() {
+    let directory = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let make = || rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let (one, other) = (make(), make());
+    let good = write("good.pem", &one.cert.pem());
+    let key = write("key.pem", &one.signing_key.serialize_pem());
+    let other_key = write("other-key.pem", &other.signing_key.serialize_pem());
+    let note = write("note.txt", "no certificate here");
+    let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let mixed = write("mixed.pem", &format!("{}{broken}", one.cert.pem()));
+    let broken = write("broken.pem", broken);
+    for (vault, verdict, said) in [
+        ("address = \"https://bao:8200/v1\"".to_owned(), "invalid", "/v1"),
+        ("address = \"https://${BAO_HOST}:8200\"".to_owned(), "invalid", "variable"),
+        ("address = \"https://bao:8200/${BASE}\"".to_owned(), "invalid", "variable"),
+        ("address = \"https://u:p@bao:8200\"".to_owned(), "valid", ""),
+        (format!("ca_cert = \"{good}\""), "valid", ""),
+        ("ca_cert = \"/nowhere/ca.pem\"".to_owned(), "invalid", "/nowhere/ca.pem"),
+        (format!("ca_cert = \"{note}\""), "invalid", "no certificate in PEM form"),
+        (format!("ca_cert = \"{broken}\""), "invalid", "certificate 1 (line 1)"),
+        (format!("ca_cert = \"{mixed}\""), "valid", "certificate 2 (line "),
+        (format!("ca_cert = \"{}\"", directory.path().display()), "invalid", "vault.ca_path"),
+        (format!("ca_path = \"{}\"", directory.path().display()), "valid", "broken.pem"),
+        (format!("ca_path = \"{good}\""), "valid", ""),
+        ("ca_path = \"/nowhere/ca\"".to_owned(), "invalid", "/nowhere/ca"),
+        (format!("client_cert = \"{good}\" client_key = \"{key}\""), "valid", ""),
+        (
+            format!("client_cert = \"{good}\" client_key = \"{other_key}\""),
+            "invalid",
+            "don't belong together",
+        ),
+        (format!("client_cert = \"{note}\" client_key = \"{key}\""), "invalid", "note.txt"),
+        (format!("client_cert = \"{good}\" client_key = \"/nowhere/k\""), "invalid", "/nowhere/k"),
+        // No file of these is read for an address without TLS.
+        ("address = \"http://bao\" ca_cert = \"/nowhere\"".to_owned(), "valid", ""),
+    ] {
+        let text = format!("{GOOD}vault {{ {vault} }}\n");
+        let ended = validate(&[("usher.hcl", &text)], &["--format=json"]);
+        assert_eq!(judgement(&ended)["verdict"], verdict, "{vault}\n{}", ended.results);
+        assert!(ended.results.contains(said), "{said}: {}", ended.results);
+    }
+    let proxy =
+        Launch::command(&["validate", "--config"]).environment("BAO_PROXY_ADDR", "socks4://p");
+    let ended = proxy.argument(write("usher.hcl", GOOD)).run(LIMIT);
+    assert_eq!(ended.status, 2, "{ended:?}");
+    assert!(ended.results.contains("socks5://"), "{ended:?}");
+}
+
+#[test]
+fn a_password_in_a_url_is_never_shown() {
+    for url in [
+        "http://u:hunter2@bao:port",
+        "u:hunter2@bao:8200",
+        "http://u:hunter2/x@bao",
+        "ftp://u:hunter2@bao",
+    ] {
+        let text = format!("{GOOD}vault {{ address = \"{url}\" }}\n");
+        for format in ["--format=json", "--format=text"] {
+            let ended = validate(&[("usher.hcl", &text)], &[format]);
+            assert_eq!(ended.status, 2, "{ended:?}");
+            assert!(!format!("{ended:?}").contains("hunter2"), "{ended:?}");
+        }
+        for variable in ["BAO_ADDR", "VAULT_PROXY_ADDR"] {
+            let directory = tempfile::tempdir().unwrap();
+            let file = directory.path().join("usher.hcl");
+            std::fs::write(&file, GOOD).unwrap();
+            let launch = Launch::command(&["validate", "--config"]).argument(&file);
+            let ended = launch.environment(variable, url).run(LIMIT);
+            assert_eq!(ended.status, 2, "{ended:?}");
+            assert!(!format!("{ended:?}").contains("hunter2"), "{variable}: {ended:?}");
+        }
+    }
+    let allowed = format!(
+        "{GOOD}plugin_directory = \"/nowhere\"\nplugin \"x\" {{ alow {{ }} allow {{ connect = [\"https://u:hunter2@host\"] }} }}\n"
+    );
+    let ended = validate(&[("usher.hcl", &allowed)], &[]);
+    assert!(!format!("{ended:?}").contains("hunter2"), "{ended:?}");
+}
+
+#[test]
 fn strict_takes_warnings_for_errors() {
     let text = format!("zzz = 1\n{GOOD}");
     let ended = validate(&[("usher.hcl", &text)], &["--strict", "--format=json"]);

@@ -96,6 +96,13 @@ pub(crate) fn client(settings: &Settings) -> Result<Client, Diagnostic> {
 
 /// A client for this server. Opens no connection.
 pub(crate) fn connect(server: &usher_config::Server) -> Result<Client, String> {
+    connect_checked(server).map(|(client, _)| client)
+}
+
+/// The same, with what is wrong with certificates and does no harm.
+pub(crate) fn connect_checked(
+    server: &usher_config::Server,
+) -> Result<(Client, Vec<String>), String> {
     let path = |path: &Option<String>| path.as_ref().map(PathBuf::from);
     let mut connection = usher_server::Settings::new(server.address.clone());
     connection.tls = Tls {
@@ -111,6 +118,7 @@ pub(crate) fn connect(server: &usher_config::Server) -> Result<Client, String> {
         server_name: server.tls_server_name.clone(),
         skip_verify: server.tls_skip_verify,
     };
+    connection.user.clone_from(&server.user);
     connection.proxy.clone_from(&server.proxy);
     connection.srv_lookup = server.srv_lookup;
     connection.disable_redirects = server.disable_redirects;
@@ -124,8 +132,8 @@ pub(crate) fn connect(server: &usher_config::Server) -> Result<Client, String> {
         None => Governor::new(),
     };
     let client = Client::new(connection, governor).map_err(|error| error.to_string())?;
-    client.check_files().map_err(|error| error.to_string())?;
-    Ok(client)
+    let warnings = client.check_files().map_err(|error| error.to_string())?;
+    Ok((client, warnings))
 }
 
 /// The method of an identity alone, without any of its sinks.

@@ -33,14 +33,14 @@ impl Choice<'_> {
             "ADDR",
             vault.and_then(|v| v.address.clone()),
         );
-        let address = match address {
-            None => DEFAULT_ADDRESS.to_owned(),
+        let (address, user) = match address {
+            None => (DEFAULT_ADDRESS.to_owned(), None),
             Some(text) => match checked_address(&text.value) {
-                Ok(address) => address,
+                Ok(checked) => checked,
                 Err(message) => {
                     let help = "write https://HOST:8200, http://HOST:8200 or unix:///PATH";
                     report.push(text.error("vault.address", message, help));
-                    DEFAULT_ADDRESS.to_owned()
+                    (DEFAULT_ADDRESS.to_owned(), None)
                 }
             },
         };
@@ -85,6 +85,7 @@ impl Choice<'_> {
         let proxy = proxy::resolve(&address, self.environment, report);
         Server {
             address,
+            user,
             ca_cert: value(ca_cert),
             ca_cert_bytes: self.variable("CACERT_BYTES").map(|(value, _)| value),
             ca_path: value(ca_path),
@@ -228,44 +229,63 @@ fn whole(rate: f64) -> u32 {
     rate as u32
 }
 
-/// Without trailing slash.
-fn checked_address(text: &str) -> Result<String, &'static str> {
+/// Without trailing slash, and apart from user and password, as they are written.
+fn checked_address(text: &str) -> Result<(String, Option<Secret<String>>), &'static str> {
     let address = text.trim().trim_end_matches('/');
     let Some((scheme, rest)) = address.split_once("://") else {
         return Err("the address has no scheme");
     };
     let scheme = scheme.to_ascii_lowercase();
-    match scheme.as_str() {
-        "unix" if rest.starts_with('/') && rest.len() > 1 => {}
-        "unix" => return Err("the address names no absolute path of a socket"),
-        "http" | "https" => {
-            let authority = rest.split('/').next().unwrap_or_default();
-            if rest
-                .contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '?' | '#'))
-            {
-                return Err("the address holds what doesn't belong in one");
-            }
-            if authority.contains('@') {
-                return Err("the address holds a user name");
-            }
-            let (host, port) = match authority.rfind(']') {
-                Some(end) => authority.split_at(end + 1),
-                None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
-            };
-            if host.is_empty() || host == "[]" {
-                return Err("the address has no host");
-            }
-            let port_is_good = match port.strip_prefix(':') {
-                None => port.is_empty(),
-                Some(digits) => digits.parse::<u16>().is_ok_and(|number| number > 0),
-            };
-            if !port_is_good {
-                return Err("the address has no valid port");
-            }
-        }
-        _ => return Err("the address has an unknown scheme"),
+    if rest.contains("${") {
+        return Err(
+            "the address holds a variable, and none is replaced in a configuration; BAO_ADDR goes before this address",
+        );
     }
-    Ok(format!("{scheme}://{rest}"))
+    match scheme.as_str() {
+        "unix" if rest.starts_with('/') && rest.len() > 1 => {
+            Ok((format!("{scheme}://{rest}"), None))
+        }
+        "unix" => Err("the address names no absolute path of a socket"),
+        "http" | "https" => {
+            let (user, rest) = checked_url(rest)?;
+            Ok((format!("{scheme}://{rest}"), user))
+        }
+        _ => Err("the address has an unknown scheme"),
+    }
+}
+
+/// What follows the scheme, apart from user and password.
+fn checked_url(rest: &str) -> Result<(Option<Secret<String>>, String), &'static str> {
+    if rest.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '?' | '#')) {
+        return Err("the address holds what doesn't belong in one");
+    }
+    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+    let (user, authority) = match authority.rsplit_once('@') {
+        Some((user, authority)) => (user, authority),
+        None => ("", authority),
+    };
+    let (host, port) = match authority.rfind(']') {
+        Some(end) => authority.split_at(end + 1),
+        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
+    };
+    if host.is_empty() || host == "[]" {
+        return Err("the address has no host");
+    }
+    if host.contains(['$', '{', '%']) {
+        return Err("the address has a host that can't be one");
+    }
+    let port_is_good = match port.strip_prefix(':') {
+        None => port.is_empty(),
+        Some(digits) => digits.parse::<u16>().is_ok_and(|number| number > 0),
+    };
+    if !port_is_good {
+        return Err("the address has no valid port");
+    }
+    if path.ends_with("/v1") {
+        return Err("the address ends in \"/v1\", which is added to every request");
+    }
+    let user = (!user.is_empty()).then(|| Secret::new(user.to_owned()));
+    Ok((user, format!("{authority}{path}")))
 }
 
 #[cfg(test)]
@@ -279,9 +299,14 @@ mod tests {
             (" HTTP://x ", "http://x"),
             ("https://[::1]:8200", "https://[::1]:8200"),
             ("https://x/base/", "https://x/base"),
+            ("https://x/v1/base", "https://x/v1/base"),
+            ("https://x/base/kv1", "https://x/base/kv1"),
+            ("https://x/a@b", "https://x/a@b"),
             ("unix:///run/bao.sock", "unix:///run/bao.sock"),
+            ("unix:///run/v1", "unix:///run/v1"),
         ] {
-            assert_eq!(checked_address(text).as_deref(), Ok(address), "{text}");
+            let (checked, user) = checked_address(text).unwrap();
+            assert_eq!((checked.as_str(), user.is_none()), (address, true), "{text}");
         }
         for text in [
             "127.0.0.1:8200",
@@ -292,15 +317,41 @@ mod tests {
             "https://x:port",
             "https://x:0",
             "https://x:99999",
-            "https://u:p@x",
             "https://x?y",
             "https://x y",
             "ftp://x",
             "unix://x",
             "unix://",
             "https://::1",
+            "https://x/v1",
+            "https://x/base/v1/",
+            "https://${HOST}:8200",
+            "https://$HOST:8200",
+            "https://x/${BASE}",
+            "unix://${RUN}/bao.sock",
+            "unix:///${RUN}/bao.sock",
+            "https://{{HOST}}",
+            "https://%24HOST",
+            "https://u:p/w@x",
+            "https://u:p@",
+            "u:p@x:8200",
         ] {
             assert!(checked_address(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn user_and_password_are_no_part_of_the_address() {
+        for (text, address, user) in [
+            ("https://u:p@x", "https://x", Some("u:p")),
+            ("https://u:p%40ss@x:8200/base/", "https://x:8200/base", Some("u:p%40ss")),
+            ("https://u:p@ss@[::1]:1", "https://[::1]:1", Some("u:p@ss")),
+            ("http://token@x", "http://x", Some("token")),
+            ("http://@x", "http://x", None),
+        ] {
+            let (checked, found) = checked_address(text).unwrap();
+            assert_eq!(checked, address);
+            assert_eq!(found.as_ref().map(|user| user.expose().as_str()), user, "{text}");
         }
     }
 }

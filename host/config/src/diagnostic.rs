@@ -240,8 +240,10 @@ fn without_values(mut line: Vec<char>, meant: Option<usize>) -> Vec<char> {
             let is_value = matches!(before, '=' | ':' | '[' | ',');
             let is_name = line[end..].iter().skip(1).find(|c| **c != ' ') == Some(&':');
             let is_meant = meant.is_some_and(|meant| (begin - 1..=end).contains(&meant));
-            if is_value && !is_name && !is_meant {
-                line[begin..end].fill('*');
+            if is_value && !is_name {
+                let hidden =
+                    if is_meant { user_and_password(&line[begin..end]) } else { end - begin };
+                line[begin..begin + hidden].fill('*');
             }
             at = end;
         }
@@ -251,6 +253,14 @@ fn without_values(mut line: Vec<char>, meant: Option<usize>) -> Vec<char> {
         at += 1;
     }
     line
+}
+
+/// How much of a value is, or goes before, the user and password of a URL, whole or not.
+fn user_and_password(value: &[char]) -> usize {
+    match value.iter().rposition(|c| *c == '@') {
+        Some(at) if value[..at].contains(&':') => at,
+        _ => 0,
+    }
 }
 
 /// `{"severity", "code", "message", "help", "file", "line", "column"}`; the last three are null
@@ -315,6 +325,21 @@ mod tests {
         assert!(line.contains("secrt = \"***") && !line.contains("hunter"), "{line}");
         let line = shown(r#"{"role": "app", "secrt": "hunter2"}"#, "\"secrt\"");
         assert!(line.contains(r#"{"role": "***", "secrt": "*******"}"#), "{line}");
+    }
+
+    #[test]
+    fn of_the_value_that_is_meant_user_and_password_are_not_shown() {
+        for value in
+            ["https://u:hunter2@x", "u:hunter2@x:1", "http://u:hunter2/@x", "ftp://u:a@hunter2@x"]
+        {
+            let text = format!("address = \"{value}\"");
+            let at = location(&text, &format!("\"{value}"));
+            let shown = Diagnostic::new_error("x", "m", "", Some(&at)).to_string();
+            assert!(!shown.contains("hunter2") && shown.contains("**@x"), "{shown}");
+        }
+        let text = "role = \"app@project.iam\"";
+        let shown = Diagnostic::new_error("x", "m", "", Some(&location(text, "\"app"))).to_string();
+        assert!(shown.contains("app@project.iam"), "{shown}");
     }
 
     #[test]

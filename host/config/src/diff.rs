@@ -3,8 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use usher_secret::Secret;
-
 use crate::settings::{ClientPem, Identity, Method, Plugin, Server, Settings, Sink};
 
 /// What differs between two configurations. Identities are matched by their names.
@@ -152,6 +150,7 @@ impl Method {
             kind,
             mount_path,
             namespace,
+            names_namespace: _,
             min_backoff,
             max_backoff,
             exit_on_err,
@@ -199,6 +198,7 @@ impl Server {
     pub fn same_settings(&self, other: &Self) -> bool {
         let Self {
             address,
+            user,
             ca_cert,
             ca_cert_bytes,
             ca_path,
@@ -219,16 +219,12 @@ impl Server {
         let same_pem = match (client_pem, &other.client_pem) {
             (None, None) => true,
             (Some(ClientPem { certificate, key }), Some(other)) => {
-                *certificate == other.certificate && same_secret(key, &other.key)
+                *certificate == other.certificate && *key == other.key
             }
             _ => false,
         };
-        let same_proxy = match (proxy, &other.proxy) {
-            (None, None) => true,
-            (Some(proxy), Some(other)) => same_secret(proxy, other),
-            _ => false,
-        };
         *address == other.address
+            && *user == other.user
             && *ca_cert == other.ca_cert
             && *ca_cert_bytes == other.ca_cert_bytes
             && *ca_path == other.ca_path
@@ -241,13 +237,9 @@ impl Server {
             && *disable_idle_connections == other.disable_idle_connections
             && *disable_keep_alives == other.disable_keep_alives
             && *num_retries == other.num_retries
-            && same_proxy
+            && *proxy == other.proxy
             && *rate_limit == other.rate_limit
             && *srv_lookup == other.srv_lookup
             && *disable_redirects == other.disable_redirects
     }
-}
-
-fn same_secret(one: &Secret<String>, other: &Secret<String>) -> bool {
-    one.expose() == other.expose()
 }

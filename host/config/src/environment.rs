@@ -1,13 +1,14 @@
 //! Settles each setting: command line before environment before files before defaults.
 //!
 //! A variable is looked up as `BAO_X`, then as `VAULT_X`. One that is set wins even if it is
-//! empty: a present but empty `BAO_X` hides `VAULT_X`, and blanks what the files say.
+//! empty: a present but empty `BAO_X` hides `VAULT_X`, and blanks what the files say. A method's own
+//! namespace goes before that of the `vault` block.
 
 use std::net::SocketAddr;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
-use crate::choice::{Choice, parsed};
+use crate::choice::{Choice, Origin, parsed};
 use crate::diagnostic::Diagnostic;
 use crate::fields::{Located, Report};
 use crate::file::{AutoAuth, LOG_FORMATS, LOG_LEVELS, Part};
@@ -101,8 +102,11 @@ pub(crate) fn settle(
     let mut identities: Vec<Identity> = default.into_iter().chain(part.identities).collect();
     check_file_sinks(identities.iter(), report);
     if let Some(namespace) = namespace {
+        let for_all = !matches!(namespace.origin, Origin::File(_));
         for identity in &mut identities {
-            identity.method.namespace = values::namespace(&namespace.value);
+            if for_all || !identity.method.names_namespace {
+                identity.method.namespace = values::namespace(&namespace.value);
+            }
         }
     }
     if identities.is_empty() {
@@ -146,7 +150,7 @@ fn metrics_address(part: &Part, report: &mut Report) -> Option<SocketAddr> {
     let text = part.metrics_address.as_ref().filter(|text| !text.value.is_empty());
     let address = text.and_then(|text| text.value.parse().ok());
     if let (Some(text), None) = (text, address) {
-        let message = format!("`metrics_address` is {:?}", text.value);
+        let message = "`metrics_address` is no IP address with a port";
         report.push(Diagnostic::new_error("metrics_address", message, HELP, Some(&text.location)));
     }
     if let Some(telemetry) = part.telemetry.as_ref().filter(|_| text.is_none()) {

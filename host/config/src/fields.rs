@@ -50,7 +50,9 @@ impl<'a> Fields<'a> {
         for item in &object.items {
             let (name, place) = (&item.key.text, Some(&item.key.location));
             match block.key(name).map(|key| (key.name, key.state)) {
-                Some((key, State::Built)) => items.entry(key).or_default().push(item),
+                Some((key, State::Built | State::Beside)) => {
+                    items.entry(key).or_default().push(item)
+                }
                 Some((key, State::NotBuilt(help))) => {
                     report.push(Diagnostic::new_error(
                         "unsupported",

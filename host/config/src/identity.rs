@@ -206,9 +206,8 @@ impl Reader<'_> {
             }
             (None, kind) => format!("auth/{}", kind.as_deref().unwrap_or_default()),
         };
-        let namespace = fields
-            .string("namespace", report)
-            .map_or_else(String::new, |text| values::namespace(&text.value));
+        let namespace =
+            fields.string("namespace", report).filter(|text| !text.value.trim().is_empty());
         let (min_backoff, max_backoff) = backoff(&fields, report);
         let exit_on_err = fields.strict_boolean("exit_on_err", report).unwrap_or(false);
         let config = merged_config(&fields, report);
@@ -217,7 +216,8 @@ impl Reader<'_> {
         Some(Method {
             kind: kind?,
             mount_path,
-            namespace,
+            names_namespace: namespace.is_some(),
+            namespace: namespace.map_or_else(String::new, |text| values::namespace(&text.value)),
             min_backoff,
             max_backoff,
             exit_on_err,

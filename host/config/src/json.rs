@@ -1,8 +1,12 @@
 //! Reads JSON into the tree, with the place of each value.
 //!
-//! As the incumbents: a comma may end a list, a repeated key is a repeated block. Beyond them:
-//! `=` for `:`, which their documentation prints and their agent refuses, is a warning.
+//! As the incumbents: a comma may end a list or an object, of those in a list none matters, a
+//! repeated key is a repeated block, and a string may hold a tab as it is. Beyond them: `=` for
+//! `:`, which their documentation prints and their agent refuses, is a warning. They read what is
+//! cut off, or goes on after its end, as far as they can; here it is an error.
 
+use std::borrow::Cow;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use crate::characters;
@@ -120,9 +124,6 @@ impl Parser<'_> {
         }
         loop {
             let start = self.at;
-            if self.peek() == Some('}') {
-                return Err(self.error("a comma before } is no JSON", "remove the comma"));
-            }
             if self.peek() != Some('"') {
                 return Err(self.unexpected("a key in double quotes"));
             }
@@ -151,13 +152,14 @@ impl Parser<'_> {
             items.push(Item { key, labels: Vec::new(), node });
             match self.peek() {
                 Some(',') => self.at += 1,
-                Some('}') => {
-                    self.at += 1;
-                    return Ok(Object { items });
-                }
+                Some('}') => {}
                 _ => return Err(self.unexpected("`,` or `}`")),
             }
             self.skip_blanks();
+            if self.peek() == Some('}') {
+                self.at += 1;
+                return Ok(Object { items });
+            }
         }
     }
 
@@ -166,16 +168,14 @@ impl Parser<'_> {
         let mut nodes = Vec::new();
         loop {
             self.skip_blanks();
-            if self.peek() == Some(']') {
-                self.at += 1;
-                return Ok(nodes);
-            }
-            nodes.push(self.value()?);
-            self.skip_blanks();
             match self.peek() {
                 Some(',') => self.at += 1,
-                Some(']') => {}
-                _ => return Err(self.unexpected("`,` or `]`")),
+                Some(']') => {
+                    self.at += 1;
+                    return Ok(nodes);
+                }
+                None => return Err(self.unexpected("`,` or `]`")),
+                Some(_) => nodes.push(self.value()?),
             }
         }
     }
@@ -189,14 +189,15 @@ impl Parser<'_> {
                 '"' if !escaped => {
                     let end = start + offset + 1;
                     let literal = self.source.text.get(start..end).unwrap_or_default();
-                    let text = serde_json::from_str(literal).map_err(|_| {
-                        SyntaxError::new(
-                            "this string holds an escape that JSON doesn't know",
-                            "write \\\\ for a backslash",
-                            start,
-                            end,
-                        )
-                    })?;
+                    let text =
+                        serde_json::from_str(&with_escaped_controls(literal)).map_err(|_| {
+                            SyntaxError::new(
+                                "this string holds an escape that JSON doesn't know",
+                                "write \\\\ for a backslash",
+                                start,
+                                end,
+                            )
+                        })?;
                     self.at = end;
                     return Ok(text);
                 }
@@ -295,6 +296,22 @@ fn no_number(text: &str) -> (&'static str, String) {
     ("this is no JSON number", String::new())
 }
 
+/// JSON forbids control characters in strings, and the incumbents take them.
+fn with_escaped_controls(literal: &str) -> Cow<'_, str> {
+    if !literal.contains(char::is_control) {
+        return Cow::Borrowed(literal);
+    }
+    let mut escaped = String::with_capacity(literal.len());
+    for character in literal.chars() {
+        if character.is_control() {
+            let _ = write!(escaped, "\\u{:04x}", u32::from(character));
+        } else {
+            escaped.push(character);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -319,10 +336,26 @@ mod tests {
     }
 
     #[test]
-    fn an_equals_sign_and_a_comma_after_the_last_list_item_load() {
+    fn an_equals_sign_loads_with_a_warning() {
         let (json, warnings) = parse(r#"{"a" = {"b" = 1}, "c": [1,]}"#).unwrap();
         assert_eq!(json, serde_json::json!({"a": {"b": 1}, "c": [1]}));
         assert_eq!(warnings, 2);
+    }
+
+    #[test]
+    fn commas_too_many_and_tabs_load_as_the_incumbents_load_them() {
+        for (text, expected) in [
+            (r#"{"a": 1,}"#, serde_json::json!({"a": 1})),
+            ("{\"a\": {\"b\": 1 ,\n},\n}", serde_json::json!({"a": {"b": 1}})),
+            (r#"{"a": [{"b": 1,},],}"#, serde_json::json!({"a": [{"b": 1}]})),
+            (
+                r#"{"a": [1,,2], "b": [,], "c": [1 2]}"#,
+                serde_json::json!({"a": [1, 2], "b": [], "c": [1, 2]}),
+            ),
+            ("{\"a\": \"x\ty\"}", serde_json::json!({"a": "x\ty"})),
+        ] {
+            assert_eq!(parse(text).unwrap(), (expected, 0), "{text}");
+        }
     }
 
     #[test]
@@ -338,7 +371,14 @@ mod tests {
             ("{\"a\":\u{a0}1}", 5, "no-break space (U+00A0)"),
             ("{“a”: 1}", 1, "straight double quotes"),
             ("{\"a\": “x”}", 6, "straight double quotes"),
-            (r#"{"a": 1,}"#, 8, "remove the comma"),
+            (r#"{"a": 1,,}"#, 8, "a key"),
+            ("{,}", 1, "a key"),
+            (r#"{"a": 1,"#, 8, "ends"),
+            ("{ # x\n}", 2, "no comments"),
+            ("{\"a\": 1 /* x */}", 8, "no comments"),
+            ("{\"a\": 1} // x", 9, "remove it"),
+            (r#"{"a": 'x'}"#, 6, "double quotes"),
+            (r#"{"a": 1"#, 7, "ends"),
             (r#"{"a": 1 "b": 2}"#, 8, "`,` or `}`"),
             (r#"{"a": 1} x"#, 9, "remove it"),
             ("{ // x\n}", 2, "no comments"),

@@ -35,6 +35,7 @@ pub(crate) struct Later {
     pub(crate) cache: Option<TokenBlock>,
     pub(crate) api_proxy: Option<TokenBlock>,
     pub(crate) exec: Option<Location>,
+    pub(crate) template_config: Option<Location>,
 }
 
 /// `cache` or `api_proxy`.
@@ -52,8 +53,9 @@ impl Later {
             let cache = cache.as_ref()?;
             cache.uses_token().then(|| TokenBlock { location: cache.location.clone(), token: None })
         });
-        if let Some(block) = file.block("template_config", report) {
-            judge(&block, &schema::TEMPLATE_CONFIG, report);
+        let template_config = file.block("template_config", report);
+        if let Some(block) = &template_config {
+            judge(block, &schema::TEMPLATE_CONFIG, report);
         }
         let templates = file.blocks("template", report);
         for template in &templates {
@@ -66,6 +68,7 @@ impl Later {
             cache,
             api_proxy,
             exec: exec(file, report),
+            template_config: template_config.map(|block| block.location.clone()),
         }
     }
 
@@ -77,6 +80,7 @@ impl Later {
         self.cache = later.cache.or(self.cache.take());
         self.api_proxy = later.api_proxy.or(self.api_proxy.take());
         self.exec = later.exec.or(self.exec.take());
+        self.template_config = later.template_config.or(self.template_config.take());
     }
 
     /// Somebody besides sinks takes the token of `auto_auth`.
@@ -95,6 +99,17 @@ impl Later {
     /// What must hold among blocks. `auto_auth`: there is one; `wrapped`: its method has a
     /// `wrap_ttl`.
     pub(crate) fn check(&self, auto_auth: bool, wrapped: bool, report: &mut Report) {
+        if let Some(place) = &self.template_config
+            && self.templates.is_empty()
+            && self.env_templates.is_empty()
+        {
+            report.push(Diagnostic::new_warning(
+                "no-effect",
+                "`template_config` has no effect without a `template`",
+                "take it out, or write the template",
+                Some(place),
+            ));
+        }
         let mut error = |message: String, help: &str, place: &Location| {
             report.push(Diagnostic::new_error("blocks", message, help, Some(place)));
         };

@@ -30,6 +30,8 @@ pub(crate) enum State {
     /// Judged, then refused by name: leaving it out silently would change what the agent does.
     /// Holds the help.
     NotBuilt(&'static str),
+    /// Judged, and says something only of blocks that aren't built, which are refused.
+    Beside,
     /// It works under another name too. Holds the help.
     Deprecated(&'static str),
     /// The incumbents' parser takes it and their agent has no use for it. Holds the reason.
@@ -124,6 +126,10 @@ const fn not_built(
     Key { name, state: State::NotBuilt(help), kind, description }
 }
 
+const fn beside(name: &'static str, kind: Kind, description: &'static str) -> Key {
+    Key { name, state: State::Beside, kind, description }
+}
+
 const fn deprecated(
     name: &'static str,
     kind: Kind,
@@ -148,7 +154,7 @@ mod tests {
                 let twice = block.keys[..index].iter().any(|other| other.name == key.name);
                 assert!(!twice, "{}", key.name);
                 let described = match key.state {
-                    State::Built | State::NotBuilt(_) | State::Deprecated(_) => {
+                    State::Built | State::Beside | State::NotBuilt(_) | State::Deprecated(_) => {
                         key.description.ends_with('.')
                     }
                     State::NoEffect(reason) => !reason.is_empty(),

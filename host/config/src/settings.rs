@@ -44,9 +44,11 @@ pub struct Settings {
 /// The secrets server.
 #[derive(Clone)]
 pub struct Server {
-    /// Without trailing slash; `http://`, `https://` or `unix://`. Default
+    /// Without trailing slash, user and password; `http://`, `https://` or `unix://`. Default
     /// `https://127.0.0.1:8200`.
     pub address: String,
+    /// "user:password" of the address, percent-encoded as it was there.
+    pub user: Option<Secret<String>>,
     /// A PEM file; trusted instead of the system's roots.
     pub ca_cert: Option<String>,
     /// PEM text from the environment (`BAO_CACERT_BYTES`); goes before `ca_cert` and `ca_path`.
@@ -83,7 +85,7 @@ pub struct Server {
     pub disable_redirects: bool,
 }
 
-/// The address only: the proxy's may hold a password.
+/// The address only: the user's part and the proxy's may hold a password.
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
@@ -155,8 +157,10 @@ pub struct Method {
     pub kind: String,
     /// No slash at either end. Default `auth/<kind>`.
     pub mount_path: String,
-    /// "" or "team/": flag, environment, `vault.namespace`, then `method.namespace`.
+    /// "" or "team/": flag, environment, `method.namespace`, then `vault.namespace`.
     pub namespace: String,
+    /// The method's block says which, be it the root.
+    pub(crate) names_namespace: bool,
     /// First wait after a failed login. Less than `max_backoff`.
     pub min_backoff: Duration,
     /// Longest wait between attempts, and the most that a `Retry-After` is obeyed.

@@ -12,9 +12,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::{Certificate, Client, Identity, Method, redirect};
+use reqwest::{Client, Method, redirect};
 use thiserror::Error;
 use url::{Host, Url};
+use usher_secret::redactor::without_userinfo;
+use usher_trust::{Authorities, ClientCertificate, Names, Trust, client_config, handshake};
 use zeroize::Zeroizing;
 
 use crate::address::{Named, reachable};
@@ -71,7 +73,10 @@ impl Egress {
         let url = Url::parse(&request.url).map_err(|_| {
             config(
                 "http.url",
-                format!("{:?} is no URL; write \"https://host/path\"", cut(&request.url)),
+                format!(
+                    "{:?} is no URL; write \"https://host/path\"",
+                    cut(&without_userinfo(&request.url))
+                ),
             )
         })?;
         let named = grant.permits_connect(&url).ok_or_else(|| refused(plugin, &url))?;
@@ -89,7 +94,7 @@ impl Egress {
         let method = Method::from_bytes(request.method.as_bytes()).map_err(|_| {
             config("http.method", format!("{:?} is no HTTP method", cut(&request.method)))
         })?;
-        let client = self.client(&url, named == Named::Localhost, request.tls)?;
+        let client = self.client(plugin, &url, named == Named::Localhost, request.tls)?;
         let timeout = request.timeout.unwrap_or(LONGEST_EXCHANGE).min(LONGEST_EXCHANGE);
         let mut builder = client.request(method, url.clone()).timeout(timeout);
         let mut header_bytes = 0;
@@ -158,10 +163,16 @@ impl Egress {
         Ok(Response { status, headers, body })
     }
 
-    fn client(&self, url: &Url, localhost: bool, tls: Option<Tls>) -> Result<Client, Failure> {
+    fn client(
+        &self,
+        plugin: &str,
+        url: &Url,
+        localhost: bool,
+        tls: Option<Tls>,
+    ) -> Result<Client, Failure> {
         let secure = url.scheme() == "https";
         if let (true, Some(tls)) = (secure, tls) {
-            return build(localhost, Roots::from_tls(tls)?);
+            return build(localhost, Roots::from_tls(plugin, tls)?);
         }
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, client)) = clients.iter().find(|(key, _)| *key == (secure, localhost)) {
@@ -178,26 +189,19 @@ enum Roots {
     None,
     Platform,
     Given {
-        authorities: Option<Vec<Certificate>>,
-        identity: Option<Identity>,
+        authorities: Option<Authorities>,
+        certificate: Option<ClientCertificate>,
     },
 }
 
 impl Roots {
-    fn from_tls(tls: Tls) -> Result<Self, Failure> {
-        let authorities = tls
-            .ca_pem
-            .map(|pem| Certificate::from_pem_bundle(pem.as_bytes()))
-            .transpose()
-            .map_err(|_| config("http.tls", "the CA certificate is no PEM".to_owned()))?;
-        if authorities.as_ref().is_some_and(Vec::is_empty) {
-            return Err(config("http.tls", "the CA file holds no certificate".to_owned()));
-        }
-        let identity = match (tls.certificate_pem, tls.key_pem) {
+    fn from_tls(plugin: &str, tls: Tls) -> Result<Self, Failure> {
+        let authorities = tls.ca_pem.map(|pem| authorities(plugin, &pem)).transpose()?;
+        let certificate = match (tls.certificate_pem, tls.key_pem) {
             (Some(certificate), Some(key)) => {
-                let pem = Zeroizing::new(format!("{}\n{certificate}", key.as_str()));
-                Some(Identity::from_pem(pem.as_bytes()).map_err(|_| {
-                    config("http.tls", "the client certificate and key are no PEM pair; the key must not be encrypted".to_owned())
+                let pair = ClientCertificate::from_pem(certificate.as_bytes(), key.as_bytes());
+                Some(pair.map_err(|why| {
+                    config("http.tls", format!("the client certificate can't be used: {why}"))
                 })?)
             }
             (None, None) => None,
@@ -208,8 +212,25 @@ impl Roots {
                 ));
             }
         };
-        Ok(Self::Given { authorities, identity })
+        Ok(Self::Given { authorities, certificate })
     }
+}
+
+/// Of what a plug-in was given; never none.
+fn authorities(plugin: &str, pem: &str) -> Result<Authorities, Failure> {
+    let mut authorities = Authorities::default();
+    authorities.add_pem("the CA certificate", pem.as_bytes());
+    for broken in authorities.broken() {
+        tracing::warn!(plugin, "a certificate of an authority is passed over: {broken}");
+    }
+    if authorities.is_empty() {
+        let why = authorities.broken().first().map_or_else(
+            || "the CA file holds no certificate in PEM form".to_owned(),
+            |broken| format!("the CA file holds no certificate that can be used: {broken}"),
+        );
+        return Err(config("http.tls", why));
+    }
+    Ok(authorities)
 }
 
 fn build(localhost: bool, roots: Roots) -> Result<Client, Failure> {
@@ -220,26 +241,38 @@ fn build(localhost: bool, roots: Roots) -> Result<Client, Failure> {
         .connect_timeout(LONGEST_CONNECT)
         .user_agent(concat!("Usher/", env!("CARGO_PKG_VERSION")))
         .dns_resolver(Resolver { named: if localhost { Named::Localhost } else { Named::Name } });
-    match roots {
-        Roots::None => builder = builder.tls_certs_only([]),
-        Roots::Platform => {}
-        Roots::Given { authorities, identity } => {
-            if let Some(authorities) = authorities {
-                builder = builder.tls_certs_only(authorities);
-            }
-            if let Some(identity) = identity {
-                builder = builder.identity(identity);
-            }
+    let failed = |why: String| {
+        let message = format!("TLS can't be set up: {why}");
+        Failure::new(FailureKind::Unavailable, "http.tls", message)
+    };
+    let (trusted, certificate) = match roots {
+        Roots::None => {
+            let client = builder.tls_certs_only([]).build();
+            return client.map_err(|error| failed(chain(&error)));
         }
-    }
-    builder.build().map_err(|error| {
-        Failure::new(
-            FailureKind::Unavailable,
-            "http.tls",
-            format!("TLS can't be set up: {}", chain(&error)),
-        )
-    })
+        Roots::Platform => (None, None),
+        Roots::Given { authorities, certificate } => (authorities, certificate),
+    };
+    let given = certificate.is_some();
+    let trust = Trust::Authorities(trusted.unwrap_or_else(Authorities::of_platform));
+    let tls = client_config(trust, certificate).map_err(|why| {
+        if given {
+            config("http.tls", format!("the client certificate can't be used: {why}"))
+        } else {
+            failed(why)
+        }
+    })?;
+    builder = builder.tls_backend_preconfigured(tls);
+    builder.build().map_err(|error| failed(chain(&error)))
 }
+
+/// What the remedies of a failed handshake call what a plug-in is given.
+const NAMES: Names = Names {
+    authorities: "the plug-in's CA certificate",
+    server_name: "the URL",
+    address: "the URL",
+    client_certificate: "the plug-in's client certificate and key",
+};
 
 /// Resolves a name and lets only reachable addresses through.
 struct Resolver {
@@ -326,10 +359,16 @@ fn explain(error: &reqwest::Error, url: &Url) -> Failure {
             };
         }
         let wrapped = inner.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        if inner.is::<rustls::Error>()
-            || wrapped.is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>)
-        {
-            return unavailable("http.tls", format!("TLS with {origin} failed: {}", chain(error)));
+        let of_tls = inner.downcast_ref::<rustls::Error>().or_else(|| {
+            wrapped.and_then(<dyn std::error::Error + Send + Sync>::downcast_ref::<rustls::Error>)
+        });
+        if let Some(of_tls) = of_tls {
+            let trouble = handshake(of_tls, &NAMES);
+            let mut message = format!("TLS with {origin} failed: {}", trouble.what);
+            if !trouble.remedy.is_empty() {
+                message = format!("{message}; {}", trouble.remedy);
+            }
+            return unavailable("http.tls", message);
         }
         cause = inner.source();
     }

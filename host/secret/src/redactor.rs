@@ -3,6 +3,9 @@
 //! A secret is *live* while a [`Live`] guard for it exists. Besides the raw text the redactor
 //! knows its base64 (RFC 4648, both alphabets, padded or not), hexadecimal, JSON-escaped and
 //! percent-encoded (RFC 3986) forms.
+//!
+//! The user and password of a URL are replaced too, whoever wrote it and whether anybody said that
+//! they are secret.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -38,8 +41,8 @@ pub fn keep_text_out_of_logs(text: &str) -> Live {
     register(text)
 }
 
-/// `text` with every live secret replaced by [`REDACTED`]. Takes time by the length of the text,
-/// however many secrets there are.
+/// `text` with every live secret, and the user and password of every URL, replaced by
+/// [`REDACTED`]. Takes time by the length of the text, however many secrets there are.
 pub fn redact(text: &str) -> Cow<'_, str> {
     let live = LIVE.read().unwrap_or_else(PoisonError::into_inner);
     // What overlaps is replaced together: a form may hold the beginning of another one.
@@ -47,10 +50,17 @@ pub fn redact(text: &str) -> Cow<'_, str> {
     for (start, beginning) in text.as_bytes().windows(SHORTEST).enumerate() {
         let Some(length) = live.longest_at(&text.as_bytes()[start..], beginning) else { continue };
         let end = start + length;
-        match found.last_mut() {
-            Some(last) if start < last.end => last.end = last.end.max(end),
-            _ => found.push(start..end),
+        add(&mut found, start..end);
+    }
+    let in_urls = userinfos(text);
+    if !in_urls.is_empty() {
+        found.extend(in_urls);
+        found.sort_by_key(|range| range.start);
+        let mut apart = Vec::new();
+        for range in found {
+            add(&mut apart, range);
         }
+        found = apart;
     }
     if found.is_empty() {
         return Cow::Borrowed(text);
@@ -64,6 +74,53 @@ pub fn redact(text: &str) -> Cow<'_, str> {
     }
     result.push_str(&text[rest..]);
     Cow::Owned(result)
+}
+
+/// A URL, whole or without its scheme, with [`REDACTED`] for all that stands before its last `@`:
+/// for text that is meant as a URL, and may be none.
+pub fn without_userinfo(url: &str) -> Cow<'_, str> {
+    let Some(at) = url.rfind('@') else { return Cow::Borrowed(url) };
+    let is_scheme =
+        |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "+-.".contains(c));
+    let start = match url.split_once("://") {
+        Some((scheme, rest)) if is_scheme(scheme) && rest.contains('@') => url.len() - rest.len(),
+        _ => 0,
+    };
+    Cow::Owned(format!("{}{REDACTED}{}", &url[..start], &url[at..]))
+}
+
+/// Appends a range that starts no earlier than the last one, and joins the two if they overlap.
+fn add(found: &mut Vec<Range<usize>>, range: Range<usize>) {
+    match found.last_mut() {
+        Some(last) if range.start < last.end => last.end = last.end.max(range.end),
+        _ => found.push(range),
+    }
+}
+
+/// What stands between the scheme and the `@` of each URL.
+fn userinfos(text: &str) -> Vec<Range<usize>> {
+    let schemes = text.match_indices("://").map(|(at, scheme)| at + scheme.len());
+    let ranges = schemes.filter_map(|start| {
+        let rest = &text[start..];
+        let url = rest.split([' ', '\t', '\r', '\n', '"', '\'', '`', '<', '>']).next()?;
+        let authority = url.split(['/', '?', '#']).next()?;
+        let at = match authority.rfind('@') {
+            Some(at) => at,
+            // Where a port should stand there is none: a password that isn't encoded goes on
+            // behind the slash.
+            None if !ends_like_a_host(authority) => url.rfind('@')?,
+            None => return None,
+        };
+        Some(start..start + at)
+    });
+    ranges.collect()
+}
+
+fn ends_like_a_host(authority: &str) -> bool {
+    let after_literal = authority.rsplit_once(']').map_or(authority, |(_, rest)| rest);
+    after_literal
+        .split_once(':')
+        .is_none_or(|(_, port)| port.chars().all(|digit| digit.is_ascii_digit()))
 }
 
 /// Every live secret.
@@ -249,6 +306,56 @@ mod tests {
     fn short_texts_are_left_alone() {
         let _live = keep_text_out_of_logs("token");
         assert_eq!(redact("token"), "token");
+    }
+
+    #[test]
+    fn user_and_password_of_a_url_are_replaced_wherever_it_stands() {
+        for (text, redacted) in [
+            ("to https://u:p@host:1/x failed", "to https://[redacted]@host:1/x failed"),
+            ("http://token@a http://u:p%40@b", "http://[redacted]@a http://[redacted]@b"),
+            ("\"socks5://u:p@ss@host\"", "\"socks5://[redacted]@host\""),
+            ("http://u:p/w@host/", "http://[redacted]@host/"),
+            ("http://u:p?w#x@host", "http://[redacted]@host"),
+            ("http://[redacted]@host", "http://[redacted]@host"),
+        ] {
+            assert_eq!(redact(text), redacted, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_user_of_a_url_stays() {
+        for text in [
+            "mail a@b about https://host/ and c@d",
+            "https://host/tenant@example/x",
+            "https://[::1]:8200/a@b",
+            "https://host:8200/?q=a@b",
+            "://",
+            "user@host",
+        ] {
+            assert_eq!(redact(text), text);
+        }
+    }
+
+    #[test]
+    fn a_live_secret_beside_the_user_of_a_url_is_replaced_too() {
+        let _live = keep_text_out_of_logs("beside-the-user");
+        assert_eq!(redact("beside-the-user http://u:p@h"), "[redacted] http://[redacted]@h");
+        assert_eq!(redact("http://u:beside-the-user@h/"), "http://[redacted]@h/");
+        assert_eq!(redact("http://u:beside-the-user"), "http://u:[redacted]");
+    }
+
+    #[test]
+    fn of_what_is_meant_as_a_url_all_before_the_last_at_sign_is_replaced() {
+        for (text, redacted) in [
+            ("https://u:p@host:1/x", "https://[redacted]@host:1/x"),
+            ("u:p@host:1", "[redacted]@host:1"),
+            ("u:a://b@host", "[redacted]@host"),
+            ("https://u:p/q@host", "https://[redacted]@host"),
+            ("https://host:1/x", "https://host:1/x"),
+            ("u@a://host", "[redacted]@a://host"),
+        ] {
+            assert_eq!(without_userinfo(text), redacted, "{text}");
+        }
     }
 
     #[test]

@@ -57,14 +57,15 @@ pub struct Session {
 impl Client {
     /// Checks the settings. Opens no file and no connection; see [`Client::check_files`].
     pub fn new(settings: Settings, governor: Governor) -> Result<Self, SettingsError> {
-        let (address, proxy) = settings::check(&settings)?;
-        let connections = Arc::new(Connections::new(settings, address, proxy));
+        let checked = settings::check(&settings)?;
+        let connections = Arc::new(Connections::new(settings, checked));
         Ok(Self { sender: Arc::new(Sender::new(connections, governor)), plain: Arc::default() })
     }
 
     /// Reads the certificate and key files that the settings name, for an early complaint. Does
-    /// nothing when there are none. Blocks.
-    pub fn check_files(&self) -> Result<(), SettingsError> {
+    /// nothing when there are none. Blocks. Returns what is wrong with them and does no harm: the
+    /// broken ones among good certificates.
+    pub fn check_files(&self) -> Result<Vec<String>, SettingsError> {
         let connections = self.sender.connections();
         let tls = &connections.settings().tls;
         let nothing_named = tls.ca_cert.is_none()
@@ -73,7 +74,7 @@ impl Client {
             && tls.client_cert.is_none()
             && tls.client_pem.is_none();
         if nothing_named || !connections.use_tls() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         let checked = connections.check(&self.plain);
         checked.map_err(|error| SettingsError::TlsFiles(error.to_string()))

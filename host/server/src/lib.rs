@@ -13,6 +13,7 @@
 #![forbid(unsafe_code)]
 
 mod answer;
+mod basic;
 mod client;
 mod error;
 mod explain;

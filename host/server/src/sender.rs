@@ -6,18 +6,21 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use reqwest::Response;
-use reqwest::header::{CONNECTION, HOST, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER};
+use reqwest::header::{
+    AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER,
+};
 use url::Url;
 use usher_secret::redactor;
+use usher_trust::Names;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::answer::{self, Unusable};
 use crate::client::against_the_rules;
 use crate::error::{Class, Error, Reason, retry_after};
-use crate::explain::{causes_of, refusal, tls_error, tls_trouble};
+use crate::explain::{causes_of, refusal, tls_error};
 use crate::governor::{Governor, Outcome};
 use crate::request::{Operation, Request, headers};
-use crate::tls::{Connections, innermost};
+use crate::tls::{Connections, Tls, innermost};
 
 /// Sends requests within what the governor allows, and tells it how they ended.
 pub(crate) struct Sender {
@@ -129,6 +132,11 @@ impl Sender {
         body: Option<Bytes>,
     ) -> Result<Zeroizing<Vec<u8>>, Error> {
         let mut url = url;
+        let mut headers = headers;
+        let user = self.connections.user().filter(|_| !headers.contains_key(AUTHORIZATION));
+        if let Some(user) = user {
+            headers.insert(AUTHORIZATION, user.header().clone());
+        }
         let mut redirected = false;
         loop {
             self.governor.permit().await;
@@ -155,6 +163,10 @@ impl Sender {
                     Leeway::ActiveNode
                 };
                 let next = redirect(operation, &url, &response, redirected, leeway)?;
+                // What stands before this server may not stand before that one.
+                if user.is_some() && next.origin() != url.origin() {
+                    headers.remove(AUTHORIZATION);
+                }
                 (url, redirected) = (next, true);
                 continue;
             }
@@ -230,8 +242,8 @@ impl Sender {
         };
         let causes = || causes_of(error);
         if let Some(tls) = causes().find_map(tls_error) {
-            let (why, remedy) = tls_trouble(tls, settings.tls.server_name.is_some());
-            return failed(Reason::Tls, &why, remedy);
+            let trouble = usher_trust::handshake(tls, names(&settings.tls));
+            return failed(Reason::Tls, &answer::clean(&trouble.what), &trouble.remedy);
         }
         if error.is_timeout() {
             let why =
@@ -248,7 +260,7 @@ impl Sender {
                 (Some(_), _) => {
                     "check that the server listens on this socket and that the agent may open it"
                 }
-                (None, Some(_)) if why.contains("proxy authorization required") => {
+                (None, Some(_)) if REFUSED_BY_PROXY.iter().any(|words| why.contains(words)) => {
                     "the proxy wants a user and a password: write them in its URL"
                 }
                 (None, Some(_)) => {
@@ -261,6 +273,23 @@ impl Sender {
         failed(Reason::Connection, &format!("the connection broke: {why}"), "")
     }
 }
+
+/// What the HTTP library says when an HTTP or a SOCKS proxy lets nobody through.
+const REFUSED_BY_PROXY: [&str; 2] = ["proxy authorization required", "credentials not accepted"];
+
+/// What the remedies of a failed handshake call the settings.
+fn names(tls: &Tls) -> &'static Names {
+    if tls.server_name.is_some() { &NAMES_WITH_SERVER_NAME } else { &NAMES }
+}
+
+const NAMES: Names = Names {
+    authorities: "vault.ca_cert",
+    server_name: "vault.address or vault.tls_server_name",
+    address: "vault.address",
+    client_certificate: "vault.client_cert and vault.client_key",
+};
+
+const NAMES_WITH_SERVER_NAME: Names = Names { server_name: "vault.tls_server_name", ..NAMES };
 
 /// How far a redirect may lead.
 #[derive(Clone, Copy, PartialEq, Eq)]

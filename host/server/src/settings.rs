@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use url::{Host, Url};
 use usher_secret::Secret;
+use usher_secret::redactor::without_userinfo;
 
-use crate::proxy::{Proxy, without_password};
+use crate::basic::BasicAuth;
+use crate::proxy::Proxy;
 use crate::tls::Tls;
 
 /// How to reach the server. Everything counts; nothing is taken from the environment.
@@ -16,14 +18,17 @@ pub struct Settings {
     /// `https://vault.example.org:8200`, `http://127.0.0.1:8200`, `unix:///run/vault.sock`. A path
     /// is kept as a prefix.
     pub address: String,
+    /// "user:password" as they stand in a URL, percent-encoded: sent to the address as
+    /// `Authorization: Basic`, unless the request has such a header already.
+    pub user: Option<Secret<String>>,
     /// Trust and the agent's own client certificate; not used with http and unix addresses.
     pub tls: Tls,
     /// For a whole request with its answer.
     pub timeout: Duration,
     /// Sent as `User-Agent`.
     pub user_agent: String,
-    /// `http://proxy.example.org:3128` or `https://…`, perhaps with a user and a password. Not used
-    /// with a unix address. `None`: no proxy.
+    /// `http://proxy.example.org:3128`, `https://…` or `socks5://…`, perhaps with a user and a
+    /// password. Not used with a unix address. `None`: no proxy.
     pub proxy: Option<Secret<String>>,
     /// The address names an SRV record, `_http._tcp.HOST`, that names the server. Only for an
     /// address without port, and like all DNS no proof of the server's identity: the certificate
@@ -42,6 +47,7 @@ impl Settings {
     pub fn new(address: impl Into<String>) -> Self {
         Self {
             address: address.into(),
+            user: None,
             tls: Tls::default(),
             timeout: Duration::from_mins(1),
             user_agent: concat!("Usher/", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -105,7 +111,7 @@ impl Address {
     pub(crate) fn parse(address: &str) -> Result<Self, SettingsError> {
         let address = address.trim();
         let wrong = |problem: String| SettingsError::Address {
-            address: without_password(address),
+            address: without_userinfo(address).into_owned(),
             problem,
         };
         if let Some(path) = address.strip_prefix("unix://") {
@@ -123,7 +129,7 @@ impl Address {
         if !address.contains("://") {
             return Err(wrong(format!(
                 "write the scheme too: https://{}",
-                address.trim_start_matches('/')
+                without_userinfo(address.trim_start_matches('/'))
             )));
         }
         let mut base = Url::parse(address).map_err(|error| wrong(error.to_string()))?;
@@ -134,7 +140,7 @@ impl Address {
             )));
         }
         if !base.username().is_empty() || base.password().is_some() {
-            return Err(wrong("leave user and password out".into()));
+            return Err(wrong("user and password belong apart from it".into()));
         }
         if base.query().is_some() || base.fragment().is_some() {
             return Err(wrong("leave out what follows the path".into()));
@@ -153,8 +159,16 @@ impl Address {
     }
 }
 
+/// Settings that can be worked with.
+pub(crate) struct Checked {
+    pub(crate) address: Address,
+    /// For whatever stands before the server.
+    pub(crate) user: Option<BasicAuth>,
+    pub(crate) proxy: Option<Proxy>,
+}
+
 /// Everything about the settings that needs no file.
-pub(crate) fn check(settings: &Settings) -> Result<(Address, Option<Proxy>), SettingsError> {
+pub(crate) fn check(settings: &Settings) -> Result<Checked, SettingsError> {
     let address = Address::parse(&settings.address)?;
     let tls = &settings.tls;
     if tls.client_cert.is_some() != tls.client_key.is_some() {
@@ -174,11 +188,12 @@ pub(crate) fn check(settings: &Settings) -> Result<(Address, Option<Proxy>), Set
         }
         if proxy.is_some() && address.uses_tls() {
             return Err(wrong(
-                "can't be combined with a proxy: write the certificate's name in vault.address, or add the server to NO_PROXY",
+                "can't be combined with a proxy, which would be asked for that name: write the certificate's name in vault.address, or add the server to NO_PROXY",
             ));
         }
     }
-    Ok((address, proxy))
+    let user = settings.user.as_ref().and_then(|user| BasicAuth::of_pair(user.expose()));
+    Ok(Checked { address, user, proxy })
 }
 
 /// Whether an address as written names a port; its URL forgets the scheme's own.
@@ -244,9 +259,17 @@ mod tests {
 
     #[test]
     fn a_password_in_an_address_is_refused_and_not_shown() {
-        let problem = problem("https://user:hunter2@vault:8200");
-        assert!(problem.contains("leave user and password out"), "{problem}");
-        assert!(!problem.contains("hunter2"), "{problem}");
+        for address in [
+            "https://user:hunter2@vault:8200",
+            "user:hunter2@vault:8200",
+            "//user:hunter2@vault:8200",
+            "ftp://user:hunter2@vault",
+            "https://user:hunter2/x@vault",
+            "unix://user:hunter2@run/vault.sock",
+        ] {
+            let problem = problem(address);
+            assert!(!problem.contains("hunter2"), "{problem}");
+        }
     }
 
     #[test]

@@ -9,12 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
 use usher_secret::Secret;
+use usher_trust::{Authorities, ClientCertificate, Trust, client_config};
 use zeroize::Zeroizing;
 
+use crate::basic::BasicAuth;
 use crate::error::{Class, Error, Reason};
 use crate::locator::Locator;
 use crate::proxy::Proxy;
-use crate::settings::{Address, Settings};
+use crate::settings::{Address, Checked, Settings};
 
 /// Whom to trust, and the agent's own client certificate. Of several authorities `ca_pem` wins,
 /// then `ca_cert`, then `ca_path`; with none the platform's are trusted. No `Debug`: it may hold a key.
@@ -22,7 +24,7 @@ use crate::settings::{Address, Settings};
 pub struct Tls {
     /// A PEM file of certificate authorities.
     pub ca_cert: Option<PathBuf>,
-    /// A directory of such files.
+    /// A directory of such files, also in directories below it; or one such file.
     pub ca_path: Option<PathBuf>,
     /// Certificate authorities, PEM.
     pub ca_pem: Option<String>,
@@ -62,6 +64,10 @@ pub(crate) enum BuildError {
     File { setting: &'static str, path: PathBuf, source: std::io::Error },
     #[error("{origin} holds no certificate in PEM form")]
     NoCertificate { origin: String },
+    #[error("{origin} holds no certificate that can be used: {broken}")]
+    NoUsableCertificate { origin: String, broken: String },
+    #[error("this machine has no certificates of authorities")]
+    NoPlatform,
     #[error("{origin} can't be used: {why}")]
     Unusable { origin: String, why: String },
     #[error("the client certificate of the auth method can't be used: {0}")]
@@ -78,6 +84,7 @@ impl From<BuildError> for Error {
             // A file may be replaced at this very moment, so waiting can help.
             BuildError::File { .. }
             | BuildError::NoCertificate { .. }
+            | BuildError::NoUsableCertificate { .. }
             | BuildError::Unusable { .. } => Self::new(
                 Class::Passing,
                 Reason::TlsFiles,
@@ -90,6 +97,12 @@ impl From<BuildError> for Error {
                 error,
                 "correct what the auth method was given",
             ),
+            BuildError::NoPlatform => Self::new(
+                Class::Passing,
+                Reason::TlsFiles,
+                error,
+                "install them (the package ca-certificates), or set vault.ca_cert",
+            ),
             BuildError::Client(_) => Self::new(Class::Passing, Reason::Tls, error, ""),
         }
     }
@@ -99,6 +112,7 @@ impl From<BuildError> for Error {
 pub(crate) struct Connections {
     settings: Settings,
     address: Address,
+    user: Option<BasicAuth>,
     proxy: Option<Proxy>,
     locator: Locator,
     entries: Mutex<Vec<Entry>>,
@@ -111,9 +125,15 @@ struct Entry {
 }
 
 impl Connections {
-    pub(crate) fn new(settings: Settings, address: Address, proxy: Option<Proxy>) -> Self {
+    pub(crate) fn new(settings: Settings, checked: Checked) -> Self {
+        let Checked { address, user, proxy } = checked;
         let locator = Locator::new(&address, settings.srv_lookup);
-        Self { settings, address, proxy, locator, entries: Mutex::default() }
+        Self { settings, address, user, proxy, locator, entries: Mutex::default() }
+    }
+
+    /// The user of the address.
+    pub(crate) fn user(&self) -> Option<&BasicAuth> {
+        self.user.as_ref()
     }
 
     pub(crate) fn proxy(&self) -> Option<&Proxy> {
@@ -171,11 +191,13 @@ impl Connections {
         self.entries().retain(|entry| !entry.is_for(identity));
     }
 
-    /// Reads and parses the configured files, without the platform's store.
-    pub(crate) fn check(&self, identity: &TlsIdentity) -> Result<(), BuildError> {
-        self.roots(identity)?;
-        self.client_identity(identity)?;
-        Ok(())
+    /// Reads and parses the configured files, without the platform's store. Returns what of them
+    /// is passed over.
+    pub(crate) fn check(&self, identity: &TlsIdentity) -> Result<Vec<String>, BuildError> {
+        let authorities = self.authorities(identity)?.unwrap_or_default();
+        let broken = authorities.broken().to_vec();
+        self.tls(Trust::Authorities(authorities), identity)?;
+        Ok(broken)
     }
 
     fn build(&self, identity: &TlsIdentity) -> Result<reqwest::Client, BuildError> {
@@ -206,87 +228,92 @@ impl Connections {
         if self.settings.tls.server_name.is_some() && self.address.uses_tls() {
             builder = builder.dns_resolver(self.locator.resolve_all());
         }
-        if self.settings.tls.skip_verify && identity.ca_pem.is_none() {
-            builder = builder.tls_certs_only([]).tls_danger_accept_invalid_certs(true);
-        } else if let Some(roots) = self.roots(identity)? {
-            builder = builder.tls_certs_only(roots);
-        }
-        let mut certificate_origin = None;
-        if let Some((client_identity, origin)) = self.client_identity(identity)? {
-            builder = builder.identity(client_identity);
-            certificate_origin = Some(origin);
-        }
-        builder.build().map_err(|error| match certificate_origin {
-            // Roots were parsed above, so what is left is the pair of certificate and key.
-            Some(Origin::Settings(origin)) => {
-                BuildError::Unusable { origin, why: innermost(&error) }
-            }
-            Some(Origin::Method) => BuildError::MethodCertificate(innermost(&error)),
-            None => client_error(&error),
+        let trust = if self.settings.tls.skip_verify && identity.ca_pem.is_none() {
+            Trust::Anyone
+        } else {
+            Trust::Authorities(self.trusted(identity)?)
+        };
+        let tls = self.tls(trust, identity)?;
+        builder.tls_backend_preconfigured(tls).build().map_err(|error| client_error(&error))
+    }
+
+    fn tls(
+        &self,
+        trust: Trust,
+        identity: &TlsIdentity,
+    ) -> Result<rustls::ClientConfig, BuildError> {
+        let (certificate, origin) = self.client_certificate(identity)?.unzip();
+        client_config(trust, certificate).map_err(|why| match origin {
+            // Authorities were parsed before, so what is left is the pair of certificate and key.
+            Some(origin) => origin.unusable(why),
+            None => BuildError::Client(why),
         })
     }
 
-    /// The configured authorities. `None`: the platform's.
-    fn roots(
-        &self,
-        identity: &TlsIdentity,
-    ) -> Result<Option<Vec<reqwest::Certificate>>, BuildError> {
-        let tls = &self.settings.tls;
-        if let Some(pem) = &identity.ca_pem {
-            let roots = certificates("the given text", pem.as_bytes());
-            return roots.map(Some).map_err(|error| BuildError::MethodAuthority(error.to_string()));
-        }
-        if let Some(pem) = &tls.ca_pem {
-            return certificates("vault.ca_cert (given as text)", pem.as_bytes()).map(Some);
-        }
-        if let Some(path) = &tls.ca_cert {
-            let pem = read("vault.ca_cert", path)?;
-            let origin = format!("vault.ca_cert \"{}\"", path.display());
-            return certificates(&origin, &pem).map(Some);
-        }
-        let Some(path) = &tls.ca_path else { return Ok(None) };
-        let unreadable =
-            |source| BuildError::File { setting: "vault.ca_path", path: path.clone(), source };
-        let mut roots = Vec::new();
-        for entry in std::fs::read_dir(path).map_err(unreadable)? {
-            let file = entry.map_err(unreadable)?.path();
-            if !file.is_file() {
-                continue;
+    /// The configured authorities, or the platform's; never none.
+    fn trusted(&self, identity: &TlsIdentity) -> Result<Authorities, BuildError> {
+        if let Some(authorities) = self.authorities(identity)? {
+            for broken in authorities.broken() {
+                tracing::warn!("a certificate of an authority is passed over: {broken}");
             }
-            // Such directories also hold lists of revoked certificates and notes.
-            let Ok(pem) = read("vault.ca_path", &file) else { continue };
-            if let Ok(found) = certificates("", &pem) {
-                roots.extend(found);
-            }
+            return Ok(authorities);
         }
-        if roots.is_empty() {
-            let origin = format!("vault.ca_path \"{}\"", path.display());
-            return Err(BuildError::NoCertificate { origin });
-        }
-        Ok(Some(roots))
+        let platform = Authorities::of_platform();
+        if platform.is_empty() { Err(BuildError::NoPlatform) } else { Ok(platform) }
     }
 
-    fn client_identity(
+    /// The configured authorities, never none. `None`: the platform's.
+    fn authorities(&self, identity: &TlsIdentity) -> Result<Option<Authorities>, BuildError> {
+        let tls = &self.settings.tls;
+        let mut found = Authorities::default();
+        if let Some(pem) = &identity.ca_pem {
+            found.add_pem("the given text", pem.as_bytes());
+            let usable = usable("the given text".to_owned(), found);
+            return usable.map(Some).map_err(|e| BuildError::MethodAuthority(e.to_string()));
+        }
+        let origin = if let Some(pem) = &tls.ca_pem {
+            let origin = "vault.ca_cert (given as text)".to_owned();
+            found.add_pem(&origin, pem.as_bytes());
+            origin
+        } else if let Some(path) = &tls.ca_cert {
+            let origin = format!("vault.ca_cert \"{}\"", path.display());
+            if path.is_dir() {
+                let why = "it is a directory; write it as vault.ca_path".to_owned();
+                return Err(BuildError::Unusable { origin, why });
+            }
+            found.add_pem(&origin, &read("vault.ca_cert", path)?);
+            origin
+        } else if let Some(path) = &tls.ca_path {
+            found.add_path(path).map_err(|source| BuildError::File {
+                setting: "vault.ca_path",
+                path: path.clone(),
+                source,
+            })?;
+            format!("vault.ca_path \"{}\"", path.display())
+        } else {
+            return Ok(None);
+        };
+        usable(origin, found).map(Some)
+    }
+
+    fn client_certificate(
         &self,
         identity: &TlsIdentity,
-    ) -> Result<Option<(reqwest::Identity, Origin)>, BuildError> {
-        if let Some(certificate) = &identity.certificate {
-            let chain = certificate.chain_pem.as_bytes();
-            let key = certificate.key_pem.expose().as_bytes();
-            let parsed = pair(chain, key)
-                .map_err(|error| BuildError::MethodCertificate(innermost(&error)))?;
-            return Ok(Some((parsed, Origin::Method)));
+    ) -> Result<Option<(ClientCertificate, Origin)>, BuildError> {
+        let pair = |chain: &[u8], key: &[u8], origin: Origin| match ClientCertificate::from_pem(
+            chain, key,
+        ) {
+            Ok(certificate) => Ok(Some((certificate, origin))),
+            Err(why) => Err(origin.unusable(why)),
+        };
+        if let Some(Certificate { chain_pem, key_pem }) = &identity.certificate {
+            return pair(chain_pem.as_bytes(), key_pem.expose().as_bytes(), Origin::Method);
         }
         let tls = &self.settings.tls;
-        if let Some(texts) = &tls.client_pem {
+        if let Some(Certificate { chain_pem, key_pem }) = &tls.client_pem {
             let origin = "the client certificate given as text (BAO_CLIENT_CERT_BYTES)".to_owned();
-            let chain = texts.chain_pem.as_bytes();
-            let parsed = pair(chain, texts.key_pem.expose().as_bytes());
-            let parsed = parsed.map_err(|error| BuildError::Unusable {
-                origin: origin.clone(),
-                why: innermost(&error),
-            })?;
-            return Ok(Some((parsed, Origin::Settings(origin))));
+            let key = key_pem.expose().as_bytes();
+            return pair(chain_pem.as_bytes(), key, Origin::Settings(origin));
         }
         let (Some(chain), Some(key)) = (&tls.client_cert, &tls.client_key) else { return Ok(None) };
         let origin = format!(
@@ -294,12 +321,8 @@ impl Connections {
             chain.display(),
             key.display()
         );
-        let parsed = pair(&read("vault.client_cert", chain)?, &read("vault.client_key", key)?);
-        let parsed = parsed.map_err(|error| BuildError::Unusable {
-            origin: origin.clone(),
-            why: innermost(&error),
-        })?;
-        Ok(Some((parsed, Origin::Settings(origin))))
+        let (chain, key) = (read("vault.client_cert", chain)?, read("vault.client_key", key)?);
+        pair(&chain, &key, Origin::Settings(origin))
     }
 
     fn stamps(&self) -> Vec<Stamp> {
@@ -329,6 +352,15 @@ enum Origin {
     Method,
 }
 
+impl Origin {
+    fn unusable(self, why: String) -> BuildError {
+        match self {
+            Self::Settings(origin) => BuildError::Unusable { origin, why },
+            Self::Method => BuildError::MethodCertificate(why),
+        }
+    }
+}
+
 /// Tells one version of a file from the next.
 type Stamp = Option<(SystemTime, u64)>;
 
@@ -346,22 +378,19 @@ fn read(setting: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, BuildE
     })
 }
 
-fn certificates(origin: &str, pem: &[u8]) -> Result<Vec<reqwest::Certificate>, BuildError> {
-    let unusable = |why: String| BuildError::Unusable { origin: origin.to_owned(), why };
-    let found =
-        reqwest::Certificate::from_pem_bundle(pem).map_err(|error| unusable(innermost(&error)))?;
-    if found.is_empty() {
-        return Err(BuildError::NoCertificate { origin: origin.to_owned() });
+/// Some are not enough if they are all broken.
+fn usable(origin: String, found: Authorities) -> Result<Authorities, BuildError> {
+    if !found.is_empty() {
+        return Ok(found);
     }
-    Ok(found)
-}
-
-fn pair(chain: &[u8], key: &[u8]) -> Result<reqwest::Identity, reqwest::Error> {
-    let mut both = Zeroizing::new(Vec::with_capacity(chain.len() + key.len() + 1));
-    both.extend_from_slice(chain);
-    both.push(b'\n');
-    both.extend_from_slice(key);
-    reqwest::Identity::from_pem(&both)
+    Err(match found.broken().first() {
+        Some(broken) => {
+            let prefix = format!("{origin}: ");
+            let broken = broken.strip_prefix(&prefix).unwrap_or(broken).to_owned();
+            BuildError::NoUsableCertificate { origin, broken }
+        }
+        None => BuildError::NoCertificate { origin },
+    })
 }
 
 fn client_error(error: &reqwest::Error) -> BuildError {

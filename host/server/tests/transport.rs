@@ -4,6 +4,7 @@
 // The lint's exception for tests doesn't reach the functions that tests share.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -183,6 +184,65 @@ impl Proxy {
     fn heads(&self) -> Vec<String> {
         self.heads.lock().unwrap().clone()
     }
+}
+
+/// A SOCKS5 proxy (RFC 1928, RFC 1929) that lets in "usher" with the password "p@ss:word" and sends
+/// everybody to one port, whatever name they ask for.
+struct Socks {
+    address: String,
+    targets: Arc<Mutex<Vec<String>>>,
+}
+
+impl Socks {
+    async fn start(upstream: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        let targets: Arc<Mutex<Vec<String>>> = Arc::default();
+        let seen = Arc::clone(&targets);
+        tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let seen = Arc::clone(&seen);
+                tokio::spawn(async move {
+                    let [_, count] = read_array(&mut client).await;
+                    let methods = read_bytes(&mut client, count).await;
+                    assert!(methods.contains(&2), "{methods:?}");
+                    client.write_all(&[5, 2]).await.unwrap();
+                    let [_, length] = read_array(&mut client).await;
+                    let user = read_bytes(&mut client, length).await;
+                    let [length] = read_array(&mut client).await;
+                    let password = read_bytes(&mut client, length).await;
+                    let let_in = (&user[..], &password[..]) == (b"usher", b"p@ss:word");
+                    client.write_all(&[1, u8::from(!let_in)]).await.unwrap();
+                    if !let_in {
+                        return;
+                    }
+                    let [_, command, _, kind] = read_array(&mut client).await;
+                    // CONNECT, and a name.
+                    assert_eq!((command, kind), (1, 3));
+                    let [length] = read_array(&mut client).await;
+                    let name = String::from_utf8(read_bytes(&mut client, length).await).unwrap();
+                    let port = u16::from_be_bytes(read_array(&mut client).await);
+                    seen.lock().unwrap().push(format!("{name}:{port}"));
+                    let mut server = TcpStream::connect(("127.0.0.1", upstream)).await.unwrap();
+                    client.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await.unwrap();
+                    let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+                });
+            }
+        });
+        Self { address, targets }
+    }
+}
+
+async fn read_array<const LENGTH: usize>(stream: &mut TcpStream) -> [u8; LENGTH] {
+    let mut bytes = [0; LENGTH];
+    stream.read_exact(&mut bytes).await.unwrap();
+    bytes
+}
+
+async fn read_bytes(stream: &mut TcpStream, length: u8) -> Vec<u8> {
+    let mut bytes = vec![0; length.into()];
+    stream.read_exact(&mut bytes).await.unwrap();
+    bytes
 }
 
 /// `None`: the client is gone.
@@ -392,6 +452,158 @@ async fn a_proxy_that_is_away_is_named_with_the_setting() {
     assert_eq!(error.reason, Reason::Connection);
     let text = error.to_string();
     assert!(text.contains(&address) && text.contains("HTTPS_PROXY"), "{text}");
+}
+
+#[tokio::test]
+async fn a_socks_proxy_leads_to_https_and_http_and_looks_the_name_up() {
+    let authority = Authority::new();
+    let tls = TlsServer::start(&authority, "vault.example.org").await;
+    let plain = PlainServer::start(answer("200 OK", "", AUTH)).await;
+    for (scheme, server, port) in [
+        ("socks5", "https", tls.port),
+        ("socks5h", "https", tls.port),
+        ("socks5", "http", plain.port),
+    ] {
+        let proxy = Socks::start(port).await;
+        let client = client(format!("{server}://vault.example.org:8200"), |settings| {
+            settings.tls.ca_pem = Some(authority.pem());
+            settings.tls.client_pem = Some(authority.issue("own"));
+            settings.proxy =
+                Some(Secret::new(format!("{scheme}://usher:p%40ss%3Aword@{}", proxy.address)));
+        });
+        log_in(&client, &login()).await;
+        assert_eq!(*proxy.targets.lock().unwrap(), ["vault.example.org:8200"]);
+    }
+    for request in plain.requests() {
+        assert!(!request.to_ascii_lowercase().contains("authorization"), "{request}");
+    }
+}
+
+#[tokio::test]
+async fn a_socks_proxy_that_refuses_is_named_without_its_password() {
+    let proxy = Socks::start(1).await;
+    let client = client("https://vault.example.org".into(), |settings| {
+        settings.tls.skip_verify = true;
+        settings.proxy =
+            Some(Secret::new(format!("socks5://usher:wrong-password@{}", proxy.address)));
+    });
+    let error = failed_login(&client).await;
+    assert_eq!(error.reason, Reason::Connection, "{error}");
+    let text = format!("{error} {error:?}");
+    assert!(text.contains(&proxy.address), "{text}");
+    assert!(text.contains("the proxy wants a user and a password"), "{text}");
+    assert!(!text.contains("wrong-password"), "{text}");
+}
+
+#[tokio::test]
+async fn the_user_of_an_address_is_sent_to_it_and_to_no_other() {
+    let active = PlainServer::start(answer("200 OK", "", AUTH)).await;
+    let user = |settings: &mut Settings| settings.user = Some(Secret::new("u:p%40ss".into()));
+    let own = |request: &str| request.contains("authorization: Basic dTpwQHNz\r\n");
+
+    let direct = client(active.address(), user);
+    let (session, _) =
+        direct.login(&Scope::default(), &login()).await.unwrap_or_else(|e| panic!("{e}"));
+    direct.renew_self(&session).await.unwrap_or_else(|error| panic!("{error}"));
+    assert!(active.requests().iter().all(|request| own(request)), "{:?}", active.requests());
+    assert_eq!(direct.address(), active.address());
+
+    // The method's own header goes before it.
+    let mut negotiating = login();
+    negotiating.headers.push(("Authorization".into(), "Negotiate abc".into()));
+    log_in(&direct, &negotiating).await;
+    let last = active.requests().pop().unwrap();
+    assert!(last.contains("authorization: Negotiate abc\r\n") && !own(&last), "{last}");
+
+    // A standby's redirect leads to where nobody asked for it.
+    let location = format!("Location: {}/v1/auth/cert/login\r\n", active.address());
+    let standby = PlainServer::start(answer("307 Temporary Redirect", &location, "")).await;
+    log_in(&client(standby.address(), user), &login()).await;
+    assert!(own(&standby.requests()[0]), "{:?}", standby.requests());
+    let last = active.requests().pop().unwrap();
+    assert!(!last.to_ascii_lowercase().contains("authorization"), "{last}");
+}
+
+#[tokio::test]
+async fn the_certificate_that_openssl_makes_is_trusted_if_it_is_given() {
+    let key = KeyPair::generate().unwrap();
+    let mut parameters = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    parameters.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let own = parameters.self_signed(&key).unwrap();
+    let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let config = ServerConfig::builder().with_no_client_auth();
+    let config = config.with_single_cert(vec![own.der().clone()], key).unwrap();
+    let acceptor = TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            while read_request(&mut stream).await.is_some() {
+                stream.write_all(answer("200 OK", "", AUTH).as_bytes()).await.unwrap();
+            }
+        }
+    });
+    let directory = tempfile::tempdir().unwrap();
+    let below = directory.path().join("of/the/site");
+    std::fs::create_dir_all(&below).unwrap();
+    let file = below.join("server.pem");
+    let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    std::fs::write(&file, format!("{broken}{}", own.pem())).unwrap();
+    std::fs::write(directory.path().join("README"), "of the site").unwrap();
+    let address = || format!("https://localhost:{port}");
+    let ways: [fn(&mut Settings, &Path, &Path); 3] = [
+        |settings, _, file| settings.tls.ca_cert = Some(file.into()),
+        |settings, _, file| settings.tls.ca_path = Some(file.into()),
+        |settings, directory, _| settings.tls.ca_path = Some(directory.into()),
+    ];
+    for set in ways {
+        let client = client(address(), |settings| set(settings, directory.path(), &file));
+        let [warning] = &client.check_files().unwrap()[..] else { panic!("one is broken") };
+        assert!(warning.contains("certificate 1 (line 1)"), "{warning}");
+        assert!(warning.contains(&file.display().to_string()), "{warning}");
+        log_in(&client, &login()).await;
+    }
+    // Another one of the same kind is not it.
+    let other = Authority::new();
+    let strange = client(address(), |settings| settings.tls.ca_pem = Some(other.pem()));
+    let error = failed_login(&strange).await;
+    assert_eq!(error.reason, Reason::Tls, "{error}");
+    let text = error.to_string();
+    assert!(text.contains("CA:TRUE") && text.contains("vault.ca_cert"), "{text}");
+    assert!(!text.contains("CaUsedAsEndEntity"), "{text}");
+}
+
+#[tokio::test]
+async fn what_can_not_be_trusted_is_said_before_the_first_connection() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("ca.pem");
+    let (own, other) = (Authority::new().issue("own"), Authority::new().issue("other"));
+    let early = |change: &dyn Fn(&mut Settings)| {
+        let client = client("https://localhost:1".into(), |settings| change(settings));
+        client.check_files().map(|_| ()).unwrap_err().to_string()
+    };
+    let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    for (text, said) in [("", "no certificate in PEM form"), (broken, "certificate 1 (line 1)")] {
+        std::fs::write(&path, text).unwrap();
+        let ways: [fn(&mut Settings, &Path); 2] = [
+            |settings, path| settings.tls.ca_cert = Some(path.into()),
+            |settings, path| settings.tls.ca_path = Some(path.into()),
+        ];
+        for set in ways {
+            let error = early(&|settings| set(settings, &path));
+            assert!(error.contains(said), "{said}: {error}");
+        }
+    }
+    let error = early(&|settings| settings.tls.ca_cert = Some(directory.path().into()));
+    assert!(error.contains("vault.ca_path"), "{error}");
+    let error = early(&|settings| settings.tls.ca_path = Some("/nowhere/ca".into()));
+    assert!(error.contains("/nowhere/ca"), "{error}");
+    let error = early(&|settings| {
+        settings.tls.client_pem =
+            Some(Certificate { chain_pem: own.chain_pem.clone(), key_pem: other.key_pem.clone() });
+    });
+    assert!(error.contains("don't belong together"), "{error}");
 }
 
 #[tokio::test]

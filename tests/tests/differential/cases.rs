@@ -91,13 +91,24 @@ const TOP: &[(&str, &str)] = &[
     ("telemetry twice", "telemetry { } telemetry { }"),
     (
         "vault in full",
-        "vault { address = \"https://bao:8200\" ca_cert = \"/c\" ca_path = \"/d\" client_cert = \"/e\" client_key = \"/f\" tls_skip_verify = \"0\" tls_server_name = \"bao\" namespace = \"a\" retry { num_retries = \"5\" } }",
+        "vault { address = \"http://bao:8200\" ca_cert = \"/c\" ca_path = \"/d\" client_cert = \"/e\" client_key = \"/f\" tls_skip_verify = \"0\" tls_server_name = \"bao\" namespace = \"a\" retry { num_retries = \"5\" } }",
     ),
     ("vault twice", "vault { } vault { }"),
     ("vault labelled", "vault \"x\" { }"),
     ("vault no block", "vault = 5"),
     ("vault address boolean", "vault { address = true }"),
     ("vault address without scheme", "vault { address = \"bao:8200\" }"),
+    ("vault address with v1", "vault { address = \"https://bao:8200/v1\" }"),
+    ("vault address with variable", "vault { address = \"https://${HOST}:8200\" }"),
+    ("vault address with user", "vault { address = \"https://user:password@bao:8200\" }"),
+    ("vault ca_cert missing", "vault { ca_cert = \"/nowhere/ca.pem\" }"),
+    ("vault ca_cert without certificate", "vault { ca_cert = \"/etc/hostname\" }"),
+    ("vault ca_path missing", "vault { ca_path = \"/nowhere\" }"),
+    (
+        "vault client_cert missing",
+        "vault { client_cert = \"/nowhere/c.pem\" client_key = \"/nowhere/k.pem\" }",
+    ),
+    ("template_config without template", "template_config { exit_on_retry_failure = true }"),
     ("vault client_cert alone", "vault { client_cert = \"/c\" }"),
     ("tls_skip_verify weak", "vault { tls_skip_verify = \"T\" }"),
     ("tls_skip_verify number", "vault { tls_skip_verify = 1 }"),
@@ -549,6 +560,69 @@ const JSON: &[(&str, &str)] = &[
     (
         "JSON as documented",
         r#"{"pid_file": "/p", "auto_auth" = {"method" = [{"type" = "approle", "config" = {"role_id_file_path" = "/r"}}], "sinks" = [{"sink" = {"type" = "file", "config" = {"path" = "/s"}}}]}}"#,
+    ),
+    (
+        "JSON commas at the ends",
+        r#"{"vault": {"address": "http://x",}, "auto_auth": {"method": [{"type": "approle", "config": {"role_id_file_path": "/r",},},], "sink": [{"type": "file", "config": {"path": "/s",},},],},}"#,
+    ),
+    (
+        "JSON commas in a list",
+        r#"{"auto_auth": {"method": [{"type": "approle", "config": {"role_id_file_path": "/r"}}], "sink": [{"type": "file", "config": {"path": "/s"}}]}, "disable_idle_connections": [,"auto-auth",,"caching"], "disable_keep_alives": ["auto-auth" "caching"]}"#,
+    ),
+    (
+        "JSON comma too many",
+        r#"{"auto_auth": {"method": [{"type": "approle", "config": {"role_id_file_path": "/r"}}], "sink": [{"type": "file", "config": {"path": "/s"}}]},,}"#,
+    ),
+    ("JSON comma alone", "{,}"),
+    ("JSON comment", "{ // why\n}"),
+    ("JSON comment with a hash", "{ # why\n}"),
+    (
+        "JSON comment within",
+        r#"{ /* why */ "auto_auth": {"method": [{"type": "approle", "config": {"role_id_file_path": "/r"}}], "sink": [{"type": "file", "config": {"path": "/s"}}]}}"#,
+    ),
+    (
+        "JSON key twice",
+        r#"{"pid_file": "/p", "pid_file": "/q", "auto_auth": {"method": [{"type": "approle", "config": {"role_id_file_path": "/r"}}], "sink": [{"type": "file", "config": {"path": "/s"}}]}}"#,
+    ),
+    (
+        "JSON block twice",
+        r#"{"vault": {}, "vault": {}, "auto_auth": {"method": [{"type": "approle", "config": {"role_id_file_path": "/r"}}], "sink": [{"type": "file", "config": {"path": "/s"}}]}}"#,
+    ),
+    (
+        "JSON single quotes",
+        r#"{"pid_file": '/p', "auto_auth": {"method": [{"type": "approle", "config": {"role_id_file_path": "/r"}}], "sink": [{"type": "file", "config": {"path": "/s"}}]}}"#,
+    ),
+    (
+        "JSON null",
+        r#"{"pid_file": null, "auto_auth": {"method": [{"type": "approle", "config": {"role_id_file_path": "/r"}}], "sink": [{"type": "file", "config": {"path": "/s"}}]}}"#,
+    ),
+    (
+        "JSON tab",
+        "{\"pid_file\": \"/p\tq\", \"auto_auth\": {\"method\": [{\"type\": \"approle\", \"config\": {\"role_id_file_path\": \"/r\"}}], \"sink\": [{\"type\": \"file\", \"config\": {\"path\": \"/s\"}}]}}",
+    ),
+    (
+        "JSON escaped slash",
+        r#"{"pid_file": "a\/b", "auto_auth": {"method": [{"type": "approle", "config": {"role_id_file_path": "/r"}}], "sink": [{"type": "file", "config": {"path": "/s"}}]}}"#,
+    ),
+    (
+        "JSON goes on",
+        r#"{"auto_auth": {"method": [{"type": "approle", "config": {"role_id_file_path": "/r"}}], "sink": [{"type": "file", "config": {"path": "/s"}}]}} x"#,
+    ),
+    (
+        "JSON goes on with a comment",
+        r#"{"auto_auth": {"method": [{"type": "approle", "config": {"role_id_file_path": "/r"}}], "sink": [{"type": "file", "config": {"path": "/s"}}]}} // why"#,
+    ),
+    (
+        "JSON goes on with an object",
+        r#"{"auto_auth": {"method": [{"type": "approle", "config": {"role_id_file_path": "/r"}}], "sink": [{"type": "file", "config": {"path": "/s"}}]}}{}"#,
+    ),
+    (
+        "JSON cut off",
+        r#"{"auto_auth": {"method": [{"type": "approle", "config": {"role_id_file_path": "/r"}}], "sink": [{"type": "file", "config": {"path": "/s"}}]}, "pid_file": "/p""#,
+    ),
+    (
+        "JSON comma missing",
+        r#"{"auto_auth": {"method": [{"type": "approle", "config": {"role_id_file_path": "/r"}}], "sink": [{"type": "file", "config": {"path": "/s"}}]} "pid_file": "/p"}"#,
     ),
     ("JSON empty", "{}"),
 ];

@@ -27,8 +27,8 @@ const REFUSED: u8 = 2;
 
 Plug-ins are loaded, those of the plug-in directory too, and asked whether their settings will do
 and what they need; what is compiled for that goes into the agent's cache. Nothing is started: no
-login, no delivery, no request. Files that settings name are not looked at, as the agent does at
-its start.
+login, no delivery, no request. Of the files that settings name only certificates and keys for the
+connection are looked at; the agent looks at the others at its start.
 
 Exit status: 0 valid, 2 otherwise."
 )]
@@ -69,6 +69,8 @@ pub(crate) fn run(arguments: ValidateArguments) -> ExitCode {
     let (config, overrides) = arguments.flags.into_parts();
     let loaded = load(&config, &overrides, &|name| std::env::var(name).ok());
     let mut problems = loaded.diagnostics;
+    let readable = loaded.settings.as_ref().or(loaded.draft.as_ref());
+    problems.extend(check_connection(readable, &problems));
     if let Some(settings) = loaded.settings.as_ref().or(loaded.draft.as_ref()) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
         let checked = match runtime {
@@ -121,6 +123,27 @@ fn text(judgement: &Judgement) -> String {
     let mut lines: Vec<String> = judgement.problems.iter().map(ToString::to_string).collect();
     lines.push(verdict.to_owned());
     lines.join("\n")
+}
+
+/// What the agent says of the way to the server when it starts. No connection is opened.
+fn check_connection(settings: Option<&Settings>, problems: &[Diagnostic]) -> Vec<Diagnostic> {
+    // A draft has defaults in place of what is wrong, and more would be said of these.
+    let known = |problem: &Diagnostic| {
+        problem.is_error() && (problem.code == "environment" || problem.code.starts_with("vault"))
+    };
+    let Some(settings) = settings.filter(|_| !problems.iter().any(known)) else {
+        return Vec::new();
+    };
+    match bind::connect_checked(&settings.server) {
+        Ok((_, warnings)) => warnings
+            .into_iter()
+            .map(|warning| {
+                let message = format!("a certificate of an authority is passed over: {warning}");
+                Diagnostic::new_warning("vault", message, "take it out, or replace it", None)
+            })
+            .collect(),
+        Err(problem) => vec![Diagnostic::new_error("vault", problem, "", None)],
+    }
 }
 
 /// What the plug-ins say of their settings, and what keeps one from serving.

@@ -4,7 +4,7 @@ use super::Kind::{
     Any, Block as One, Boolean, Choice, Duration, Integer, Named, Settings, Size, Strings, Text,
     Typed, WeakBoolean,
 };
-use super::{Block, Key, built, later, no_effect, not_built};
+use super::{Block, Key, beside, built, later, no_effect, not_built};
 
 pub(super) const TOP: &str = "the configuration";
 const PROXY: &str =
@@ -111,12 +111,7 @@ pub(crate) static FILE: Block = Block {
         ),
         not_built("cache", One(&later::CACHE), PROXY, "Keeps leased answers for proxied requests."),
         not_built("template", Typed(&later::TEMPLATE), TEMPLATES, "A file made of secrets."),
-        not_built(
-            "template_config",
-            One(&later::TEMPLATE_CONFIG),
-            TEMPLATES,
-            "What all templates share.",
-        ),
+        beside("template_config", One(&later::TEMPLATE_CONFIG), "What all templates share."),
         not_built(
             "env_template",
             Named(&later::ENV_TEMPLATE),
@@ -150,7 +145,11 @@ pub(crate) static VAULT: Block = Block {
             "https://, http:// or unix:// address of the server. Default https://127.0.0.1:8200.",
         ),
         built("ca_cert", Text, "PEM file of authorities, trusted instead of the system's."),
-        built("ca_path", Text, "Directory of PEM files; ca_cert goes before it."),
+        built(
+            "ca_path",
+            Text,
+            "Directory of PEM files with all below it, or one such file; ca_cert goes before it.",
+        ),
         built("client_cert", Text, "PEM file with the client certificate; comes with client_key."),
         built("client_key", Text, "PEM file with the key of client_cert."),
         built(
@@ -166,7 +165,7 @@ pub(crate) static VAULT: Block = Block {
         built(
             "namespace",
             Text,
-            "Namespace of every identity; goes before that of a method. Default: the root.",
+            "Namespace of the identities whose method names none. Default: the root.",
         ),
         built(
             "retry",
@@ -233,7 +232,7 @@ static METHOD_KEYS: [Key; 8] = [
     built(
         "namespace",
         Text,
-        "Namespace of the method, if no flag, variable or vault.namespace names one. Default: the root.",
+        "Namespace of the method, if no flag or variable names one. Default: that of vault.namespace.",
     ),
     built(
         "wrap_ttl",

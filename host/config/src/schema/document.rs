@@ -32,7 +32,7 @@ Each is looked up as `BAO_NAME`, then as `VAULT_NAME`. One that is set counts ev
 | `RATE_LIMIT` | Requests a second, and how many at once: `5` or `5:10`. |
 | `SRV_LOOKUP` | The host of the address names an SRV record. |
 | `DISABLE_REDIRECTS` | Follow no redirect. |
-| `PROXY_ADDR`, `HTTP_PROXY` | Proxy for every address; the first goes before the second. |
+| `PROXY_ADDR`, `HTTP_PROXY` | Proxy for every address, `http://`, `https://` or `socks5://`; the first goes before the second. |
 | `LOG_LEVEL`, `LOG_FORMAT` | As the flags. |
 | `AGENT_CONFIG_PATH` | Comma-separated paths, if there is no `--config`. |
 | `AGENT_DISABLE_IDLE_CONNECTIONS`, `AGENT_DISABLE_KEEP_ALIVES` | Comma-separated lists instead of those in files. |
@@ -133,7 +133,7 @@ fn types_in(schema: &serde_json::Value, types: &mut Vec<String>) {
 fn about(key: &Key) -> String {
     match key.state {
         State::Built => key.description.to_owned(),
-        State::NotBuilt(_) => format!("Not supported yet. {}", key.description),
+        State::NotBuilt(_) | State::Beside => format!("Not supported yet. {}", key.description),
         State::Deprecated(help) => format!("Deprecated: {help}. {}", key.description),
         State::NoEffect(reason) => format!("Without effect: {reason}."),
     }

@@ -35,7 +35,9 @@ fn property(key: &Key) -> Json {
     let mut property = value(key.kind);
     property["description"] = match key.state {
         State::Built => key.description.into(),
-        State::NotBuilt(_) => format!("Not supported yet. {}", key.description).into(),
+        State::NotBuilt(_) | State::Beside => {
+            format!("Not supported yet. {}", key.description).into()
+        }
         State::Deprecated(help) => {
             property["deprecated"] = true.into();
             format!("Deprecated: {help}. {}", key.description).into()

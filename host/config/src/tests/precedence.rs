@@ -37,6 +37,45 @@ fn flags_go_before_environment_before_files_before_defaults() {
 }
 
 #[test]
+fn a_methods_namespace_goes_before_that_of_vault_and_behind_flag_and_environment() {
+    let namespaces = |case: Case| {
+        let identities = case.settings().identities;
+        identities.into_iter().map(|identity| identity.method.namespace).collect::<Vec<_>>()
+    };
+    let web = |own: &str| {
+        format!(
+            "identity \"web\" {{ method \"approle\" {{ {own} }} sink \"file\" {{ config {{ path = \"/w\" }} }} }}"
+        )
+    };
+    let text = |vault: &str, own: &str, web_own: &str| {
+        with_method(own) + &format!("vault {{ {vault} }}\n{}", web(web_own))
+    };
+    let vault = "namespace = \"vault\"";
+    for (own, expected) in [
+        ("namespace = \"own\"", "own/"),
+        ("namespace = \"/own/\"", "own/"),
+        // The root by its name is a namespace too; none at all is not.
+        ("namespace = \"root\"", ""),
+        ("namespace = \"\"", "vault/"),
+        ("", "vault/"),
+    ] {
+        let case = || Case::new(&text(vault, own, ""));
+        assert_eq!(namespaces(case()), [expected, "vault/"], "{own}");
+        assert_eq!(namespaces(case().env("BAO_NAMESPACE", "env")), ["env/", "env/"], "{own}");
+        let flag = case().env("BAO_NAMESPACE", "env").flags(|f| f.namespace = Some("flag".into()));
+        assert_eq!(namespaces(flag), ["flag/", "flag/"], "{own}");
+    }
+    let case = || Case::new(&text(vault, "", "namespace = \"web\""));
+    assert_eq!(namespaces(case()), ["vault/", "web/"]);
+    // A variable that is set but empty blanks the block's.
+    assert_eq!(namespaces(case().env("VAULT_NAMESPACE", "")), ["", "web/"]);
+    assert_eq!(namespaces(Case::new(&text("", "", "namespace = \"web\""))), ["", "web/"]);
+    // In whichever file the block is.
+    let files = [("a.hcl", "vault { namespace = \"vault\" }"), ("b.hcl", GOOD)];
+    assert_eq!(namespaces(Case::files(&files)), ["vault/"]);
+}
+
+#[test]
 fn verification_is_off_only_if_something_says_so_and_then_it_is_said() {
     let text = |value: &str| with_top(&format!("vault {{ tls_skip_verify = {value} }}"));
     for (case, skip) in [

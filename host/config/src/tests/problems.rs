@@ -99,15 +99,66 @@ fn what_cannot_work_is_refused_with_one_message() {
 
 #[test]
 fn what_is_not_built_yet_is_refused_by_name() {
-    for key in
-        ["api_proxy", "listener", "cache", "template", "template_config", "env_template", "exec"]
-    {
+    for key in ["api_proxy", "listener", "cache", "template", "env_template", "exec"] {
         let text = with_top(&format!("{key} \"tcp\" {{ }}"));
         let problems = Case::new(&text).load().diagnostics;
         let problem = problems.iter().find(|problem| problem.code == "unsupported").unwrap();
         assert_eq!(problem.location.as_ref().map(crate::Location::line), Some(7));
         assert!(problem.message.contains(&format!("`{key}`")) && !problem.help.is_empty());
     }
+}
+
+#[test]
+fn what_all_templates_share_says_nothing_without_one() {
+    let alone = with_top("template_config { exit_on_retry_failure = true }");
+    let case = Case::new(&alone);
+    case.settings();
+    assert_eq!(brief(&case.load().diagnostics), ["no-effect@7:1"]);
+    let wrong = with_top("template_config { exit_on_retry_failure = 1 }");
+    assert!(brief(&Case::new(&wrong).refused()).contains(&"!type@7:43".to_owned()));
+    // In whichever file the template is.
+    let template = "template { contents = \"x\" destination = \"/x\" }";
+    for files in [
+        [("a.hcl", alone.as_str()), ("b.hcl", template)],
+        [("a.hcl", template), ("b.hcl", alone.as_str())],
+    ] {
+        assert_eq!(brief(&Case::files(&files).refused()), ["!unsupported@1:1"]);
+    }
+    // What needs something else to be of any use is refused, as the incumbents refuse it.
+    for text in ["cache { }", "api_proxy { }"] {
+        let found = brief(&Case::new(&with_top(text)).refused());
+        assert!(found.contains(&"!blocks@7:1".to_owned()), "{found:?}");
+    }
+}
+
+#[test]
+fn a_password_in_an_address_is_never_shown() {
+    for address in [
+        "http://u:hunter2@bao:port",
+        "u:hunter2@bao:8200",
+        "ftp://u:hunter2@bao",
+        "http://u:hunter2/x@bao",
+        "http://u:hunter2#x@bao",
+        "http://u:hunter2@bao/v1",
+        "http://u:${hunter2}@bao",
+    ] {
+        let text = with_top(&format!("vault {{ address = \"{address}\" }}"));
+        let problems = Case::new(&text).refused();
+        assert!(!shown(&problems).contains("hunter2"), "{}", shown(&problems));
+        let problems = Case::new(GOOD).env("BAO_ADDR", address).refused();
+        assert!(!shown(&problems).contains("hunter2"), "{}", shown(&problems));
+        let flag = Case::new(GOOD).flags(|flags| flags.address = Some(address.into()));
+        assert!(!shown(&flag.refused()).contains("hunter2"));
+    }
+    for variable in ["BAO_PROXY_ADDR", "VAULT_HTTP_PROXY", "HTTPS_PROXY"] {
+        let case =
+            Case::new(GOOD).env("BAO_ADDR", "https://bao").env(variable, "http://u:hunter2@");
+        let problems = case.refused();
+        assert!(!shown(&problems).contains("hunter2"), "{}", shown(&problems));
+    }
+    let settings = Case::new(GOOD).env("BAO_ADDR", "http://u:hunter2@bao").settings();
+    assert_eq!(settings.server.address, "http://bao");
+    assert!(!format!("{settings:?}").contains("hunter2"));
 }
 
 #[test]

@@ -146,3 +146,67 @@ async fn connection_headers_are_refused() {
         .unwrap();
     assert_eq!(failure.code, "http.header");
 }
+
+/// A certificate for `localhost` as `openssl req -x509` makes it: an authority's own.
+fn made_by_openssl() -> (rcgen::Certificate, rcgen::KeyPair) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut parameters = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+    parameters.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    (parameters.self_signed(&key).unwrap(), key)
+}
+
+async fn tls_server(certificate: &rcgen::Certificate, key: &rcgen::KeyPair) -> u16 {
+    let key = rustls::pki_types::PrivateKeyDer::try_from(key.serialize_der()).unwrap();
+    let config = rustls::ServerConfig::builder().with_no_client_auth();
+    let config = config.with_single_cert(vec![certificate.der().clone()], key).unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let mut buffer = [0; 4096];
+            let _ = stream.read(&mut buffer).await;
+            let _ = stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").await;
+        }
+    });
+    port
+}
+
+async fn over_tls(port: u16, ca_pem: Option<String>) -> Result<u16, Failure> {
+    let origin = format!("https://localhost:{port}");
+    let tls = Some(Tls { ca_pem, certificate_pem: None, key_pem: None });
+    let request = Request { tls, ..get(format!("{origin}/")) };
+    let answer = Egress::default().send("acme", &grant(&[origin]), request).await;
+    answer.map(|response| response.status)
+}
+
+#[tokio::test]
+async fn a_certificate_that_a_plug_in_trusts_is_taken_whatever_it_says_of_itself() {
+    let (certificate, key) = made_by_openssl();
+    let port = tls_server(&certificate, &key).await;
+    assert_eq!(over_tls(port, Some(certificate.pem())).await.ok(), Some(204));
+    // A broken one among good ones spoils nothing.
+    let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let both = format!("{broken}{}", certificate.pem());
+    assert_eq!(over_tls(port, Some(both)).await.ok(), Some(204));
+
+    let (other, _) = made_by_openssl();
+    let failure = over_tls(port, Some(other.pem())).await.unwrap_err();
+    assert_eq!(failure.code, "http.tls");
+    assert!(failure.message.contains("CA:TRUE"), "{}", failure.message);
+    assert!(!failure.message.contains("CaUsedAsEndEntity"), "{}", failure.message);
+
+    let failure = over_tls(port, Some(broken.to_owned())).await.unwrap_err();
+    assert_eq!((failure.kind, failure.code.as_str()), (FailureKind::Config, "http.tls"));
+    assert!(failure.message.contains("certificate 1 (line 1)"), "{}", failure.message);
+}
+
+#[tokio::test]
+async fn a_password_in_a_url_is_not_shown() {
+    for url in ["http://u:hunter2@[/", "u:hunter2@host", "ftp://u:hunter2@host"] {
+        let failure =
+            Egress::default().send("acme", &Grant::default(), get(url.into())).await.err().unwrap();
+        assert!(!failure.message.contains("hunter2"), "{}", failure.message);
+    }
+}

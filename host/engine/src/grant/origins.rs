@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use url::{Host, Url};
+use usher_secret::redactor::without_userinfo;
 
 use crate::address::Named;
 
@@ -25,7 +26,10 @@ enum HostPattern {
 
 impl Origin {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let explain = |what: &str| format!("{text:?} {what}; write \"https://host[:port][/path]\"");
+        let explain = |what: &str| {
+            let shown = without_userinfo(text);
+            format!("{shown:?} {what}; write \"https://host[:port][/path]\"")
+        };
         let (wildcard, plain) = match text.split_once("://*.") {
             Some((scheme, rest)) => (true, format!("{scheme}://{rest}")),
             None => (false, text.to_owned()),
