@@ -20,6 +20,7 @@ use crate::bindings::sink_world::exports::usher::plugin::sink as wit_sink;
 use crate::bindings::usher::plugin::types as wit_types;
 use crate::call::guarded;
 use crate::failure::Failure;
+use crate::kept::Item;
 use crate::plugin::{Kind, Linked, Plugin};
 use crate::runtime::Engine;
 use crate::store::State;
@@ -80,6 +81,7 @@ impl Bound {
         let place = self.engine.0.place().await;
         let Served { plugin, usage } = self.served();
         let plugin = plugin?;
+        usage.begin_call();
         let store = plugin.store(Some(Arc::clone(&usage)), Some(call), &usage.usage.limits);
         Ok(Turn { store, plugin, usage, _place: place, _turn: turn })
     }
@@ -89,7 +91,14 @@ impl Bound {
         timeout: Duration,
         call: impl Future<Output = wasmtime::Result<Result<T, wit_types::Failure>>>,
     ) -> Result<T, Failure> {
-        guarded(&self.engine.0, timeout, call).await?.map_err(Into::into)
+        let answer = guarded(&self.engine.0, timeout, call).await;
+        answer.and_then(|answer| answer.map_err(Into::into)).map_err(|failure: Failure| {
+            // It goes to the next call, and to whoever asks for the status.
+            match self.served().usage.count(Item::Failure, failure.size()) {
+                Ok(()) => failure,
+                Err(too_much) => too_much,
+            }
+        })
     }
 
     /// The other world: a use is only served by plug-ins of its kind.
@@ -135,7 +144,12 @@ impl AuthMethod for Bound {
     }
 
     fn restore(&self, state: Secret<Vec<u8>>) {
-        self.served().usage.save_state(Zeroizing::new(state.expose().clone()));
+        // It was within the limits of the use that it comes from, whose settings were the same.
+        if let Err(failure) =
+            self.served().usage.save_state(Zeroizing::new(state.expose().clone()))
+        {
+            tracing::warn!(plugin = self.name, "what the method remembers is lost: {failure}");
+        }
     }
 }
 

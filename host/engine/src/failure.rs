@@ -47,6 +47,12 @@ impl Failure {
         }
     }
 
+    /// Bytes of its texts.
+    pub(crate) fn size(&self) -> usize {
+        let details = self.details.iter().map(|(name, value)| name.len() + value.len());
+        self.code.len() + self.message.len() + details.sum::<usize>()
+    }
+
     /// Adds one detail.
     #[must_use]
     pub fn detail(mut self, name: &str, value: impl Into<String>) -> Self {

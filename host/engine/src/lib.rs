@@ -43,6 +43,7 @@ mod grant;
 mod host;
 mod inspect;
 mod kdc;
+mod kept;
 mod krb5_conf;
 mod limits;
 mod plugin;

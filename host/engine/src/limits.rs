@@ -38,8 +38,6 @@ pub(crate) const MOST_RESOURCES: usize = 256;
 pub(crate) const MOST_RANDOM: u32 = 64 << 10;
 /// Bytes of HTTP headers made through `wasi:http`.
 pub(crate) const MOST_FIELD_BYTES: usize = 64 << 10;
-/// Bytes of state.
-pub(crate) const MOST_STATE: usize = 64 << 10;
 /// Lines that one call may write to the log.
 pub(crate) const MOST_LOG_LINES: u32 = 100;
 

@@ -12,7 +12,7 @@ use crate::bindings::sink_world::SinkPluginPre;
 use crate::call::guarded;
 use crate::compiler::Compiler;
 use crate::error::LoadError;
-use crate::failure::Failure;
+use crate::failure::{Failure, FailureKind};
 use crate::grant::Grant;
 use crate::inspect::{CONTRACT, inspect};
 use crate::limits::Limits;
@@ -24,6 +24,13 @@ use crate::store::{State, new_store};
 use crate::text;
 use crate::traits::Call;
 use crate::usage::{Usage, Use};
+
+/// Needs of one configuration.
+const MOST_NEEDS: usize = 256;
+/// Bytes of what one need asks for.
+const LONGEST_NEED: usize = 4 << 10;
+/// Bytes of a schema.
+const LONGEST_SCHEMA: usize = 128 << 10;
 
 /// What a plug-in is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -241,6 +248,11 @@ impl Plugin {
         .await
         .map_err(LoadError::Start)?
         .map_err(|failure| LoadError::Prepare(failure.into()))?;
+        if needs.len() > MOST_NEEDS || needs.iter().any(|need| need.target.len() > LONGEST_NEED) {
+            return Err(LoadError::Start(exceeded(
+                "the plug-in has more than 256 needs, or one of more than 4 KiB; let it ask for patterns with `*`",
+            )));
+        }
         Ok(needs.into_iter().map(|need| (need.capability, need.target)).collect())
     }
 
@@ -258,7 +270,7 @@ impl Plugin {
     pub(crate) async fn describe(&self) -> Result<Info, Failure> {
         let limits = Limits::default();
         let mut store = self.store(None, None, &limits);
-        guarded(&self.engine.0, limits.sink_timeout, async {
+        let info = guarded(&self.engine.0, limits.sink_timeout, async {
             Ok(match &self.linked {
                 Linked::AuthMethod(pre) => {
                     let instance = pre.instantiate_async(&mut store).await?;
@@ -284,7 +296,11 @@ impl Plugin {
                 }
             })
         })
-        .await
+        .await?;
+        if info.config_schema.len() > LONGEST_SCHEMA {
+            return Err(exceeded("the plug-in's schema is longer than 128 KiB"));
+        }
+        Ok(info)
     }
 
     /// A store for one call.
@@ -320,4 +336,8 @@ impl Plugin {
             .filter_map(|(name, _)| config[name].as_str().map(str::to_owned))
             .collect()
     }
+}
+
+fn exceeded(message: &str) -> Failure {
+    Failure::new(FailureKind::Internal, "limit.exceeded", message)
 }

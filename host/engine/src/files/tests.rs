@@ -1,6 +1,7 @@
 //! Files under a grant, in a directory of each test.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::sync::Arc;
 
 use rustix::fs::Mode;
 
@@ -11,6 +12,7 @@ struct World {
     directory: tempfile::TempDir,
     grant: Grant,
     protected: Protected,
+    holder: Arc<()>,
     abandoned: AtomicBool,
 }
 
@@ -31,6 +33,7 @@ impl World {
             directory,
             grant,
             protected: Protected::default(),
+            holder: Arc::default(),
             abandoned: AtomicBool::new(false),
         }
     }
@@ -44,7 +47,12 @@ impl World {
             grant: &self.grant,
             protected: &self.protected,
             plugin: "acme",
-            usage: "default/sink/0",
+            asker: Asker {
+                usage: "default/sink/0",
+                identity: "default",
+                holder: &self.holder,
+                change: 0,
+            },
             abandoned: &self.abandoned,
         }
     }
@@ -80,7 +88,7 @@ fn only_what_is_granted_is_read() {
     let world = World::granting(&[("read", "granted")]);
     fs::write(world.path("granted"), "yes").unwrap();
     fs::write(world.path("other"), "no").unwrap();
-    assert_eq!(world.files().read(&world.path("granted")).unwrap().as_slice(), b"yes");
+    assert_eq!(world.files().read(&world.path("granted")).unwrap().0.as_slice(), b"yes");
     let refused = world.files().read(&world.path("other")).unwrap_err();
     assert_eq!(refused.code, "grant.missing");
     assert!(refused.message.contains("plugin \"acme\" {"), "{refused}");
@@ -93,12 +101,12 @@ fn a_granted_link_leads_where_it_leads_and_another_does_not() {
     fs::write(world.path("first"), "first").unwrap();
     fs::write(world.path("second"), "second").unwrap();
     symlink(world.path("first"), world.path("link")).unwrap();
-    assert_eq!(world.files().read(&world.path("link")).unwrap().as_slice(), b"first");
+    assert_eq!(world.files().read(&world.path("link")).unwrap().0.as_slice(), b"first");
     fs::remove_file(world.path("link")).unwrap();
     symlink(world.path("second"), world.path("link")).unwrap();
-    assert_eq!(world.files().read(&world.path("link")).unwrap().as_slice(), b"second");
+    assert_eq!(world.files().read(&world.path("link")).unwrap().0.as_slice(), b"second");
     symlink(world.path("link"), world.path("detour")).unwrap();
-    assert_eq!(world.files().read(&world.path("detour")).unwrap().as_slice(), b"second");
+    assert_eq!(world.files().read(&world.path("detour")).unwrap().0.as_slice(), b"second");
     symlink("/etc/hostname", world.path("escape")).unwrap();
     assert_eq!(world.files().read(&world.path("escape")).unwrap_err().code, "grant.missing");
 }
