@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use tokio::sync::{Mutex, MutexGuard, SemaphorePermit};
+use tokio::sync::{Mutex, MutexGuard};
 use usher_secret::Secret;
 use wasmtime::Store;
 use zeroize::Zeroizing;
@@ -21,6 +21,7 @@ use crate::bindings::usher::plugin::types as wit_types;
 use crate::call::guarded;
 use crate::failure::Failure;
 use crate::kept::Item;
+use crate::places::Place;
 use crate::plugin::{Kind, Linked, Plugin};
 use crate::runtime::Engine;
 use crate::store::State;
@@ -52,7 +53,7 @@ struct Turn<'a> {
     store: Store<State>,
     plugin: Arc<Plugin>,
     usage: Arc<Usage>,
-    _place: Option<SemaphorePermit<'a>>,
+    _place: Place,
     _turn: MutexGuard<'a, ()>,
 }
 
@@ -78,7 +79,9 @@ impl Bound {
 
     async fn turn(&self, call: Call) -> Result<Turn<'_>, Failure> {
         let turn = self.turn.lock().await;
-        let place = self.engine.0.place().await;
+        let Served { plugin, usage } = self.served();
+        let place = self.engine.0.places.for_call(&plugin?.share, &usage.usage.limits).await?;
+        // It may have been replaced meanwhile.
         let Served { plugin, usage } = self.served();
         let plugin = plugin?;
         usage.begin_call();

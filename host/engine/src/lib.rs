@@ -46,6 +46,7 @@ mod kdc;
 mod kept;
 mod krb5_conf;
 mod limits;
+mod places;
 mod plugin;
 mod precompiled;
 #[cfg(feature = "compile")]

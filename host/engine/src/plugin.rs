@@ -16,6 +16,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::grant::Grant;
 use crate::inspect::{CONTRACT, inspect};
 use crate::limits::Limits;
+use crate::places::Share;
 use crate::precompiled::Precompiled;
 use crate::registry::Found;
 use crate::runtime::Engine;
@@ -85,6 +86,8 @@ pub struct Plugin {
     pub imports: Vec<String>,
     pub(crate) engine: Engine,
     pub(crate) linked: Linked,
+    /// Of the room for calls.
+    pub(crate) share: Share,
     /// What the script component runs for this plug-in.
     pub(crate) script: Option<Arc<Script>>,
 }
@@ -188,10 +191,15 @@ impl Engine {
             }
             Kind::Sink => Linked::Sink(SinkPluginPre::new(instance).map_err(link)?),
         };
+        let share = match origin {
+            Origin::BuiltIn => Share::BuiltIn,
+            Origin::File(_) => Share::of_a_stranger(),
+        };
         let mut plugin = Plugin {
             name: name.to_owned(),
             kind,
             origin,
+            share,
             info: Info {
                 name: String::new(),
                 version: String::new(),
@@ -222,6 +230,8 @@ impl Plugin {
         config: &str,
         limits: &Limits,
     ) -> Result<Vec<(String, String)>, LoadError> {
+        let places = &self.engine.0.places;
+        let _place = places.to_prepare(&self.share, limits).await.map_err(LoadError::Start)?;
         let mut store = self.store(None, None, limits);
         let needs = guarded(&self.engine.0, limits.sink_timeout, async {
             match &self.linked {
@@ -269,6 +279,7 @@ impl Plugin {
 
     pub(crate) async fn describe(&self) -> Result<Info, Failure> {
         let limits = Limits::default();
+        let _place = self.engine.0.places.to_prepare(&self.share, &limits).await?;
         let mut store = self.store(None, None, &limits);
         let info = guarded(&self.engine.0, limits.sink_timeout, async {
             Ok(match &self.linked {

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use wasmtime::component::{HasData, ResourceTable};
-use wasmtime::{Store, StoreLimits};
+use wasmtime::Store;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::limits::{
     HOSTCALL_FUEL, Limits, MOST_FIELD_BYTES, MOST_HANDLES, MOST_LOG_LINES, MOST_RANDOM,
-    MOST_RESOURCES,
+    MOST_RESOURCES, Meter,
 };
 use crate::script::Script;
 use crate::stdio::LogStream;
@@ -26,7 +26,7 @@ pub(crate) struct State {
     /// What the script component runs.
     pub(crate) script: Option<Arc<Script>>,
     pub(crate) log_lines_left: u32,
-    pub(crate) limits: StoreLimits,
+    meter: Meter,
     wasi: Option<Box<Wasi>>,
 }
 
@@ -61,11 +61,11 @@ pub(crate) fn new_store(
             call,
             script: None,
             log_lines_left: MOST_LOG_LINES,
-            limits: limits.for_store(),
+            meter: limits.meter(),
             wasi: None,
         },
     );
-    store.limiter(|state| &mut state.limits);
+    store.limiter(|state| &mut state.meter);
     store.set_hostcall_fuel(HOSTCALL_FUEL);
     store.set_max_component_handles(MOST_HANDLES);
     // The time-out of the call is the limit; the epoch only makes the guest yield to it.
