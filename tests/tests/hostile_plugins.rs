@@ -160,7 +160,8 @@ fn a_sink_that_is_replaced_cannot_cut_another_off() {
     configuration.sinks.push(("hostile".into(), String::new()));
     let agent = Agent::start(&configuration.text());
     let first = site.wait_for_token();
-    directory.rename_to("hostile.js", claiming(&site.file("token").display().to_string()).as_bytes());
+    directory
+        .rename_to("hostile.js", claiming(&site.file("token").display().to_string()).as_bytes());
     agent.wait_for_log("would write");
     site.bao.revoke(&first);
     let second = site.wait_for_token_after(&first);
@@ -196,7 +197,8 @@ import { write } from "usher:plugin/log@0.1.0";"#,
     slow.method = "slow".into();
     slow.method_config = String::new();
     slow.sinks = vec![file_sink(&hostile.site.file("slow"))];
-    let changed = hostile.text(&format!("read = [\"{directory}*\"]"), "\ntoken_check_interval = \"5s\"")
+    let changed = hostile
+        .text(&format!("read = [\"{directory}*\"]"), "\ntoken_check_interval = \"5s\"")
         + &slow.identity("identity \"slow\"");
     let log = agent.log().len();
     agent.reload(&(changed + "\nplugin \"slow\" {\n  allow {\n  }\n}\n"));

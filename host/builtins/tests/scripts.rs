@@ -489,7 +489,11 @@ fn a_login_has_no_more_secrets_than_the_host_keeps_out_of_its_log() {
     let headers = login("{}", "texts.map((text) => [\"x-a\", text])");
     for (name, ending) in [("flat", flat), ("nested", nested), ("headers", headers)] {
         let failure = fails(&(many(65) + &ending));
-        assert_eq!((failure.kind, &*failure.code), (FailureKind::Internal, "limit.exceeded"), "{name}");
+        assert_eq!(
+            (failure.kind, &*failure.code),
+            (FailureKind::Internal, "limit.exceeded"),
+            "{name}"
+        );
         let body = method("", "[]", &(many(64) + &ending));
         authenticate(&body, Allow::default(), Limits::default()).unwrap();
     }
@@ -508,15 +512,21 @@ fn a_plug_in_that_needs_or_describes_too_much_is_refused() {
     ] {
         let text = method("", needs, "");
         let failure = run(async {
-            load(&engine(), &text).await.unwrap().prepare("{}", &Limits::default()).await.unwrap_err()
+            load(&engine(), &text)
+                .await
+                .unwrap()
+                .prepare("{}", &Limits::default())
+                .await
+                .unwrap_err()
         });
         assert!(failure.to_string().contains("limit.exceeded"), "{failure}");
     }
-    let text = method("", "[]", "").replace("configSchema: \"\"", "configSchema: \" \".repeat(200000)");
+    let text =
+        method("", "[]", "").replace("configSchema: \"\"", "configSchema: \" \".repeat(200000)");
     assert!(load_error(&text).contains("limit.exceeded"));
 }
 
-/// A sink that needs to write this, or a method that needs to read it and does.
+/// A sink that needs to write this file.
 fn sink_of(file: &Path) -> String {
     let needs = format!("return [{{ capability: \"write\", target: {:?} }}]", file.display());
     sink("", "").replace("return []", &needs)

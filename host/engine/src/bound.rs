@@ -148,8 +148,7 @@ impl AuthMethod for Bound {
 
     fn restore(&self, state: Secret<Vec<u8>>) {
         // It was within the limits of the use that it comes from, whose settings were the same.
-        if let Err(failure) =
-            self.served().usage.save_state(Zeroizing::new(state.expose().clone()))
+        if let Err(failure) = self.served().usage.save_state(Zeroizing::new(state.expose().clone()))
         {
             tracing::warn!(plugin = self.name, "what the method remembers is lost: {failure}");
         }

@@ -198,7 +198,9 @@ mod tests {
     }
 
     fn texts(marker: &str, count: usize, length: usize) -> Vec<String> {
-        (0..count).map(|number| format!("{marker}{number:0width$}", width = length - marker.len())).collect()
+        (0..count)
+            .map(|number| format!("{marker}{number:0width$}", width = length - marker.len()))
+            .collect()
     }
 
     fn keep(kept: &Kept, source: impl Into<Source>, texts: &[String]) -> Result<(), Failure> {
@@ -257,7 +259,9 @@ mod tests {
         }
         assert!(!hidden(&texts[0]));
         let inner = kept.inner();
-        assert!(inner.secrets.len() == 1 && inner.secrets[&Source::from(need())].len() <= MOST_TEXTS);
+        assert!(
+            inner.secrets.len() == 1 && inner.secrets[&Source::from(need())].len() <= MOST_TEXTS
+        );
     }
 
     #[test]

@@ -175,10 +175,16 @@ mod tests {
         for (text, over) in [
             ("(module (memory 512) (memory 500))", None),
             ("(module (memory 512) (memory 513))", Some("more memory")),
-            ("(module (memory 1) (memory 1) (func $f (drop (memory.grow 1 (i32.const 1024)))) (start $f))", Some("more memory")),
+            (
+                "(module (memory 1) (memory 1) (func $f (drop (memory.grow 1 (i32.const 1024)))) (start $f))",
+                Some("more memory"),
+            ),
             ("(module (memory 900) (table 20000 funcref) (table 20000 funcref))", None),
             ("(module (memory 1020) (table 20000 funcref))", Some("more memory")),
-            ("(module (table 1 funcref) (func $f (drop (table.grow (ref.null func) (i32.const 30000)))) (start $f))", Some("larger tables")),
+            (
+                "(module (table 1 funcref) (func $f (drop (table.grow (ref.null func) (i32.const 30000)))) (start $f))",
+                Some("larger tables"),
+            ),
         ] {
             let engine = wasmtime::Engine::new(&crate::configuration::configuration()).unwrap();
             let module = Module::new(&engine, wat::parse_str(text).unwrap()).unwrap();

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use wasmtime::component::{HasData, ResourceTable};
 use wasmtime::Store;
+use wasmtime::component::{HasData, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 

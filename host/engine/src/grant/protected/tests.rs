@@ -82,10 +82,7 @@ fn the_first_one_keeps_its_output_and_both_are_named() {
     assert!(good.may_touch(&protected, TOKEN));
     assert!(!evil.may_touch(&protected, TOKEN));
     // All or none: the other file isn't taken either, and two at once are in each other's way.
-    let claims = [
-        evil.claim("/run/free", Naming::ByPlugin),
-        evil.claim(TOKEN, Naming::ByPlugin),
-    ];
+    let claims = [evil.claim("/run/free", Naming::ByPlugin), evil.claim(TOKEN, Naming::ByPlugin)];
     assert!(protected.reserve(&claims).is_err());
     let third = Living::new(&protected, "third", "sink/0");
     assert!(third.may_touch(&protected, "/run/free"));
