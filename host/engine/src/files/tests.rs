@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustix::fs::Mode;
 
 use super::*;
-use crate::grant::Surroundings;
+use crate::grant::{Claim, Naming, Surroundings};
 
 struct World {
     directory: tempfile::TempDir,
@@ -235,7 +235,7 @@ fn a_file_that_is_replaced_all_the_time_is_read_or_busy_but_never_refused() {
         for _ in 0..2000 {
             for name in ["token", "link"] {
                 match world.files().read(&world.path(name)) {
-                    Ok(content) => {
+                    Ok((content, _)) => {
                         assert_eq!(content.as_slice(), b"value");
                         read += 1;
                     }
@@ -286,8 +286,11 @@ fn a_name_is_removed_and_its_absence_is_a_success() {
 fn the_output_of_another_sink_is_out_of_reach() {
     let world = World::granting(&[("read", "token"), ("write", "token")]);
     fs::write(world.path("token"), "x").unwrap();
-    let holder = std::sync::Arc::new(());
-    world.protected.reserve(world.path("token"), "default/sink/1", "default", &holder);
+    let holder = Arc::new(());
+    let other = Asker { usage: "default/sink/1", identity: "default", holder: &holder, change: 0 };
+    let output = world.path("token").display().to_string();
+    let claim = Claim { asker: other, output, naming: Naming::ByOperator };
+    world.protected.reserve(&[claim]).unwrap();
     assert_eq!(world.files().read(&world.path("token")).unwrap_err().code, "grant.missing");
     assert_eq!(
         world.files().write(&world.path("token"), b"x", &options(0o640)).unwrap_err().code,
