@@ -256,7 +256,7 @@ export const authMethod = {{
         let mut configuration = self.site.configuration();
         configuration.method = "hostile".into();
         configuration.method_settings += "\nmount_path = \"auth/approle\"";
-        configuration.method_config = self.settings.clone();
+        configuration.method_config.clone_from(&self.settings);
         configuration.sinks = vec![file_sink(&self.site.file("never"))];
         configuration.identity(head)
     }
