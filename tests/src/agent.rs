@@ -255,6 +255,15 @@ impl Agent {
             .sum()
     }
 
+    /// Bytes of memory that it had at most so far.
+    pub fn most_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()));
+        let status = status.expect("the agent's status");
+        let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kilobytes = most.and_then(|most| most.trim().strip_suffix(" kB"));
+        kilobytes.and_then(|number| number.parse::<u64>().ok()).expect("a number") << 10
+    }
+
     /// Sends SIGTERM.
     pub fn terminate(&mut self) {
         self.process.signal(Signal::TERM);

@@ -126,12 +126,19 @@ pub enum Mischief {
     Recurse,
     /// Asks for nearly 4 GiB, and traps when it doesn't get them.
     AskForFourGibibytes,
+    /// Fills three memories of 48 MiB, and traps when it doesn't get them.
+    FillThreeMemories,
 }
 
 impl Mischief {
     /// All there are.
-    pub const ALL: [Self; 4] =
-        [Self::Trap, Self::LoopForEver, Self::Recurse, Self::AskForFourGibibytes];
+    pub const ALL: [Self; 5] = [
+        Self::Trap,
+        Self::LoopForEver,
+        Self::Recurse,
+        Self::AskForFourGibibytes,
+        Self::FillThreeMemories,
+    ];
 
     fn instructions(self) -> &'static str {
         match self {
@@ -141,6 +148,15 @@ impl Mischief {
             Self::Recurse => "(i32.add (call $mischief) (i32.const 1))",
             Self::AskForFourGibibytes => {
                 "(if (i32.eq (memory.grow (i32.const 65000)) (i32.const -1)) (then unreachable)) (i32.const 2048)"
+            }
+            Self::FillThreeMemories => {
+                "(if (i32.eq (memory.grow $first (i32.const 768)) (i32.const -1)) (then unreachable))
+                 (memory.fill $first (i32.const 0) (i32.const 1) (i32.const 50331648))
+                 (if (i32.eq (memory.grow $second (i32.const 768)) (i32.const -1)) (then unreachable))
+                 (memory.fill $second (i32.const 0) (i32.const 1) (i32.const 50331648))
+                 (if (i32.eq (memory.grow $third (i32.const 768)) (i32.const -1)) (then unreachable))
+                 (memory.fill $third (i32.const 0) (i32.const 1) (i32.const 50331648))
+                 (i32.const 2048)"
             }
         }
     }
@@ -179,6 +195,9 @@ fn component(world: &str, mischief: Mischief, exports: &str) -> Vec<u8> {
     let text = format!(
         r#"(module
              (memory (export "memory") 2)
+             (memory $first 0)
+             (memory $second 0)
+             (memory $third 0)
              (global $next (mut i32) (i32.const 65536))
              (data (i32.const 0) "hostile")
              (data (i32.const 16) "1.0.0")

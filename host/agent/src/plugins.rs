@@ -141,8 +141,13 @@ impl<'a> Plugins<'a> {
         error: &LoadError,
         location: &Location,
     ) -> Absence {
-        let of_configuration =
-            matches!(error, LoadError::Kind { .. } | LoadError::Prepare(_) | LoadError::Refused(_));
+        let of_configuration = matches!(
+            error,
+            LoadError::Kind { .. }
+                | LoadError::Prepare(_)
+                | LoadError::Taken { .. }
+                | LoadError::Refused(_)
+        );
         let is_part_of_this_program = built_in(self.settings, kind, plugin).is_some();
         if of_configuration || is_part_of_this_program || self.patience == Patience::Refuse {
             return Absence::Problem(problem(kind, plugin, error, location));
@@ -297,4 +302,27 @@ pub(crate) fn unknown(kind: Kind, name: &str, why: &str, location: &Location) ->
         help,
         Some(location),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use usher_engine::LARGEST_MEMORY;
+
+    use super::*;
+
+    #[test]
+    fn the_documented_limits_are_those_of_the_engine() {
+        let document = include_str!("../../../docs/configuration.md");
+        let row = |key: &str| {
+            let start = format!("| `{key}` |");
+            document.lines().find(|line| line.starts_with(&start)).unwrap_or_default()
+        };
+        let limits = Limits::default();
+        let (most, default) = (LARGEST_MEMORY >> 20, limits.memory >> 20);
+        let memory = format!("at most {most}MiB. Default {default}MiB.");
+        assert!(row("memory").contains(&memory), "{memory}");
+        let (method, sink) = (limits.method_timeout.as_secs(), limits.sink_timeout.as_secs());
+        let timeout = format!("Default {method}s for a method, {sink}s for a sink.");
+        assert!(row("timeout").contains(&timeout), "{timeout}");
+    }
 }

@@ -611,6 +611,149 @@ fn loops_and_recursion_and_hunger_end_the_call_alone() {
 }
 
 #[test]
+fn a_login_has_no_more_secrets_than_the_host_keeps_out_of_its_log() {
+    let many = |count: usize| {
+        format!(
+            r#"const texts = Array.from({{ length: {count} }}, (_, index) => "AAAAAA" + String(index).padStart(34, "0"));"#
+        )
+    };
+    let login = |body: &str, headers: &str| {
+        format!(
+            r#"return {{ credential: {{ tag: "login", val: {{ path: "login", body: JSON.stringify({body}), headers: {headers} }} }}, revision: "" }};"#
+        )
+    };
+    let flat = login("Object.fromEntries(texts.map((text, index) => [`k${index}`, text]))", "[]");
+    let nested = login("{ deep: [[{ texts }]] }", "[]");
+    let headers = login("{}", "texts.map((text) => [\"x-a\", text])");
+    for (name, ending) in [("flat", flat), ("nested", nested), ("headers", headers)] {
+        let failure = fails(&(many(65) + &ending));
+        assert_eq!(
+            (failure.kind, &*failure.code),
+            (FailureKind::Internal, "limit.exceeded"),
+            "{name}"
+        );
+        let body = method("", "[]", &(many(64) + &ending));
+        authenticate(&body, Allow::default(), Limits::default()).unwrap();
+    }
+    let large = login("{ text: \"x\".repeat(1 << 20) }", "[]");
+    assert_eq!(fails(&large).code, "limit.exceeded");
+    // What the host keeps besides.
+    let revision = r#"return { credential: { tag: "login", val: { path: "login", body: "{}", headers: [] } }, revision: "x".repeat(300000) };"#;
+    assert_eq!(fails(revision).code, "limit.exceeded");
+}
+
+#[test]
+fn a_plug_in_that_needs_or_describes_too_much_is_refused() {
+    for needs in [
+        r#"Array.from({ length: 257 }, (_, index) => ({ capability: "env", target: `A${index}` }))"#,
+        r#"[{ capability: "read", target: "/" + "a".repeat(5000) }]"#,
+    ] {
+        let text = method("", needs, "");
+        let failure = run(async {
+            load(&engine(), &text)
+                .await
+                .unwrap()
+                .prepare("{}", &Limits::default())
+                .await
+                .unwrap_err()
+        });
+        assert!(failure.to_string().contains("limit.exceeded"), "{failure}");
+    }
+    let text =
+        method("", "[]", "").replace("configSchema: \"\"", "configSchema: \" \".repeat(200000)");
+    assert!(load_error(&text).contains("limit.exceeded"));
+}
+
+/// A sink that needs to write this file.
+fn sink_of(file: &Path) -> String {
+    let needs = format!("return [{{ capability: \"write\", target: {:?} }}]", file.display());
+    sink("", "").replace("return []", &needs)
+}
+
+fn use_of(identity: &str, role: &str, allow: Allow) -> Use {
+    Use {
+        name: format!("{identity}/{role}"),
+        identity: identity.into(),
+        ..usage(Limits::default(), allow)
+    }
+}
+
+fn allowing(capability: Capability, target: String) -> Allow {
+    Allow([(capability, vec![target])].into())
+}
+
+#[test]
+fn the_first_sink_keeps_its_file_when_another_would_write_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, other) = (directory.path().join("token"), directory.path().join("other"));
+    let within = || allowing(Capability::Write, format!("{}/*", directory.path().display()));
+    run(async {
+        let engine = engine();
+        let good = load(&engine, &sink_of(&file)).await.unwrap();
+        let _good = engine.sink(&good, use_of("good", "sink/0", within())).await.unwrap();
+        let refused = engine.sink(&good, use_of("evil", "sink/0", within())).await.err().unwrap();
+        assert!(matches!(&refused, LoadError::Taken { .. }), "{refused}");
+        for words in ["good/sink/0", "evil/sink/0", "token"] {
+            assert!(refused.to_string().contains(words), "{refused}");
+        }
+    });
+    run(async {
+        let engine = engine();
+        let harmless = load(&engine, &sink_of(&other)).await.unwrap();
+        let good = load(&engine, &sink_of(&file)).await.unwrap();
+        let _evil = engine.sink(&harmless, use_of("evil", "sink/0", within())).await.unwrap();
+        let found = good.name.clone();
+        // Another plug-in of the same name takes all its uses, so the good one comes by a wait.
+        let _waits = engine.awaited_sink(
+            &found,
+            use_of("good", "sink/0", within()),
+            Failure::new(FailureKind::Config, "plugin.awaited", "not yet"),
+        );
+        let refused = engine.replace(&good).await.err().unwrap();
+        assert!(matches!(&refused, LoadError::Taken { .. }), "two uses of one file: {refused}");
+        assert!(Arc::ptr_eq(&engine.in_use(Kind::Sink, &found).unwrap(), &harmless));
+    });
+}
+
+#[test]
+fn while_identities_are_replaced_their_files_are_closed_to_what_is_in_force() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("token");
+    fs::write(&file, "s.token-of-the-good-identity").unwrap();
+    let pattern = format!("{}/*", directory.path().display());
+    let thief = method(
+        r#"import { read } from "usher:plugin/files@0.1.0";"#,
+        &format!("[{{ capability: \"read\", target: {pattern:?} }}]"),
+        &format!("read({:?});\n    {}", file.display(), LOGIN.replace("body)", "{})")),
+    );
+    let within = || allowing(Capability::Write, pattern.clone());
+    run(async {
+        let engine = engine();
+        let sink = load(&engine, &sink_of(&file)).await.unwrap();
+        let thief = load(&engine, &thief).await.unwrap();
+        let allow = allowing(Capability::Read, pattern.clone());
+        let old = engine.sink(&sink, use_of("good", "sink/0", within())).await.unwrap();
+        let in_force =
+            engine.auth_method(&thief, use_of("evil", "method", allow.clone())).await.unwrap();
+        let refused = async |when: &str, method: &Arc<dyn usher_engine::AuthMethod>| {
+            let failure = method.authenticate(call()).await.err().unwrap();
+            assert_eq!(failure.code, "grant.missing", "{when}: {failure}");
+        };
+        refused("before", &in_force).await;
+        engine.leaving(vec!["good".into(), "evil".into()]);
+        refused("during", &in_force).await;
+        let with_it = engine.auth_method(&thief, use_of("evil", "method", allow)).await.unwrap();
+        refused("of the same reload", &with_it).await;
+        let new = engine.sink(&sink, use_of("good", "sink/0", within())).await.unwrap();
+        drop(old);
+        engine.leaving(Vec::new());
+        refused("after", &with_it).await;
+        drop(new);
+        with_it.authenticate(call()).await.expect("nothing was written there by the agent");
+    });
+}
+
+#[test]
 fn nothing_that_a_script_leaves_behind_is_seen_by_its_next_call() {
     run(async {
         let engine = engine();

@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use usher_secret::Secret;
-use zeroize::Zeroizing;
+use zeroize::Zeroize;
 
 use crate::bindings::exports::usher::plugin::auth_method as wit_method;
 use crate::failure::{Failure, FailureKind};
 use crate::grant::{Capability, Need, missing};
+use crate::kept::{Item, LONGEST_TEXT};
 use crate::text;
 use crate::traits::{Answer, Certificate, Credential, Login};
 use crate::usage::Usage;
@@ -19,6 +20,11 @@ pub(crate) fn accept(usage: &Usage, answer: wit_method::Answer) -> Result<Answer
         wit_method::Credential::Token(token) => {
             let token = Secret::new(token);
             require(usage, "token", "an answer with a token")?;
+            // No header could carry it, and it would be searched for in every line.
+            if token.expose().len() > LONGEST_TEXT {
+                return Err(exceeded("the token that the plug-in answers is longer than 8 KiB"));
+            }
+            usage.count(Item::Certificate, 0)?;
             Credential::Token(token)
         }
         wit_method::Credential::Login(login) => {
@@ -36,10 +42,17 @@ pub(crate) fn accept(usage: &Usage, answer: wit_method::Answer) -> Result<Answer
                     text::line(&login.path)
                 )));
             }
+            if body.expose().len() > LONGEST_BODY {
+                return Err(exceeded("the login body is longer than 1 MiB"));
+            }
             let Ok(serde_json::Value::Object(values)) = serde_json::from_str(body.expose()) else {
                 return Err(broken("the login body is no JSON object".to_owned()));
             };
-            keep_out_of_logs(usage, values);
+            keep_out_of_logs(usage, serde_json::Value::Object(values), &login.headers)?;
+            let pem = certificate.as_ref().map_or(0, |certificate| {
+                certificate.chain_pem.len() + certificate.key_pem.expose().len()
+            });
+            usage.count(Item::Certificate, pem + login.ca_pem.as_ref().map_or(0, String::len))?;
             Credential::Login(Login {
                 path: login.path,
                 body,
@@ -49,21 +62,47 @@ pub(crate) fn accept(usage: &Usage, answer: wit_method::Answer) -> Result<Answer
             })
         }
     };
+    usage.count(Item::Revision, answer.revision.len())?;
     Ok(Answer { credential, revision: answer.revision, check_after })
 }
 
-/// A server may repeat what it was sent. Short values are names, which a log should have.
-fn keep_out_of_logs(usage: &Usage, values: serde_json::Map<String, serde_json::Value>) {
+/// The longest login body, in bytes.
+const LONGEST_BODY: usize = 1 << 20;
+
+/// A server may repeat what it was sent, from wherever in the body it stands. Short values are
+/// names, which a log should have.
+fn keep_out_of_logs(
+    usage: &Usage,
+    mut body: serde_json::Value,
+    headers: &[(String, String)],
+) -> Result<(), Failure> {
     const SHORTEST: usize = 32;
-    let texts: Vec<Zeroizing<String>> = values
-        .into_iter()
-        .filter_map(|(_, value)| match value {
-            serde_json::Value::String(text) => Some(Zeroizing::new(text)),
-            _ => None,
-        })
-        .filter(|text| text.len() >= SHORTEST)
-        .collect();
-    usage.keep_out_of_logs("login", texts.iter().map(|text| text.as_str()));
+    let mut texts = Vec::new();
+    strings(&body, &mut texts);
+    texts.extend(headers.iter().map(|(_, value)| value.as_str()));
+    texts.retain(|text| text.len() >= SHORTEST);
+    let kept = usage.keep_out_of_logs("login", texts.into_iter());
+    wipe(&mut body);
+    kept
+}
+
+/// Every string of a JSON value.
+pub(crate) fn strings<'a>(value: &'a serde_json::Value, texts: &mut Vec<&'a str>) {
+    match value {
+        serde_json::Value::String(text) => texts.push(text),
+        serde_json::Value::Array(items) => items.iter().for_each(|item| strings(item, texts)),
+        serde_json::Value::Object(map) => map.values().for_each(|item| strings(item, texts)),
+        _ => {}
+    }
+}
+
+fn wipe(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::String(text) => text.zeroize(),
+        serde_json::Value::Array(items) => items.iter_mut().for_each(wipe),
+        serde_json::Value::Object(map) => map.values_mut().for_each(wipe),
+        _ => {}
+    }
 }
 
 fn require(usage: &Usage, target: &str, what: &str) -> Result<(), Failure> {
@@ -72,6 +111,10 @@ fn require(usage: &Usage, target: &str, what: &str) -> Result<(), Failure> {
     }
     let need = Need { capability: Capability::Server, target: target.to_owned() };
     Err(missing(&usage.plugin, what, need))
+}
+
+fn exceeded(message: &str) -> Failure {
+    Failure::new(FailureKind::Internal, "limit.exceeded", message)
 }
 
 fn broken(message: String) -> Failure {

@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
-use tokio::sync::{Mutex, MutexGuard, SemaphorePermit};
+use tokio::sync::{Mutex, MutexGuard};
 use usher_secret::Secret;
 use wasmtime::Store;
 use zeroize::Zeroizing;
@@ -20,6 +20,8 @@ use crate::bindings::sink_world::exports::usher::plugin::sink as wit_sink;
 use crate::bindings::usher::plugin::types as wit_types;
 use crate::call::{guarded, with_output};
 use crate::failure::Failure;
+use crate::kept::Item;
+use crate::places::Place;
 use crate::plugin::{Kind, Linked, Plugin};
 use crate::runtime::Engine;
 use crate::stdio::Output;
@@ -53,7 +55,7 @@ struct Turn<'a> {
     plugin: Arc<Plugin>,
     usage: Arc<Usage>,
     output: Output,
-    _place: Option<SemaphorePermit<'a>>,
+    _place: Place,
     _turn: MutexGuard<'a, ()>,
 }
 
@@ -79,9 +81,12 @@ impl Bound {
 
     async fn turn(&self, call: Call) -> Result<Turn<'_>, Failure> {
         let turn = self.turn.lock().await;
-        let place = self.engine.0.place().await;
+        let Served { plugin, usage } = self.served();
+        let place = self.engine.0.places.for_call(&plugin?.share, &usage.usage.limits).await?;
+        // It may have been replaced meanwhile.
         let Served { plugin, usage } = self.served();
         let plugin = plugin?;
+        usage.begin_call();
         let store = plugin.store(Some(Arc::clone(&usage)), Some(call), &usage.usage.limits);
         let output = store.data().output.clone();
         Ok(Turn { store, plugin, usage, output, _place: place, _turn: turn })
@@ -93,8 +98,16 @@ impl Bound {
         output: &Output,
         call: impl Future<Output = wasmtime::Result<Result<T, wit_types::Failure>>>,
     ) -> Result<T, Failure> {
-        let answer = guarded(&self.engine.0, timeout, output, call).await?;
-        answer.map_err(|failure| with_output(failure.into(), output))
+        let answer = guarded(&self.engine.0, timeout, output, call).await;
+        let answer =
+            answer.and_then(|answer| answer.map_err(|failure| with_output(failure.into(), output)));
+        answer.map_err(|failure: Failure| {
+            // It goes to the next call, and to whoever asks for the status.
+            match self.served().usage.count(Item::Failure, failure.size()) {
+                Ok(()) => failure,
+                Err(too_much) => too_much,
+            }
+        })
     }
 
     /// The other world: a use is only served by plug-ins of its kind.
@@ -144,7 +157,11 @@ impl AuthMethod for Bound {
     }
 
     fn restore(&self, state: Secret<Vec<u8>>) {
-        self.served().usage.save_state(Zeroizing::new(state.expose().clone()));
+        // It was within the limits of the use that it comes from, whose settings were the same.
+        if let Err(failure) = self.served().usage.save_state(Zeroizing::new(state.expose().clone()))
+        {
+            tracing::warn!(plugin = self.name, "what the method remembers is lost: {failure}");
+        }
     }
 
     fn identifying(&self) -> Secret<String> {

@@ -7,6 +7,7 @@ use wasmtime::Trap;
 use wasmtime_wasi::I32Exit;
 
 use crate::failure::{Failure, FailureKind};
+use crate::limits::OverLimit;
 use crate::runtime::Inner;
 use crate::stdio::Output;
 use crate::text;
@@ -51,19 +52,10 @@ fn explain(error: &wasmtime::Error) -> Failure {
     if let Some(failure) = error.downcast_ref::<Failure>() {
         return failure.clone();
     }
+    if let Some(over) = error.downcast_ref::<OverLimit>() {
+        return internal("limit.exceeded", over.to_string());
+    }
     let root = error.root_cause().to_string();
-    if root.contains("forcing trap when growing memory") {
-        return internal(
-            "limit.exceeded",
-            "the plug-in needs more memory than its limit; raise limits.memory if it really needs more".to_owned(),
-        );
-    }
-    if root.contains("forcing trap when growing table") {
-        return internal(
-            "limit.exceeded",
-            "the plug-in needs larger tables than the limit".to_owned(),
-        );
-    }
     if root.contains("fuel allocated for hostcalls") {
         return internal(
             "limit.exceeded",

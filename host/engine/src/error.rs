@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use crate::failure::Failure;
-use crate::grant::Refusal;
+use crate::grant::{Conflict, Refusal};
 
 /// Each message names the thing and the remedy; the caller adds which plug-in it is.
 #[derive(Debug, Error)]
@@ -118,7 +118,28 @@ pub enum LoadError {
     /// `prepare` refused the configuration.
     #[error("it refuses its configuration: {0}")]
     Prepare(Failure),
+    /// Another sink writes the same.
+    #[error(
+        "the sink {usage:?} would write {output}, but {holder:?} writes {}; give each a file of its own",
+        if held == output { "it" } else { held.as_str() }
+    )]
+    Taken {
+        /// The use that came second: IDENTITY/sink/INDEX.
+        usage: String,
+        /// What it would write.
+        output: String,
+        /// The use that has it.
+        holder: String,
+        /// What that one writes.
+        held: String,
+    },
     /// Its needs aren't granted.
     #[error("{0}")]
     Refused(Refusal),
+}
+
+impl From<Conflict> for LoadError {
+    fn from(Conflict { usage, output, holder, held }: Conflict) -> Self {
+        Self::Taken { usage, output, holder, held }
+    }
 }

@@ -55,6 +55,15 @@ impl Failure {
         format!("{}{}", self.message, LastLines(&self.last_lines))
     }
 
+    /// Bytes of its texts.
+    pub(crate) fn size(&self) -> usize {
+        let details = self.details.iter().map(|(name, value)| name.len() + value.len());
+        self.code.len()
+            + self.message.len()
+            + details.sum::<usize>()
+            + self.last_lines.iter().map(String::len).sum::<usize>()
+    }
+
     /// Adds one detail.
     #[must_use]
     pub fn detail(mut self, name: &str, value: impl Into<String>) -> Self {

@@ -17,7 +17,7 @@ use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
 use crate::failure::{Failure, FailureKind};
-use crate::grant::{Capability, Grant, Protected, missing};
+use crate::grant::{Asker, Capability, Grant, Need, Protected, missing};
 use writing::{Owners, Temporary, apply, fill};
 
 /// The largest file read or written, in bytes.
@@ -29,7 +29,7 @@ pub(crate) struct Files<'a> {
     pub(crate) grant: &'a Grant,
     pub(crate) protected: &'a Protected,
     pub(crate) plugin: &'a str,
-    pub(crate) usage: &'a str,
+    pub(crate) asker: Asker<'a>,
     /// The call has ended: what it began must not take effect any more.
     pub(crate) abandoned: &'a AtomicBool,
 }
@@ -46,8 +46,8 @@ pub(crate) struct WriteOptions {
 pub(crate) type Warnings = Vec<String>;
 
 impl Files<'_> {
-    /// The whole regular file at `path` (absolute, links followed).
-    pub(crate) fn read(&self, path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    /// The whole regular file at `path` (absolute, links followed), and the need that it serves.
+    pub(crate) fn read(&self, path: &Path) -> Result<(Zeroizing<Vec<u8>>, Need), Failure> {
         /// A file that is replaced just now is opened again this often.
         const ATTEMPTS: usize = 5;
         let (mut refusal, mut refusals) = (None, 0);
@@ -72,7 +72,7 @@ impl Files<'_> {
             let granted = self
                 .check(Capability::Read, path, &actual, &|granted| fs::canonicalize(granted).ok());
             match granted {
-                Ok(()) => return content(file, path),
+                Ok(need) => return Ok((content(file, path)?, need.clone())),
                 Err(failure) => {
                     // Unless something moved meanwhile, the path really leads where nothing is
                     // granted.
@@ -101,6 +101,8 @@ impl Files<'_> {
         let target = self.resolve_for(Capability::Write, path)?;
         let owners = Owners::look_up(options)?;
         refuse_irregular(&target)?;
+        // Also of a write that fails something may be left.
+        self.protected.is_written(&target, self.asker);
         let mut warnings = Warnings::new();
         if options.in_place {
             let file = File::options()
@@ -209,24 +211,24 @@ impl Files<'_> {
         asked: &Path,
         actual: &Path,
         resolve: &dyn Fn(&Path) -> Option<PathBuf>,
-    ) -> Result<(), Failure> {
+    ) -> Result<&Need, Failure> {
         let leads = if actual == asked {
             asked.display().to_string()
         } else {
             format!("{} (which leads to {})", asked.display(), actual.display())
         };
-        if !self.grant.permits_file(capability, actual, resolve) {
-            let need = crate::grant::Need { capability, target: asked.display().to_string() };
+        let Some(need) = self.grant.permits_file(capability, actual, resolve) else {
+            let need = Need { capability, target: asked.display().to_string() };
             return Err(missing(self.plugin, &format!("{} of {leads}", capability.name()), need));
-        }
-        if let Some(why) = self.protected.refuses(actual, self.usage) {
+        };
+        if let Some(why) = self.protected.refuses(actual, self.asker) {
             return Err(Failure::new(
                 FailureKind::Config,
                 "grant.missing",
                 format!("{} of {leads} is never granted: {why}", capability.name()),
             ));
         }
-        Ok(())
+        Ok(need)
     }
 
     /// That the call which asked for this hasn't ended: an operation that hung must not undo what
@@ -256,7 +258,8 @@ impl Files<'_> {
         }
         let name = asked.file_name().unwrap_or_default();
         let actual = actual.with_file_name(name);
-        self.check(capability, asked, &actual, &|granted| resolve_parent(granted).ok())
+        self.check(capability, asked, &actual, &|granted| resolve_parent(granted).ok())?;
+        Ok(())
     }
 }
 

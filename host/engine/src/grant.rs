@@ -19,15 +19,16 @@ use url::Url;
 use crate::address::Named;
 
 use origins::Origin;
-use paths::{glob, pattern_matches};
+use paths::{glob, pattern_matches, resolved};
 
 pub(crate) use paths::Surroundings;
 pub use protected::Protected;
+pub(crate) use protected::{Asker, Claim, Conflict, Naming, TEMPORARY};
 pub use refusal::Refusal;
 pub(crate) use refusal::missing;
 
 /// A kind of thing that a plug-in can ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Capability {
     /// Read a file.
     Read,
@@ -48,7 +49,7 @@ pub enum Capability {
 }
 
 /// One thing that a configuration needs from the host.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Need {
     /// What kind of thing.
     pub capability: Capability,
@@ -176,21 +177,45 @@ impl Grant {
             .map(|need| need.target.as_str())
     }
 
-    /// Whether the file `path` may be used so. `path` is resolved; `resolve` resolves a granted
-    /// path in the same way.
+    /// What a sink is going to write, resolved, and who chose it.
+    pub(crate) fn outputs(&self) -> impl Iterator<Item = (String, Naming)> {
+        self.targets(Capability::Write).map(move |target| {
+            let by_operator = match &self.allowed {
+                None => !target.contains('*'),
+                Some(allowed) => allowed.iter().any(|allowed| {
+                    allowed.capability == Capability::Write
+                        && allowed.target == target
+                        && !target.contains('*')
+                }),
+            };
+            let naming = if by_operator { Naming::ByOperator } else { Naming::ByPlugin };
+            (resolved(target), naming)
+        })
+    }
+
+    /// Bytes of all needs.
+    pub(crate) fn size(&self) -> usize {
+        self.needs.iter().map(|need| size_of::<Need>() + need.target.len()).sum()
+    }
+
+    /// The need by which the file `path` may be used so; None: it may not. `path` is resolved;
+    /// `resolve` resolves a granted path in the same way.
     pub(crate) fn permits_file(
         &self,
         capability: Capability,
         path: &Path,
         resolve: &dyn Fn(&Path) -> Option<PathBuf>,
-    ) -> bool {
-        let matches = |needs: &[Need]| {
-            needs
-                .iter()
-                .filter(|need| gives(need.capability, capability))
-                .any(|need| pattern_matches(&need.target, path, resolve))
+    ) -> Option<&Need> {
+        let matching = |needs: &'_ [Need]| {
+            needs.iter().position(|need| {
+                gives(need.capability, capability) && pattern_matches(&need.target, path, resolve)
+            })
         };
-        matches(&self.needs) && self.allowed.as_ref().is_none_or(|allowed| matches(allowed))
+        let need = &self.needs[matching(&self.needs)?];
+        match &self.allowed {
+            Some(allowed) => matching(allowed).map(|_| need),
+            None => Some(need),
+        }
     }
 
     /// Whether the environment variable may be read.

@@ -13,6 +13,7 @@ use usher_secret::Secret;
 use wasmtime::Result;
 use zeroize::Zeroizing;
 
+use crate::answer::strings;
 use crate::bindings::usher::plugin::{
     clock, context, crypto, env, files, http, kdc, log, random, server, state, types,
 };
@@ -20,8 +21,9 @@ use crate::egress::{Request, Tls};
 use crate::failure::{Failure, FailureKind};
 use crate::files::{Files, WriteOptions};
 use crate::grant::{Capability, Need, missing};
+use crate::kept::LONGEST_TEXT;
 use crate::krb5_conf;
-use crate::limits::{MOST_RANDOM, MOST_STATE};
+use crate::limits::MOST_RANDOM;
 use crate::store::State;
 use crate::text;
 use crate::usage::Usage;
@@ -82,7 +84,7 @@ impl State {
                 grant: &usage.grant,
                 protected: &usage.protected,
                 plugin: &usage.plugin,
-                usage: &usage.usage.name,
+                asker: usage.asker(),
             };
             operation(&usage, &files)
         })
@@ -148,17 +150,7 @@ impl state::Host for State {
 
     async fn save(&mut self, value: Vec<u8>) -> Answer<()> {
         let value = Zeroizing::new(value);
-        answer(self.usage().and_then(|usage| {
-            if value.len() > MOST_STATE {
-                return Err(Failure::new(
-                    FailureKind::Internal,
-                    "limit.exceeded",
-                    "the plug-in tried to save more than 64 KiB of state",
-                ));
-            }
-            usage.save_state(value);
-            Ok(())
-        }))
+        answer(self.usage().and_then(|usage| usage.save_state(value)))
     }
 }
 
@@ -226,7 +218,8 @@ impl env::Host for State {
             }
             match std::env::var(&name) {
                 Ok(value) => {
-                    usage.keep_out_of_logs(&format!("env {name}"), std::iter::once(value.as_str()));
+                    let need = Need { capability: Capability::Env, target: name };
+                    usage.keep_out_of_logs(need, std::iter::once(value.as_str()))?;
                     Ok(Some(value))
                 }
                 Err(std::env::VarError::NotPresent) => Ok(None),
@@ -244,9 +237,9 @@ impl files::Host for State {
     async fn read(&mut self, path: String) -> Answer<Vec<u8>> {
         let result = self
             .on_files(move |usage, files| {
-                let content = files.read(&usage.absolute(&path))?;
+                let (content, need) = files.read(&usage.absolute(&path))?;
                 if let Ok(text) = std::str::from_utf8(&content) {
-                    usage.keep_out_of_logs(&path, std::iter::once(text));
+                    usage.keep_out_of_logs(need, std::iter::once(text))?;
                 }
                 Ok(content)
             })
@@ -395,7 +388,7 @@ impl State {
         }
         crate::kdc::check_request(&request)?;
         let path = krb5_conf.clone();
-        let content =
+        let (content, _) =
             self.on_files(move |usage, files| files.read(&usage.absolute(&krb5_conf))).await?;
         let content = String::from_utf8_lossy(&content);
         let servers = krb5_conf::servers(&text::line(&path), &content, &realm)?;
@@ -420,25 +413,27 @@ impl server::Host for State {
         let Some(unwrapper) = usage.usage.unwrapper.clone() else {
             return unsupported("server");
         };
-        usage.keep_out_of_logs("wrapping token", std::iter::once(token.expose().as_str()));
+        // A longer one couldn't be sent, and would be searched for in every line.
+        if token.expose().len() > LONGEST_TEXT {
+            return answer(Err(Failure::new(
+                FailureKind::Internal,
+                "limit.exceeded",
+                "the plug-in wants something unwrapped that is longer than 8 KiB, and no token",
+            )));
+        }
+        let token_text = std::iter::once(token.expose().as_str());
+        if let Err(failure) = usage.keep_out_of_logs("wrapping token", token_text) {
+            return answer(Err(failure));
+        }
         let result = unwrapper.unwrap(&usage.usage.namespace, token, creation_path).await;
-        answer(result.map(|unwrapped| {
+        answer(result.and_then(|unwrapped| {
             let parsed: serde_json::Value =
                 serde_json::from_str(unwrapped.expose()).unwrap_or_default();
             let mut texts = Vec::new();
             strings(&parsed["data"], &mut texts);
             strings(&parsed["auth"], &mut texts);
-            usage.keep_out_of_logs("unwrapped", texts.into_iter());
-            unwrapped.expose().clone()
+            usage.keep_out_of_logs("unwrapped", texts.into_iter())?;
+            Ok(unwrapped.expose().clone())
         }))
-    }
-}
-
-fn strings<'a>(value: &'a serde_json::Value, texts: &mut Vec<&'a str>) {
-    match value {
-        serde_json::Value::String(text) => texts.push(text),
-        serde_json::Value::Array(items) => items.iter().for_each(|item| strings(item, texts)),
-        serde_json::Value::Object(map) => map.values().for_each(|item| strings(item, texts)),
-        _ => {}
     }
 }

@@ -43,8 +43,10 @@ mod grant;
 mod host;
 mod inspect;
 mod kdc;
+mod kept;
 mod krb5_conf;
 mod limits;
+mod places;
 mod plugin;
 mod precompiled;
 #[cfg(feature = "compile")]

@@ -18,6 +18,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::grant::Grant;
 use crate::inspect::{CONTRACT, inspect};
 use crate::limits::Limits;
+use crate::places::Share;
 use crate::precompiled::Precompiled;
 use crate::registry::Found;
 use crate::runtime::Engine;
@@ -26,6 +27,13 @@ use crate::store::{State, new_store};
 use crate::text;
 use crate::traits::Call;
 use crate::usage::{Usage, Use};
+
+/// Needs of one configuration.
+const MOST_NEEDS: usize = 256;
+/// Bytes of what one need asks for.
+const LONGEST_NEED: usize = 4 << 10;
+/// Bytes of a schema.
+const LONGEST_SCHEMA: usize = 128 << 10;
 
 /// What a plug-in is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +119,8 @@ pub struct Plugin {
     pub imports: Vec<String>,
     pub(crate) engine: Engine,
     pub(crate) linked: Linked,
+    /// Of the room for calls.
+    pub(crate) share: Share,
     /// What the script component runs for this plug-in.
     pub(crate) script: Option<Arc<Script>>,
 }
@@ -242,10 +252,15 @@ impl Engine {
             }
             Kind::Sink => Linked::Sink(SinkPluginPre::new(instance).map_err(link)?),
         };
+        let share = match origin {
+            Origin::BuiltIn => Share::BuiltIn,
+            Origin::File(_) => Share::of_a_stranger(),
+        };
         let mut plugin = Plugin {
             name: name.to_owned(),
             kind,
             origin,
+            share,
             info: Info {
                 name: String::new(),
                 version: String::new(),
@@ -276,6 +291,8 @@ impl Plugin {
         config: &str,
         limits: &Limits,
     ) -> Result<Vec<(String, String)>, LoadError> {
+        let places = &self.engine.0.places;
+        let _place = places.to_prepare(&self.share, limits).await.map_err(LoadError::Start)?;
         let mut store = self.store(None, None, limits);
         let output = store.data().output.clone();
         let needs = guarded(&self.engine.0, limits.sink_timeout, &output, async {
@@ -303,6 +320,11 @@ impl Plugin {
         .await
         .map_err(LoadError::Start)?
         .map_err(|failure| LoadError::Prepare(with_output(failure.into(), &output)))?;
+        if needs.len() > MOST_NEEDS || needs.iter().any(|need| need.target.len() > LONGEST_NEED) {
+            return Err(LoadError::Start(exceeded(
+                "the plug-in has more than 256 needs, or one of more than 4 KiB; let it ask for patterns with `*`",
+            )));
+        }
         Ok(needs.into_iter().map(|need| (need.capability, need.target)).collect())
     }
 
@@ -319,9 +341,10 @@ impl Plugin {
 
     pub(crate) async fn describe(&self) -> Result<Info, Failure> {
         let limits = Limits::default();
+        let _place = self.engine.0.places.to_prepare(&self.share, &limits).await?;
         let mut store = self.store(None, None, &limits);
         let output = store.data().output.clone();
-        guarded(&self.engine.0, limits.sink_timeout, &output, async {
+        let info = guarded(&self.engine.0, limits.sink_timeout, &output, async {
             Ok(match &self.linked {
                 Linked::AuthMethod(pre) => {
                     let instance = pre.instantiate_async(&mut store).await?;
@@ -348,7 +371,11 @@ impl Plugin {
             })
         })
         .await
-        .and_then(Info::checked)
+        .and_then(Info::checked)?;
+        if info.config_schema.len() > LONGEST_SCHEMA {
+            return Err(exceeded("the plug-in's schema is longer than 128 KiB"));
+        }
+        Ok(info)
     }
 
     /// A store for one call.
@@ -384,6 +411,10 @@ impl Plugin {
             .filter_map(|(name, _)| config[name].as_str().map(str::to_owned))
             .collect()
     }
+}
+
+fn exceeded(message: &str) -> Failure {
+    Failure::new(FailureKind::Internal, "limit.exceeded", message)
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use tokio::sync::{Semaphore, SemaphorePermit};
 use wasmtime::component::{InstancePre, Linker};
 
 use crate::bindings::AuthMethodPlugin;
@@ -13,6 +12,7 @@ use crate::configuration::configuration;
 use crate::egress::Egress;
 use crate::error::LoadError;
 use crate::grant::Protected;
+use crate::places::Places;
 use crate::plugin::Kind;
 use crate::precompiled::Precompiled;
 use crate::store::{HasState, State};
@@ -21,13 +21,6 @@ use crate::uses::Uses;
 
 /// A guest that computes is asked to yield this often.
 const TICK: Duration = Duration::from_millis(10);
-
-/// More calls than this at once wait for each other, so that a thousand identities that wake
-/// together don't take the memory of a thousand instances.
-const CALLS_AT_ONCE: usize = 64;
-
-/// But no longer than this: plug-ins that hang must not keep others from their work.
-const LONGEST_WAIT: Duration = Duration::from_secs(1);
 
 /// Runs plug-ins. Cheap to clone.
 #[derive(Clone)]
@@ -40,7 +33,7 @@ pub(crate) struct Inner {
     pub(crate) process: Arc<Process>,
     pub(crate) uses: Uses,
     ticker: Arc<Ticker>,
-    places: Semaphore,
+    pub(crate) places: Places,
     /// One for each kind, with and without the WASI floor, made when first needed.
     linkers: [OnceLock<Linker<State>>; 4],
     pub(crate) scripts: Scripts,
@@ -71,7 +64,7 @@ impl Engine {
             process: Arc::new(Process::new()),
             uses: Uses::default(),
             ticker,
-            places: Semaphore::new(CALLS_AT_ONCE),
+            places: Places::default(),
             linkers: Default::default(),
             scripts: Scripts::default(),
         })))
@@ -103,11 +96,6 @@ impl Inner {
             wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
         }
         Ok(linker)
-    }
-
-    /// Waits for a place among the calls that run at once. None: it took too long, go on without.
-    pub(crate) async fn place(&self) -> Option<SemaphorePermit<'_>> {
-        tokio::time::timeout(LONGEST_WAIT, self.places.acquire()).await.ok()?.ok()
     }
 
     /// Keeps the ticker going for as long as the guard exists.

@@ -12,6 +12,7 @@ use crate::bindings::sink_world::SinkPluginPre;
 use crate::error::LoadError;
 use crate::failure::{Failure, FailureKind};
 use crate::inspect::CONTRACT;
+use crate::places::Share;
 use crate::plugin::{Info, Kind, Linked, Origin, Plugin};
 use crate::precompiled::Precompiled;
 use crate::registry::Found;
@@ -68,6 +69,7 @@ impl Engine {
             // Until the script says what it is: `describe` is the same in both.
             kind: Kind::AuthMethod,
             origin: Origin::File(found.path.clone()),
+            share: Share::of_a_stranger(),
             info: Info {
                 name: String::new(),
                 version: String::new(),

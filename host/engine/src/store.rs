@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
+use wasmtime::Store;
 use wasmtime::component::{HasData, ResourceTable};
-use wasmtime::{Store, StoreLimits};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::limits::{
     HOSTCALL_FUEL, Limits, MOST_FIELD_BYTES, MOST_HANDLES, MOST_LOG_LINES, MOST_RANDOM,
-    MOST_RESOURCES,
+    MOST_RESOURCES, Meter,
 };
 use crate::script::Script;
 use crate::stdio::{Channel, Output};
@@ -27,7 +27,7 @@ pub(crate) struct State {
     pub(crate) script: Option<Arc<Script>>,
     pub(crate) log_lines_left: u32,
     pub(crate) output: Output,
-    pub(crate) limits: StoreLimits,
+    meter: Meter,
     wasi: Option<Box<Wasi>>,
 }
 
@@ -64,11 +64,11 @@ pub(crate) fn new_store(
             script: None,
             log_lines_left: MOST_LOG_LINES,
             output: Output::new(plugin.to_owned(), identity),
-            limits: limits.for_store(),
+            meter: limits.meter(),
             wasi: None,
         },
     );
-    store.limiter(|state| &mut state.limits);
+    store.limiter(|state| &mut state.meter);
     store.set_hostcall_fuel(HOSTCALL_FUEL);
     store.set_max_component_handles(MOST_HANDLES);
     // The time-out of the call is the limit; the epoch only makes the guest yield to it.

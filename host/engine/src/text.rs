@@ -8,23 +8,21 @@ use usher_secret::redactor;
 const LONGEST_LINE: usize = 4096;
 /// The most fields taken with one line.
 const MOST_FIELDS: usize = 64;
+/// The most text taken with one line in all its fields, in bytes.
+const MOST_IN_FIELDS: usize = 16 << 10;
 /// The longest failure code, in bytes.
 const LONGEST_CODE: usize = 64;
 
-/// One printable line: control and bidirectional characters replaced, live secrets redacted, cut
-/// at 4 KiB.
+/// One printable line: cut at 4 KiB, live secrets redacted, control and bidirectional characters
+/// replaced. It is cut first: a plug-in chooses how long it is.
 pub(crate) fn line(text: &str) -> String {
-    let redacted = redactor::redact(text);
+    let redacted = redactor::redact_beginning(text, LONGEST_LINE);
     let mut line: String = redacted
         .chars()
         .map(|character| if is_unsafe(character) { '\u{FFFD}' } else { character })
         .collect();
-    if line.len() > LONGEST_LINE {
-        let mut end = LONGEST_LINE;
-        while !line.is_char_boundary(end) {
-            end -= 1;
-        }
-        line.truncate(end);
+    if text.len() > LONGEST_LINE || line.len() > LONGEST_LINE {
+        line.truncate(line.floor_char_boundary(LONGEST_LINE));
         line.push('…');
     }
     line
@@ -75,9 +73,17 @@ pub(crate) fn without_escapes(text: &str) -> String {
     result
 }
 
-/// Names and values, each made a line; at most 64.
+/// Names and values, each made a line; at most 64, and 16 KiB of them.
 pub(crate) fn fields(fields: &[(String, String)]) -> Vec<(String, String)> {
-    fields.iter().take(MOST_FIELDS).map(|(name, value)| (line(name), line(value))).collect()
+    let mut left = MOST_IN_FIELDS;
+    let mut taken = Vec::new();
+    for (name, value) in fields.iter().take(MOST_FIELDS) {
+        let (name, value) = (line(name), line(value));
+        let Some(rest) = left.checked_sub(name.len() + value.len()) else { break };
+        left = rest;
+        taken.push((name, value));
+    }
+    taken
 }
 
 /// `name=value` pairs for one log field; values with spaces are quoted.
@@ -100,7 +106,8 @@ pub(crate) fn joined(pairs: &[(String, String)]) -> String {
 
 /// A failure code: lower-case letters, digits, dots and hyphens; anything else becomes a hyphen.
 pub(crate) fn code(text: &str) -> String {
-    let code: String = redactor::redact(text)
+    // A character of a code takes one byte, but another may stand in its place.
+    let code: String = redactor::redact_beginning(text, LONGEST_CODE * char::MAX.len_utf8())
         .chars()
         .take(LONGEST_CODE)
         .map(|character| match character {
@@ -136,6 +143,27 @@ mod tests {
         let cut = line(&"ä".repeat(5000));
         assert!(cut.len() <= LONGEST_LINE + '…'.len_utf8());
         assert!(cut.ends_with('…'));
+    }
+
+    #[test]
+    fn a_secret_is_hidden_where_a_line_is_cut() {
+        let secret = "a-secret-where-the-line-is-cut";
+        let _live = redactor::keep_text_out_of_logs(secret);
+        for before in [LONGEST_LINE - 40, LONGEST_LINE - 20, LONGEST_LINE - 1, LONGEST_LINE] {
+            let text = format!("{}{secret}{}", "x".repeat(before), "y".repeat(1 << 20));
+            let line = line(&text);
+            assert!(line.len() <= LONGEST_LINE + '…'.len_utf8(), "{before}");
+            assert!(!line.contains("a-se"), "{before}: {}", &line[before..]);
+        }
+    }
+
+    #[test]
+    fn all_fields_together_have_a_ceiling() {
+        let long = vec![("name".to_owned(), "x".repeat(100_000)); 64];
+        let bytes: usize = fields(&long).iter().map(|(name, value)| name.len() + value.len()).sum();
+        assert!((8 << 10..=MOST_IN_FIELDS).contains(&bytes), "{bytes}");
+        let short = vec![("name".to_owned(), "value".to_owned()); 100];
+        assert_eq!(fields(&short).len(), MOST_FIELDS);
     }
 
     #[test]

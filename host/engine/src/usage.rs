@@ -1,15 +1,14 @@
 //! One use of a plug-in: an identity's method, or one sink.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use usher_secret::redactor::{self, Live};
 use zeroize::Zeroizing;
 
 use crate::egress::{Egress, Request, Response};
 use crate::failure::Failure;
-use crate::grant::{Allow, Grant, Protected, Surroundings};
+use crate::grant::{Allow, Asker, Grant, Protected, Surroundings};
+use crate::kept::{Item, Kept, Source};
 use crate::limits::Limits;
 use crate::received::Received;
 use crate::traits::Unwrapper;
@@ -49,9 +48,9 @@ pub(crate) struct Usage {
     pub(crate) files: Arc<tokio::sync::Mutex<()>>,
     /// Holds the reservations of this use.
     pub(crate) holder: Arc<()>,
-    state: Arc<Mutex<Zeroizing<Vec<u8>>>>,
-    /// Keeps what the plug-in has read out of every log, by where it came from.
-    live: Arc<Mutex<HashMap<String, Vec<Live>>>>,
+    /// The change of the configuration that brought it.
+    change: u64,
+    kept: Arc<Kept>,
     received: Arc<Mutex<Received>>,
 }
 
@@ -91,13 +90,13 @@ impl Usage {
             plugin,
             usage,
             grant,
+            change: protected.change(),
             protected,
             egress,
             process,
             files: Arc::default(),
             holder: Arc::default(),
-            state: Arc::default(),
-            live: Arc::default(),
+            kept: Arc::default(),
             received: Arc::default(),
         }
     }
@@ -113,29 +112,48 @@ impl Usage {
             process: Arc::clone(&self.process),
             files: Arc::clone(&self.files),
             holder: Arc::clone(&self.holder),
-            state: Arc::clone(&self.state),
-            live: Arc::clone(&self.live),
+            change: self.change,
+            kept: Arc::clone(&self.kept),
             received: Arc::clone(&self.received),
         }
     }
 
+    /// Who asks when this use wants a file.
+    pub(crate) fn asker(&self) -> Asker<'_> {
+        Asker {
+            usage: &self.usage.name,
+            identity: &self.usage.identity,
+            holder: &self.holder,
+            change: self.change,
+        }
+    }
+
+    /// Another call begins.
+    pub(crate) fn begin_call(&self) {
+        self.kept.begin_call();
+    }
+
     pub(crate) fn load_state(&self) -> Vec<u8> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).to_vec()
+        self.kept.load_state()
     }
 
-    pub(crate) fn save_state(&self, value: Zeroizing<Vec<u8>>) {
-        *self.state.lock().unwrap_or_else(PoisonError::into_inner) = value;
+    pub(crate) fn save_state(&self, value: Zeroizing<Vec<u8>>) -> Result<(), Failure> {
+        self.kept.save_state(value)
     }
 
-    /// Keeps `texts`, which came from `source`, out of logs until the same source brings others.
-    pub(crate) fn keep_out_of_logs<'a>(&self, source: &str, texts: impl Iterator<Item = &'a str>) {
-        /// Longer texts are certificates or documents, whose lines would not be found anyway.
-        const LONGEST: usize = 8 << 10;
-        let live = texts
-            .filter(|text| text.len() <= LONGEST)
-            .map(redactor::keep_text_out_of_logs)
-            .collect();
-        self.live.lock().unwrap_or_else(PoisonError::into_inner).insert(source.to_owned(), live);
+    /// Counts what else the host keeps for this use.
+    pub(crate) fn count(&self, item: Item, bytes: usize) -> Result<(), Failure> {
+        self.kept.count(item, bytes)
+    }
+
+    /// Keeps `texts`, which came from `source`, out of logs until a later call brings others from
+    /// there. More than the host keeps for one use are refused.
+    pub(crate) fn keep_out_of_logs<'a>(
+        &self,
+        source: impl Into<Source>,
+        texts: impl Iterator<Item = &'a str>,
+    ) -> Result<(), Failure> {
+        self.kept.keep_out_of_logs(source.into(), texts)
     }
 
     /// Sends what the plug-in may send. The credentials in the answer are kept out of logs before

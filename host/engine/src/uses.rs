@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use crate::bound::{Bound, Served};
 use crate::error::LoadError;
 use crate::failure::Failure;
-use crate::grant::Grant;
+use crate::grant::{Claim, Grant};
+use crate::kept::Item;
 use crate::plugin::{Kind, Plugin};
 use crate::runtime::Engine;
 use crate::traits::{AuthMethod, Sink};
@@ -45,8 +46,8 @@ impl Uses {
 }
 
 impl Engine {
-    /// These identities are about to be replaced: until the next call of this, the files that
-    /// their sinks write are free for others.
+    /// These identities are about to end: what is bound from now on, until the next call of this,
+    /// may take over the files that their sinks write.
     pub fn leaving(&self, identities: Vec<String>) {
         self.0.protected.leaving(identities);
     }
@@ -130,9 +131,10 @@ impl Engine {
             let usage = Arc::new(usage.with_grant(grant));
             prepared.push((bound, Served { plugin: Ok(Arc::clone(plugin)), usage }));
         }
+        let usages: Vec<&Usage> = prepared.iter().map(|(_, served)| &*served.usage).collect();
+        self.begin(plugin, &usages)?;
         let count = prepared.len();
         for (bound, served) in prepared {
-            self.begin(plugin, &served.usage);
             bound.serve(served);
         }
         Ok(count)
@@ -152,7 +154,7 @@ impl Engine {
         }
         let grant = plugin.grant(&usage).await?;
         let usage = Arc::new(self.usage(&plugin.name, usage, grant));
-        self.begin(plugin, &usage);
+        self.begin(plugin, &[&*usage])?;
         let served = Served { plugin: Ok(Arc::clone(plugin)), usage };
         let bound = Arc::new(Bound::new(self.clone(), kind, plugin.name.clone(), served));
         self.0.uses.add(&bound);
@@ -180,19 +182,21 @@ impl Engine {
 
     /// What must be in order before the first call: secret settings stay out of logs, and the files
     /// that a sink writes are its own.
-    fn begin(&self, plugin: &Plugin, usage: &Usage) {
-        let secrets = plugin.secret_settings(&usage.usage.config);
-        usage.keep_out_of_logs("config", secrets.iter().map(String::as_str));
-        if plugin.kind != Kind::Sink {
-            return;
+    fn begin(&self, plugin: &Plugin, usages: &[&Usage]) -> Result<(), LoadError> {
+        let mut claims = Vec::new();
+        for usage in usages {
+            let kept = plugin.info.config_schema.len() + usage.grant.size();
+            usage.count(Item::Plugin, kept).map_err(LoadError::Start)?;
+            let secrets = plugin.secret_settings(&usage.usage.config);
+            usage
+                .keep_out_of_logs("config", secrets.iter().map(String::as_str))
+                .map_err(LoadError::Start)?;
+            if plugin.kind == Kind::Sink {
+                let asker = usage.asker();
+                let outputs = usage.grant.outputs();
+                claims.extend(outputs.map(|(output, naming)| Claim { asker, output, naming }));
+            }
         }
-        for path in usage.grant.written() {
-            let resolved = match (path.parent().map(std::fs::canonicalize), path.file_name()) {
-                (Some(Ok(parent)), Some(name)) => parent.join(name),
-                _ => path.to_owned(),
-            };
-            let Use { name, identity, .. } = &usage.usage;
-            self.0.protected.reserve(resolved, name, identity, &usage.holder);
-        }
+        Ok(self.0.protected.reserve(&claims)?)
     }
 }

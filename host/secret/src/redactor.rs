@@ -6,19 +6,25 @@
 //!
 //! The user and password of a URL are replaced too, whoever wrote it and whether anybody said that
 //! they are secret.
+//!
+//! Plug-ins choose what is live and what is written, so neither the number of secrets nor what they
+//! have in common may cost time. No form is kept, only its length and a hash; at each place of a
+//! text one look tells whether anything begins there, and then one look for each length that is
+//! live tells what. Lengths from 64 bytes on are rounded down, at most by a ninth, so there are
+//! never many more than a hundred: of a form that is longer than its rounded length the beginning and the end
+//! of that length are looked for. They overlap, and together are the form.
+
+mod fingerprint;
+mod forms;
 
 use std::borrow::Cow;
-use std::collections::HashMap;
-use std::fmt::Write as _;
-use std::hash::{BuildHasher as _, Hash, Hasher, RandomState};
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::{LazyLock, PoisonError, RwLock};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use zeroize::Zeroizing;
-
 use crate::Secret;
+use fingerprint::{ByHash, Length, Pieces, hash};
+use forms::forms;
 
 /// Shown instead of a secret.
 pub const REDACTED: &str = "[redacted]";
@@ -26,9 +32,29 @@ pub const REDACTED: &str = "[redacted]";
 /// Shorter texts are not redacted: they would blank ordinary words, and are no secrets.
 const SHORTEST: usize = 6;
 
-/// Keeps a secret out of logs for as long as it exists.
+/// From this length on not every length is told apart.
+const ROUNDED_FROM: usize = 64;
+
+/// What ends a URL in a text.
+const BETWEEN_URLS: [char; 9] = [' ', '\t', '\r', '\n', '"', '\'', '`', '<', '>'];
+
+/// So far behind the end of what is shown the `@` of a URL is looked for.
+const LONGEST_USERINFO: usize = 4 << 10;
+
+/// Places of a text that are looked at in one go.
+const STRETCH: usize = 16 << 10;
+
+/// Keeps a secret out of logs for as long as it exists. Two are equal if their secrets are.
+#[derive(PartialEq, Eq)]
 #[must_use = "a secret is redacted only while this guard exists"]
 pub struct Live(Option<Key>);
+
+impl Live {
+    /// Whether its text is so short that it is not redacted at all.
+    pub fn is_idle(&self) -> bool {
+        self.0.is_none()
+    }
+}
 
 /// Redacts `secret` everywhere until the guard is dropped. Surrounding white space is not part
 /// of it. Registering the same secret twice is fine.
@@ -44,36 +70,13 @@ pub fn keep_text_out_of_logs(text: &str) -> Live {
 /// `text` with every live secret, and the user and password of every URL, replaced by
 /// [`REDACTED`]. Takes time by the length of the text, however many secrets there are.
 pub fn redact(text: &str) -> Cow<'_, str> {
-    let live = LIVE.read().unwrap_or_else(PoisonError::into_inner);
-    // What overlaps is replaced together: a form may hold the beginning of another one.
-    let mut found: Vec<Range<usize>> = Vec::new();
-    for (start, beginning) in text.as_bytes().windows(SHORTEST).enumerate() {
-        let Some(length) = live.longest_at(&text.as_bytes()[start..], beginning) else { continue };
-        let end = start + length;
-        add(&mut found, start..end);
-    }
-    let in_urls = userinfos(text);
-    if !in_urls.is_empty() {
-        found.extend(in_urls);
-        found.sort_by_key(|range| range.start);
-        let mut apart = Vec::new();
-        for range in found {
-            add(&mut apart, range);
-        }
-        found = apart;
-    }
-    if found.is_empty() {
-        return Cow::Borrowed(text);
-    }
-    let mut result = String::with_capacity(text.len());
-    let mut rest = 0;
-    for range in found {
-        result.push_str(&text[rest..range.start]);
-        result.push_str(REDACTED);
-        rest = range.end;
-    }
-    result.push_str(&text[rest..]);
-    Cow::Owned(result)
+    redact_beginning(text, text.len())
+}
+
+/// The first `limit` bytes of `text`, up to the end of a character, with every live secret replaced
+/// that begins in them. Takes time by `limit`, however long the text is.
+pub fn redact_beginning(text: &str, limit: usize) -> Cow<'_, str> {
+    LIVE.read().unwrap_or_else(PoisonError::into_inner).redact(text, limit)
 }
 
 /// A URL, whole or without its scheme, with [`REDACTED`] for all that stands before its last `@`:
@@ -97,23 +100,29 @@ fn add(found: &mut Vec<Range<usize>>, range: Range<usize>) {
     }
 }
 
-/// What stands between the scheme and the `@` of each URL.
+/// What stands between the scheme and the `@` of each URL. Takes time by the length of the text.
 fn userinfos(text: &str) -> Vec<Range<usize>> {
-    let schemes = text.match_indices("://").map(|(at, scheme)| at + scheme.len());
-    let ranges = schemes.filter_map(|start| {
-        let rest = &text[start..];
-        let url = rest.split([' ', '\t', '\r', '\n', '"', '\'', '`', '<', '>']).next()?;
-        let authority = url.split(['/', '?', '#']).next()?;
-        let at = match authority.rfind('@') {
-            Some(at) => at,
-            // Where a port should stand there is none: a password that isn't encoded goes on
-            // behind the slash.
-            None if !ends_like_a_host(authority) => url.rfind('@')?,
-            None => return None,
-        };
-        Some(start..start + at)
-    });
-    ranges.collect()
+    let mut found = Vec::new();
+    let mut first = 0;
+    for word in text.split(BETWEEN_URLS) {
+        if let Some(last_at) = word.rfind('@') {
+            for (scheme, separator) in word.match_indices("://") {
+                let start = scheme + separator.len();
+                let authority = word[start..].split(['/', '?', '#']).next().unwrap_or_default();
+                let at = match authority.rfind('@') {
+                    Some(at) => start + at,
+                    // Where a port should stand there is none: a password that isn't encoded goes
+                    // on behind the slash.
+                    None if start < last_at && !ends_like_a_host(authority) => last_at,
+                    None => continue,
+                };
+                found.push(first + start..first + at);
+            }
+        }
+        // Every character between words is one byte.
+        first += word.len() + 1;
+    }
+    found
 }
 
 fn ends_like_a_host(authority: &str) -> bool {
@@ -126,63 +135,171 @@ fn ends_like_a_host(authority: &str) -> bool {
 /// Every live secret.
 #[derive(Default)]
 struct AllLive {
-    guards: HashMap<Key, usize>,
-    /// The forms of each, by the hash of their first [`SHORTEST`] bytes.
-    forms: HashMap<u64, Vec<Zeroizing<String>>>,
-    hasher: RandomState,
+    secrets: HashMap<Key, Registered>,
+    /// How many windows have a beginning of [`SHORTEST`] bytes with this hash.
+    beginnings: ByHash<u32>,
+    /// All windows, by length.
+    windows: BTreeMap<usize, OfLength>,
+}
+
+/// A secret, by the length and the hash of its text.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+struct Key {
+    bytes: usize,
+    hash: u64,
+}
+
+struct Registered {
+    guards: usize,
+    windows: Box<[Window]>,
+}
+
+/// What is looked for: so many bytes with this hash.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Window {
+    bytes: usize,
+    hash: u64,
+    /// Of the first bytes.
+    beginning: u64,
+}
+
+struct OfLength {
+    length: Length,
+    /// How often each hash is live.
+    hashes: ByHash<u32>,
+}
+
+/// What was found in a text.
+struct Found {
+    /// From the first to the last; what overlaps is one.
+    places: Vec<Range<usize>>,
+    /// How often something was looked up.
+    #[cfg_attr(not(test), allow(dead_code, reason = "tests count the work, since time lies"))]
+    looks: usize,
 }
 
 impl AllLive {
-    fn add(&mut self, key: Key) {
-        let guards = self.guards.entry(key.clone()).or_default();
-        *guards += 1;
-        if *guards == 1 {
-            for form in forms(&key.0) {
-                let hash = self.hash(&form.as_bytes()[..SHORTEST]);
-                self.forms.entry(hash).or_default().push(form);
-            }
-        }
+    /// Counts one guard more. False: the secret isn't known yet.
+    fn guard(&mut self, key: Key) -> bool {
+        let known = self.secrets.get_mut(&key);
+        known.map(|secret| secret.guards += 1).is_some()
     }
 
-    fn remove(&mut self, key: &Key) {
-        let Some(guards) = self.guards.get_mut(key) else { return };
-        *guards -= 1;
-        if *guards > 0 {
+    fn add(&mut self, key: Key, windows: Box<[Window]>) {
+        if self.guard(key) {
             return;
         }
-        self.guards.remove(key);
-        for form in forms(&key.0) {
-            let hash = self.hash(&form.as_bytes()[..SHORTEST]);
-            let Some(alike) = self.forms.get_mut(&hash) else { continue };
-            // Another secret may have the same form; one of the two stays.
-            if let Some(index) = alike.iter().position(|other| *other == form) {
-                alike.swap_remove(index);
-            }
-            if alike.is_empty() {
-                self.forms.remove(&hash);
+        for window in &windows {
+            let of_length = self.windows.entry(window.bytes).or_insert_with(|| OfLength {
+                length: Length::new(window.bytes),
+                hashes: ByHash::default(),
+            });
+            *of_length.hashes.entry(window.hash).or_default() += 1;
+            *self.beginnings.entry(window.beginning).or_default() += 1;
+        }
+        self.secrets.insert(key, Registered { guards: 1, windows });
+    }
+
+    fn remove(&mut self, key: Key) {
+        let Some(secret) = self.secrets.get_mut(&key) else { return };
+        secret.guards -= 1;
+        if secret.guards > 0 {
+            return;
+        }
+        let Some(secret) = self.secrets.remove(&key) else { return };
+        for window in &secret.windows {
+            take_one(&mut self.beginnings, window.beginning);
+            if let Some(of_length) = self.windows.get_mut(&window.bytes) {
+                take_one(&mut of_length.hashes, window.hash);
+                if of_length.hashes.is_empty() {
+                    self.windows.remove(&window.bytes);
+                }
             }
         }
     }
 
-    /// Length of the longest form that `text`, which starts with `beginning`, starts with.
-    fn longest_at(&self, text: &[u8], beginning: &[u8]) -> Option<usize> {
-        let alike = self.forms.get(&self.hash(beginning))?;
-        let starting = alike.iter().filter(|form| text.starts_with(form.as_bytes()));
-        starting.map(|form| form.len()).max()
+    fn redact<'a>(&self, text: &'a str, limit: usize) -> Cow<'a, str> {
+        let end = text.floor_char_boundary(limit);
+        let places = self.places(text, end);
+        if places.is_empty() {
+            return Cow::Borrowed(&text[..end]);
+        }
+        let mut result = String::with_capacity(end);
+        let mut rest = 0;
+        for place in places {
+            // The rounded end of a secret may stand alone, and begin within a character.
+            let start = text.floor_char_boundary(place.start);
+            result.push_str(text.get(rest..start).unwrap_or_default());
+            result.push_str(REDACTED);
+            rest = text.ceil_char_boundary(place.end);
+        }
+        result.push_str(text.get(rest..end).unwrap_or_default());
+        Cow::Owned(result)
     }
 
-    fn hash(&self, beginning: &[u8]) -> u64 {
-        self.hasher.hash_one(beginning)
+    /// What is not to be shown of the first `end` bytes of `text`.
+    fn places(&self, text: &str, end: usize) -> Vec<Range<usize>> {
+        let mut places = self.find(text.as_bytes(), end).places;
+        let seen = &text[..text.floor_char_boundary(end.saturating_add(LONGEST_USERINFO))];
+        let in_urls = userinfos(seen);
+        if in_urls.is_empty() {
+            return places;
+        }
+        places.extend(in_urls.into_iter().filter(|userinfo| userinfo.start < end));
+        places.sort_by_key(|place| place.start);
+        let mut apart = Vec::new();
+        for place in places {
+            add(&mut apart, place);
+        }
+        apart
+    }
+
+    /// Whatever is live and begins in the first `end` bytes of `text`.
+    fn find(&self, text: &[u8], end: usize) -> Found {
+        let mut found = Found { places: Vec::new(), looks: 0 };
+        let Some((&longest, _)) = self.windows.last_key_value() else { return found };
+        let beginning = Length::new(SHORTEST);
+        for first in (0..end).step_by(STRETCH) {
+            let stretch = STRETCH.min(end - first);
+            let seen = &text[first..(first + stretch + longest).min(text.len())];
+            let pieces = Pieces::of(seen);
+            for start in 0..stretch {
+                let Some(hash) = pieces.hash(start, beginning) else { break };
+                found.looks += 1;
+                if self.beginnings.contains_key(&hash) {
+                    self.look(&pieces, start, first, &mut found);
+                }
+            }
+        }
+        found
+    }
+
+    /// Looks for what begins at `start` of a stretch, which begins at `first`. What ends within a
+    /// place that is known already adds nothing.
+    fn look(&self, pieces: &Pieces, start: usize, first: usize, found: &mut Found) {
+        let at = first + start;
+        let covered = found.places.last().map_or(0, |last| last.end);
+        for (&bytes, of_length) in self.windows.range(covered.saturating_sub(at) + 1..).rev() {
+            let Some(hash) = pieces.hash(start, of_length.length) else { continue };
+            found.looks += 1;
+            if !of_length.hashes.contains_key(&hash) {
+                continue;
+            }
+            match found.places.last_mut() {
+                Some(last) if at < last.end => last.end = at + bytes,
+                _ => found.places.push(at..at + bytes),
+            }
+            return;
+        }
     }
 }
 
-/// A secret as the key of the map; wiped like every other copy.
-#[derive(Clone, PartialEq, Eq)]
-struct Key(Zeroizing<String>);
-
-impl Hash for Key {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.0.as_str().hash(state);
+fn take_one(counts: &mut ByHash<u32>, hash: u64) {
+    if let Some(count) = counts.get_mut(&hash) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(&hash);
+        }
     }
 }
 
@@ -193,65 +310,204 @@ fn register(text: &str) -> Live {
     if text.len() < SHORTEST {
         return Live(None);
     }
-    let key = Key(Zeroizing::new(text.to_owned()));
-    LIVE.write().unwrap_or_else(PoisonError::into_inner).add(key.clone());
+    let key = key(text);
+    let write = || LIVE.write().unwrap_or_else(PoisonError::into_inner);
+    let known = write().guard(key);
+    if !known {
+        // Made while others may read.
+        let windows = windows(text);
+        write().add(key, windows);
+    }
     Live(Some(key))
 }
 
 impl Drop for Live {
     fn drop(&mut self) {
         if let Some(key) = self.0.take() {
-            LIVE.write().unwrap_or_else(PoisonError::into_inner).remove(&key);
+            LIVE.write().unwrap_or_else(PoisonError::into_inner).remove(key);
         }
     }
 }
 
-fn forms(text: &str) -> Vec<Zeroizing<String>> {
-    let mut hexadecimal = String::with_capacity(text.len() * 2);
-    let mut percent = String::with_capacity(text.len());
-    let mut percent_lower = String::with_capacity(text.len());
-    let mut json = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        let _ = write!(hexadecimal, "{byte:02x}");
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-            percent.push(char::from(byte));
-            percent_lower.push(char::from(byte));
-        } else {
-            let _ = write!(percent, "%{byte:02X}");
-            let _ = write!(percent_lower, "%{byte:02x}");
+fn key(text: &str) -> Key {
+    Key { bytes: text.len(), hash: hash(text.as_bytes()) }
+}
+
+/// What is looked for to find a secret.
+fn windows(text: &str) -> Box<[Window]> {
+    let mut windows = Vec::new();
+    for form in forms(text) {
+        let form = form.as_bytes();
+        let bytes = rounded(form.len());
+        for window in [&form[..bytes], &form[form.len() - bytes..]] {
+            windows.push(Window {
+                bytes,
+                hash: hash(window),
+                beginning: hash(&window[..SHORTEST]),
+            });
         }
     }
-    for character in text.chars() {
-        match character {
-            '"' => json.push_str("\\\""),
-            '\\' => json.push_str("\\\\"),
-            '\n' => json.push_str("\\n"),
-            '\r' => json.push_str("\\r"),
-            '\t' => json.push_str("\\t"),
-            other => json.push(other),
-        }
+    windows.sort_unstable();
+    windows.dedup();
+    windows.into()
+}
+
+/// The length, if it is short; else the length with all but its four highest bits cleared.
+fn rounded(bytes: usize) -> usize {
+    if bytes < ROUNDED_FROM {
+        return bytes;
     }
-    let mut forms: Vec<_> = [
-        text.to_owned(),
-        hexadecimal.to_uppercase(),
-        hexadecimal,
-        percent_lower,
-        percent,
-        json.replace('/', "\\/"),
-        json,
-        STANDARD_NO_PAD.encode(text),
-        URL_SAFE_NO_PAD.encode(text),
-    ]
-    .map(Zeroizing::new)
-    .into();
-    forms.sort_by(|a, b| a.as_str().cmp(b.as_str()));
-    forms.dedup();
-    forms
+    let dropped = bytes.ilog2() - 3;
+    bytes >> dropped << dropped
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
     use super::*;
+
+    impl AllLive {
+        fn of<'a>(secrets: impl IntoIterator<Item = &'a str>) -> Self {
+            let mut all = Self::default();
+            for secret in secrets {
+                all.add(key(secret), windows(secret));
+            }
+            all
+        }
+    }
+
+    /// Every place of every form of every secret, one after the other.
+    fn naive(text: &str, secrets: &[String]) -> Vec<Range<usize>> {
+        let mut places: Vec<Range<usize>> = Vec::new();
+        for form in secrets.iter().flat_map(|secret| forms(secret)) {
+            for start in 0..text.len() {
+                if text.as_bytes()[start..].starts_with(form.as_bytes()) {
+                    places.push(start..start + form.len());
+                }
+            }
+        }
+        places.sort_by_key(|place| (place.start, place.end));
+        places.into_iter().fold(Vec::new(), |mut merged: Vec<Range<usize>>, place| {
+            match merged.last_mut() {
+                Some(last) if place.start < last.end => last.end = last.end.max(place.end),
+                _ => merged.push(place),
+            }
+            merged
+        })
+    }
+
+    /// Secrets of this pattern, and a text of pieces of their forms.
+    fn secrets_and_text(pattern: &'static str) -> impl Strategy<Value = (Vec<String>, String)> {
+        let pieces = vec((any::<prop::sample::Index>(), 0..9_usize, 0..4_usize, "[ab]{0,3}"), 0..8);
+        (vec(pattern, 1..6), pieces).prop_map(|(secrets, pieces)| {
+            let mut text = String::new();
+            for (secret, form, cut, between) in pieces {
+                let secret: &String = secret.get(&secrets);
+                let forms = forms(secret);
+                let form = forms[form % forms.len()].as_str();
+                text.push_str(&form[form.ceil_char_boundary(cut)..]);
+                text.push_str(&between);
+            }
+            (secrets, text)
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_found_is_what_a_search_for_each_form_finds(
+            (secrets, text) in secrets_and_text(r"[ab/\\é]{6,10}")
+        ) {
+            let all = AllLive::of(secrets.iter().map(String::as_str));
+            prop_assert_eq!(all.find(text.as_bytes(), text.len()).places, naive(&text, &secrets));
+        }
+
+        #[test]
+        fn of_long_secrets_nothing_is_left(
+            (secrets, text) in secrets_and_text("[ab/é]{20,300}"), limit in 0..1000_usize
+        ) {
+            let all = AllLive::of(secrets.iter().map(String::as_str));
+            let found = all.find(text.as_bytes(), text.len()).places;
+            for place in naive(&text, &secrets) {
+                let covers = |found: &Range<usize>| found.start <= place.start && place.end <= found.end;
+                prop_assert!(found.iter().any(covers), "{place:?} in {found:?}");
+            }
+            let whole = all.redact(&text, text.len());
+            let beginning = all.redact(&text, limit);
+            let same = beginning.trim_end_matches(REDACTED).trim_end_matches('\u{FFFD}');
+            prop_assert!(whole.starts_with(same), "{same:?} of {whole:?}");
+        }
+
+        #[test]
+        fn what_is_live_is_forgotten_in_any_order(
+            secrets in vec("[ab]{6,80}", 1..6), order in any::<u64>()
+        ) {
+            let mut all = AllLive::of(secrets.iter().map(String::as_str));
+            let mut keys: Vec<Key> = secrets.iter().map(|secret| key(secret)).collect();
+            let middle = usize::try_from(order % keys.len() as u64).unwrap();
+            keys.rotate_left(middle);
+            for key in keys {
+                all.remove(key);
+            }
+            prop_assert!(all.secrets.is_empty() && all.windows.is_empty());
+            prop_assert!(all.beginnings.is_empty());
+        }
+    }
+
+    /// The looks that a line takes whose every place begins like a secret.
+    fn looks(secrets: impl Iterator<Item = String>, text: &str) -> usize {
+        let secrets: Vec<String> = secrets.collect();
+        AllLive::of(secrets.iter().map(String::as_str)).find(text.as_bytes(), text.len()).looks
+    }
+
+    #[test]
+    fn neither_the_number_of_secrets_nor_what_they_share_costs_time() {
+        let text = "A".repeat(4096);
+        let few = looks((0..60).map(|number| format!("AAAAAA{number:034}")), &text);
+        let alike = looks((0..60_000).map(|number| format!("AAAAAA{number:034}")), &text);
+        let different = looks((0..60_000).map(|number| format!("{number:034}AAAAAA")), &text);
+        assert_eq!(few, alike);
+        assert!(different <= alike, "{different} {alike}");
+        assert!(alike <= text.len() * 8, "{alike}");
+    }
+
+    #[test]
+    fn secrets_of_every_length_cost_a_bounded_number_of_looks() {
+        // Each is the beginning of the next.
+        let text = "A".repeat(4096);
+        let nested = |longest: usize| (6..longest).map(|length| "A".repeat(length) + "B");
+        let (some, all) = (looks(nested(200), &text), looks(nested(2000), &text));
+        assert!(all < some * 2, "{some} {all}");
+        assert!(all < text.len() * 130, "{all}");
+    }
+
+    #[test]
+    fn a_beginning_costs_by_its_own_length() {
+        let all = AllLive::of(["AAAAAAB"]);
+        let (short, long) = ("A".repeat(4096), "A".repeat(4 << 20));
+        let looks = |text: &str| all.find(text.as_bytes(), 1000).looks;
+        assert_eq!(looks(&short), looks(&long));
+    }
+
+    #[test]
+    fn a_secret_that_goes_on_beyond_the_beginning_is_replaced() {
+        let secret = format!("begins-{}", "x".repeat(500));
+        let all = AllLive::of([secret.as_str()]);
+        let text = format!("<{secret}> and more");
+        assert_eq!(all.redact(&text, 4), "<[redacted]");
+        assert_eq!(all.redact(&text, 1), "<");
+        assert_eq!(all.redact(&text, text.len()), "<[redacted]> and more");
+    }
+
+    #[test]
+    fn text_is_searched_beyond_one_stretch() {
+        let all = AllLive::of(["between-two-stretches"]);
+        for before in [STRETCH - 22, STRETCH - 5, STRETCH, STRETCH + 1] {
+            let text = format!("{}between-two-stretches.", " ".repeat(before));
+            assert_eq!(all.redact(&text, text.len()).trim_start(), "[redacted].", "{before}");
+        }
+    }
 
     #[test]
     fn every_form_of_a_live_secret_is_replaced() {

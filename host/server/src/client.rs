@@ -249,7 +249,8 @@ pub(crate) fn against_the_rules(message: String, remedy: &str) -> Error {
 fn credentials(login: &Login) -> Vec<Live> {
     let mut live = Vec::new();
     let mut look = |text: &str| {
-        if text.len() >= SHORTEST_CREDENTIAL {
+        let is_credential = (SHORTEST_CREDENTIAL..=LONGEST_CREDENTIAL).contains(&text.len());
+        if is_credential && live.len() < MOST_CREDENTIALS {
             live.push(redactor::keep_text_out_of_logs(text));
         }
     };
@@ -303,6 +304,10 @@ fn json(body: &impl Serialize, capacity: usize) -> Zeroizing<Vec<u8>> {
 }
 
 const SHORTEST_CREDENTIAL: usize = 20;
+/// Whoever makes the login chooses what stands in it, and each text costs time.
+const MOST_CREDENTIALS: usize = 256;
+/// A longer text would not be found in one line of an error.
+const LONGEST_CREDENTIAL: usize = 8 << 10;
 
 #[cfg(test)]
 mod tests {

@@ -354,7 +354,11 @@ pub(crate) static LIMITS: Block = Block {
     closed: true,
     hint: "",
     keys: &[
-        built("memory", Size, "Memory of one call, at most 256MiB. Default 64MiB."),
+        built(
+            "memory",
+            Size,
+            "All memories and tables of one call together, at most 256MiB. Default 128MiB.",
+        ),
         built("timeout", Duration, "Time of one call. Default 10s for a method, 5s for a sink."),
     ],
 };

@@ -1,16 +1,18 @@
 //! Files under a grant, in a directory of each test.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+use std::sync::Arc;
 
 use rustix::fs::Mode;
 
 use super::*;
-use crate::grant::Surroundings;
+use crate::grant::{Claim, Naming, Surroundings};
 
 struct World {
     directory: tempfile::TempDir,
     grant: Grant,
     protected: Protected,
+    holder: Arc<()>,
     abandoned: AtomicBool,
 }
 
@@ -31,6 +33,7 @@ impl World {
             directory,
             grant,
             protected: Protected::default(),
+            holder: Arc::default(),
             abandoned: AtomicBool::new(false),
         }
     }
@@ -44,7 +47,12 @@ impl World {
             grant: &self.grant,
             protected: &self.protected,
             plugin: "acme",
-            usage: "default/sink/0",
+            asker: Asker {
+                usage: "default/sink/0",
+                identity: "default",
+                holder: &self.holder,
+                change: 0,
+            },
             abandoned: &self.abandoned,
         }
     }
@@ -80,7 +88,7 @@ fn only_what_is_granted_is_read() {
     let world = World::granting(&[("read", "granted")]);
     fs::write(world.path("granted"), "yes").unwrap();
     fs::write(world.path("other"), "no").unwrap();
-    assert_eq!(world.files().read(&world.path("granted")).unwrap().as_slice(), b"yes");
+    assert_eq!(world.files().read(&world.path("granted")).unwrap().0.as_slice(), b"yes");
     let refused = world.files().read(&world.path("other")).unwrap_err();
     assert_eq!(refused.code, "grant.missing");
     assert!(refused.message.contains("plugin \"acme\" {"), "{refused}");
@@ -93,12 +101,12 @@ fn a_granted_link_leads_where_it_leads_and_another_does_not() {
     fs::write(world.path("first"), "first").unwrap();
     fs::write(world.path("second"), "second").unwrap();
     symlink(world.path("first"), world.path("link")).unwrap();
-    assert_eq!(world.files().read(&world.path("link")).unwrap().as_slice(), b"first");
+    assert_eq!(world.files().read(&world.path("link")).unwrap().0.as_slice(), b"first");
     fs::remove_file(world.path("link")).unwrap();
     symlink(world.path("second"), world.path("link")).unwrap();
-    assert_eq!(world.files().read(&world.path("link")).unwrap().as_slice(), b"second");
+    assert_eq!(world.files().read(&world.path("link")).unwrap().0.as_slice(), b"second");
     symlink(world.path("link"), world.path("detour")).unwrap();
-    assert_eq!(world.files().read(&world.path("detour")).unwrap().as_slice(), b"second");
+    assert_eq!(world.files().read(&world.path("detour")).unwrap().0.as_slice(), b"second");
     symlink("/etc/hostname", world.path("escape")).unwrap();
     assert_eq!(world.files().read(&world.path("escape")).unwrap_err().code, "grant.missing");
 }
@@ -227,7 +235,7 @@ fn a_file_that_is_replaced_all_the_time_is_read_or_busy_but_never_refused() {
         for _ in 0..2000 {
             for name in ["token", "link"] {
                 match world.files().read(&world.path(name)) {
-                    Ok(content) => {
+                    Ok((content, _)) => {
                         assert_eq!(content.as_slice(), b"value");
                         read += 1;
                     }
@@ -278,8 +286,11 @@ fn a_name_is_removed_and_its_absence_is_a_success() {
 fn the_output_of_another_sink_is_out_of_reach() {
     let world = World::granting(&[("read", "token"), ("write", "token")]);
     fs::write(world.path("token"), "x").unwrap();
-    let holder = std::sync::Arc::new(());
-    world.protected.reserve(world.path("token"), "default/sink/1", "default", &holder);
+    let holder = Arc::new(());
+    let other = Asker { usage: "default/sink/1", identity: "default", holder: &holder, change: 0 };
+    let output = world.path("token").display().to_string();
+    let claim = Claim { asker: other, output, naming: Naming::ByOperator };
+    world.protected.reserve(&[claim]).unwrap();
     assert_eq!(world.files().read(&world.path("token")).unwrap_err().code, "grant.missing");
     assert_eq!(
         world.files().write(&world.path("token"), b"x", &options(0o640)).unwrap_err().code,

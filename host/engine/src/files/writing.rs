@@ -11,6 +11,7 @@ use rustix::fs::{Gid, Mode, OFlags, Uid};
 
 use super::{Warnings, WriteOptions, failed, flags};
 use crate::failure::{Failure, FailureKind};
+use crate::grant::TEMPORARY;
 
 /// Who a file shall belong to, as numbers.
 #[derive(Clone, Copy)]
@@ -211,5 +212,5 @@ impl Drop for Temporary {
 
 /// How the names of temporary files beside `target` start.
 fn prefix(target: &Path) -> String {
-    format!(".{}.usher-", target.file_name().unwrap_or(OsStr::new("file")).to_string_lossy())
+    format!(".{}{TEMPORARY}", target.file_name().unwrap_or(OsStr::new("file")).to_string_lossy())
 }

@@ -73,6 +73,18 @@ pub(super) fn pattern_matches(
     glob(&format!("{}{}", directory.trim_end_matches('/'), &granted[slash..]), path)
 }
 
+/// A path that a plug-in is going to write, with its directory resolved, or what stands before its
+/// `*`. What isn't there yet stays as it is.
+pub(super) fn resolved(granted: &str) -> String {
+    let fixed = granted.find('*').unwrap_or(granted.len());
+    let Some(slash) = granted[..fixed].rfind('/') else { return granted.to_owned() };
+    let directory = if slash == 0 { "/" } else { &granted[..slash] };
+    match std::fs::canonicalize(directory).ok().as_deref().and_then(Path::to_str) {
+        Some(directory) => format!("{}{}", directory.trim_end_matches('/'), &granted[slash..]),
+        None => granted.to_owned(),
+    }
+}
+
 /// `*` matches anything, `/` too.
 pub(super) fn glob(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
@@ -87,6 +99,20 @@ pub(super) fn glob(pattern: &str, text: &str) -> bool {
         }
     }
     rest.ends_with(last)
+}
+
+/// Whether some path matches both patterns. A `*` takes whatever the other one wants, so what
+/// stands before the first and after the last decides.
+pub(super) fn overlap(one: &str, other: &str) -> bool {
+    let parts = |pattern: &'_ str| pattern.find('*').zip(pattern.rfind('*'));
+    let (Some((first, last)), Some((other_first, other_last))) = (parts(one), parts(other)) else {
+        // One of them is a path, which may itself hold no `*`.
+        return if one.contains('*') { glob(one, other) } else { glob(other, one) };
+    };
+    let (begins, ends) = (&one[..first], &one[last + 1..]);
+    let (other_begins, other_ends) = (&other[..other_first], &other[other_last + 1..]);
+    (begins.starts_with(other_begins) || other_begins.starts_with(begins))
+        && (ends.ends_with(other_ends) || other_ends.ends_with(ends))
 }
 
 /// `.` and `..` removed without looking at the file system.
@@ -124,6 +150,24 @@ mod tests {
             ("/run/*.jwt", "/run/a.jwt.old", false),
         ] {
             assert_eq!(glob(pattern, path), matches, "{pattern} {path}");
+        }
+    }
+
+    #[test]
+    fn patterns_overlap_where_a_path_matches_both() {
+        for (one, other, overlaps) in [
+            ("/run/a", "/run/a", true),
+            ("/run/a", "/run/b", false),
+            ("/run/*", "/run/a/b", true),
+            ("/run/*", "/running", false),
+            ("/run/*", "/*", true),
+            ("/run/*/id", "/run/a*", true),
+            ("/run/*.jwt", "/run/*.pem", false),
+            ("/run/*.jwt", "/run/a*", true),
+            ("/run/a*", "/run/b*", false),
+        ] {
+            assert_eq!(overlap(one, other), overlaps, "{one} {other}");
+            assert_eq!(overlap(other, one), overlaps, "{other} {one}");
         }
     }
 
