@@ -4,11 +4,11 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "helpers fail the test that calls them")]
 
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use usher_tests::agent::{Ended, Launch};
 use usher_tests::aws::{
     DOCUMENT, Imds, Keys, Moto, SIGNATURE, found_by_the_sdk, pod_identity_agent,

@@ -240,7 +240,7 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
         let sinks = identity.sinks.iter().map(|sink| (sink.name.clone(), sink.kind.clone()));
         let place = self.board.identity(&name, &identity.kind, sinks);
         let identity = Arc::new(identity);
-        let life = driver::run(
+        let run = driver::run(
             number,
             Arc::clone(&identity),
             inherited,
@@ -249,7 +249,7 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
             self.reports.clone(),
             received,
         );
-        let task = self.tasks.spawn(life);
+        let task = self.tasks.spawn(run);
         let running = Running {
             name,
             identity,

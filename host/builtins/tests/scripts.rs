@@ -86,7 +86,12 @@ async fn load(engine: &Engine, text: &str) -> Result<Arc<Plugin>, LoadError> {
         digest: digest(text.as_bytes()),
     };
     // A script is never compiled: this program would fail.
-    let compiler = Compiler { program: "/bin/false".into(), arguments: Vec::new(), cache: None };
+    let compiler = Compiler {
+        program: "/bin/false".into(),
+        arguments: Vec::new(),
+        cache: None,
+        announce: |_| (),
+    };
     engine.load_file(&found, &compiler).await
 }
 
@@ -925,7 +930,12 @@ fn a_script_that_is_no_text_is_refused() {
         bytes: vec![b'/', b'/', 0xff],
         digest: String::new(),
     };
-    let compiler = Compiler { program: "/bin/false".into(), arguments: Vec::new(), cache: None };
+    let compiler = Compiler {
+        program: "/bin/false".into(),
+        arguments: Vec::new(),
+        cache: None,
+        announce: |_| (),
+    };
     let error =
         run(async { engine().load_file(&found, &compiler).await.err().unwrap().to_string() });
     assert!(error.contains("UTF-8") && error.contains("byte 2"), "{error}");

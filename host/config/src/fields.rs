@@ -51,7 +51,7 @@ impl<'a> Fields<'a> {
             let (name, place) = (&item.key.text, Some(&item.key.location));
             match block.key(name).map(|key| (key.name, key.state)) {
                 Some((key, State::Built | State::Beside)) => {
-                    items.entry(key).or_default().push(item)
+                    items.entry(key).or_default().push(item);
                 }
                 Some((key, State::NotBuilt(help))) => {
                     report.push(Diagnostic::new_error(

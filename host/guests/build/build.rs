@@ -54,13 +54,13 @@ fn build() -> Result<(), String> {
     for name in &names {
         let module = copy(name, &modules, &out)?;
         let _ =
-            writeln!(table, "    Guest {{ name: {name:?}, module: include_bytes!({module:?}) }},");
+            writeln!(table, "    Guest {{ name: {name:?}, module: include_bytes!({module}) }},");
     }
     let module = copy(SCRIPT, &script_modules, &out)?;
     let _ = write!(
         table,
         "];\n\n/// Runs scripts. It is of both kinds, and no type of the configuration.\n\
-         pub static SCRIPT: Guest = Guest {{ name: {SCRIPT:?}, module: include_bytes!({module:?}) }};\n"
+         pub static SCRIPT: Guest = Guest {{ name: {SCRIPT:?}, module: include_bytes!({module}) }};\n"
     );
     fs::write(out.join("guests.rs"), table).map_err(|error| error.to_string())
 }
@@ -79,11 +79,12 @@ fn built_ins(directory: &Path) -> Result<Vec<String>, String> {
 }
 
 /// Takes a module that the nested cargo has built: its place is shared with other checkouts.
-fn copy(name: &str, modules: &Path, out: &Path) -> Result<PathBuf, String> {
+/// Returns its path as it is written in Rust.
+fn copy(name: &str, modules: &Path, out: &Path) -> Result<String, String> {
     let built = modules.join(TARGET).join("plugin").join(format!("usher_plugin_{name}.wasm"));
     let module = out.join(format!("{name}.wasm"));
     fs::copy(&built, &module).map_err(|error| format!("{}: {error}", built.display()))?;
-    Ok(module)
+    Ok(format!("{:?}", module.display().to_string()))
 }
 
 fn variable(name: &str) -> Result<String, String> {

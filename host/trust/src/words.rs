@@ -8,11 +8,11 @@ use rustls::{
 /// How the settings are called that the remedies speak of.
 #[derive(Clone, Copy, Debug)]
 pub struct Names {
-    /// Holds the trusted authorities: "vault.ca_cert".
+    /// Holds the trusted authorities: `vault.ca_cert`.
     pub authorities: &'static str,
-    /// Says which name the server's certificate must bear: "vault.address".
+    /// Says which name the server's certificate must bear: `vault.address`.
     pub server_name: &'static str,
-    /// Where the server's address is written: "vault.address".
+    /// Where the server's address is written: `vault.address`.
     pub address: &'static str,
     /// Holds the client's certificate and key.
     pub client_certificate: &'static str,
