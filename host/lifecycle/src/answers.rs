@@ -269,12 +269,14 @@ impl Lifecycle {
     /// A newer token took the place of this one.
     fn retire(&mut self, now: Instant, mut grant: Grant) {
         let generation = grant.generation;
-        // What was on its way to a sink when the hand-over began may have arrived after all.
-        if !grant.is_good() || self.phase == Phase::HandingOver {
+        if !grant.is_good() {
             self.actions.push_back(Action::Forget { generation });
         } else if self.deliveries.iter().any(|delivery| delivery.holds(generation)) {
             grant.retire(now, &mut self.random);
             self.old.push(grant);
+        } else if self.phase == Phase::HandingOver {
+            // What was on its way to a sink when the hand-over began may have arrived after all.
+            self.actions.push_back(Action::Forget { generation });
         } else {
             self.revoke(generation);
         }

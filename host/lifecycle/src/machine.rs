@@ -157,7 +157,7 @@ impl Lifecycle {
         self.upcoming().into_iter().min_by_key(|next| next.at)
     }
 
-    /// Puts other settings in force, from now on. The sinks must be the same.
+    /// Puts other settings in force, from the next event or time-out on. The sinks must be the same.
     pub fn set(&mut self, now: Instant, settings: Settings) {
         let sinks = self.settings.sinks;
         self.settings = Settings { sinks, ..settings };
@@ -174,7 +174,6 @@ impl Lifecycle {
         for delivery in &mut self.deliveries {
             delivery.shorten(now, sink_backoff, backoff);
         }
-        self.advance(now);
     }
 
     /// Takes note of what happened.

@@ -31,6 +31,7 @@ fn a_foreign_token_is_renewed_and_delivered_until_a_login_has_succeeded() {
         let mut driver = heir(unchecked(1), token, Worth::Foreign);
         assert_eq!(driver.actions(), [Action::Deliver { sink: 0, generation: 1 }, Action::LogIn]);
         driver.event(Event::Delivered { sink: 0, generation: 1 });
+        driver.event(Event::LoginFailed(forbidden()));
         let mut renewals = 0;
         let end = if token.renewable { secs(20_000) } else { secs(3000) };
         while driver.elapsed() < end {
@@ -41,7 +42,7 @@ fn a_foreign_token_is_renewed_and_delivered_until_a_login_has_succeeded() {
                         renewals += 1;
                         driver.event(Event::Renewed { generation, token });
                     }
-                    other => panic!("{other:?}"),
+                    other => panic!("{other:?} at {:?} of {token:?}", driver.elapsed()),
                 }
             }
         }
