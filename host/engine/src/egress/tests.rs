@@ -193,7 +193,7 @@ async fn a_certificate_that_a_plug_in_trusts_is_taken_whatever_it_says_of_itself
 
     let (other, _) = made_by_openssl();
     let failure = over_tls(port, Some(other.pem())).await.unwrap_err();
-    assert_eq!(failure.code, "http.tls");
+    assert_eq!(failure.code, "http.tls", "{}", failure.message);
     assert!(failure.message.contains("CA:TRUE"), "{}", failure.message);
     assert!(!failure.message.contains("CaUsedAsEndEntity"), "{}", failure.message);
 
