@@ -1,4 +1,5 @@
-//! What the table of methods says is backed by what it names, and the README names every method.
+//! What the table of methods says is backed by what it names; the README names every method, and
+//! ARCHITECTURE.md files that exist.
 #![allow(clippy::expect_used, reason = "tests fail by panicking")]
 
 use std::collections::BTreeSet;
@@ -44,6 +45,22 @@ fn every_built_in_method_has_its_row_and_no_other() {
     let of_methods = pages.filter(|(_, page)| !page.starts_with("README.md"));
     let named: BTreeSet<&str> = of_methods.map(|(name, _)| name).collect();
     assert_eq!(named, built);
+}
+
+#[test]
+fn every_file_that_the_architecture_names_exists() {
+    let text = read("ARCHITECTURE.md");
+    let quoted = text.split('`').skip(1).step_by(2);
+    // The directory that was named last: what follows may lie in it.
+    let mut directory = workspace();
+    for name in quoted.filter(|name| name.contains('/') || name.ends_with(".rs")) {
+        let mut paths = [workspace().join(name), directory.join(name)].into_iter();
+        let path = paths.find(|path| path.exists());
+        let path = path.unwrap_or_else(|| panic!("there is no {name}"));
+        if path.is_dir() {
+            directory = path;
+        }
+    }
 }
 
 /// Where the pages of the methods are, and the table whose links lead on from there.
