@@ -200,7 +200,9 @@ fn a_password_in_a_url_is_never_shown() {
             std::fs::write(&file, GOOD).unwrap();
             let launch = Launch::command(&["validate", "--config"]).argument(&file);
             let ended = launch.environment(variable, url).run(LIMIT);
-            assert_eq!(ended.status, 2, "{ended:?}");
+            // Of a proxy the scheme may be left out.
+            let valid = variable == "VAULT_PROXY_ADDR" && url.starts_with("u:");
+            assert_eq!(ended.status, if valid { 0 } else { 2 }, "{ended:?}");
             assert!(!format!("{ended:?}").contains("hunter2"), "{variable}: {ended:?}");
         }
     }

@@ -16,7 +16,9 @@ use reqwest::{Client, Method, redirect};
 use thiserror::Error;
 use url::{Host, Url};
 use usher_secret::redactor::without_userinfo;
-use usher_trust::{Authorities, ClientCertificate, Names, Trust, client_config, handshake};
+use usher_trust::{
+    Authorities, ClientCertificate, Names, Trust, client_config, handshake, tls_error,
+};
 use zeroize::Zeroizing;
 
 use crate::address::{Named, reachable};
@@ -358,11 +360,7 @@ fn explain(error: &reqwest::Error, url: &Url) -> Failure {
                 ResolveError::Prohibited => prohibited(url),
             };
         }
-        let wrapped = inner.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let of_tls = inner.downcast_ref::<rustls::Error>().or_else(|| {
-            wrapped.and_then(<dyn std::error::Error + Send + Sync>::downcast_ref::<rustls::Error>)
-        });
-        if let Some(of_tls) = of_tls {
+        if let Some(of_tls) = tls_error(inner) {
             let trouble = handshake(of_tls, &NAMES);
             let mut message = format!("TLS with {origin} failed: {}", trouble.what);
             if !trouble.remedy.is_empty() {

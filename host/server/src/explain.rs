@@ -295,20 +295,3 @@ pub(crate) fn causes_of(
         Some(this)
     })
 }
-
-/// The TLS library's error in a chain of causes, however it is wrapped.
-pub(crate) fn tls_error<'a>(
-    cause: &'a (dyn std::error::Error + 'static),
-) -> Option<&'a rustls::Error> {
-    if let Some(error) = cause.downcast_ref::<rustls::Error>() {
-        return Some(error);
-    }
-    // An I/O error shows its inner error's causes, but not the inner error itself.
-    let mut inner = cause.downcast_ref::<std::io::Error>()?.get_ref()?;
-    loop {
-        if let Some(error) = inner.downcast_ref::<rustls::Error>() {
-            return Some(error);
-        }
-        inner = inner.downcast_ref::<std::io::Error>()?.get_ref()?;
-    }
-}

@@ -11,13 +11,13 @@ use reqwest::header::{
 };
 use url::Url;
 use usher_secret::redactor;
-use usher_trust::Names;
+use usher_trust::{Names, tls_error};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::answer::{self, Unusable};
 use crate::client::against_the_rules;
 use crate::error::{Class, Error, Reason, retry_after};
-use crate::explain::{causes_of, refusal, tls_error};
+use crate::explain::{causes_of, refusal};
 use crate::governor::{Governor, Outcome};
 use crate::request::{Operation, Request, headers};
 use crate::tls::{Connections, Tls, innermost};

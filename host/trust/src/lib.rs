@@ -18,7 +18,7 @@ use rustls::crypto::CryptoProvider;
 
 pub use authorities::Authorities;
 pub use certificate::ClientCertificate;
-pub use words::{Names, Trouble, handshake};
+pub use words::{Names, Trouble, handshake, tls_error};
 
 /// Whose word counts for who the server is.
 pub enum Trust {

@@ -30,6 +30,21 @@ pub struct Trouble {
 /// A certificate that is accepted, from openssl.
 const MAKE: &str = "openssl req -x509 -newkey rsa:2048 -sha256 -days 365 -nodes -keyout key.pem -out cert.pem -subj /CN=HOST -addext subjectAltName=DNS:HOST";
 
+/// The TLS library's error in a cause, however it is wrapped.
+pub fn tls_error<'a>(cause: &'a (dyn std::error::Error + 'static)) -> Option<&'a Error> {
+    if let Some(error) = cause.downcast_ref::<Error>() {
+        return Some(error);
+    }
+    // An I/O error shows its inner error's causes, but not the inner error itself.
+    let mut inner = cause.downcast_ref::<std::io::Error>()?.get_ref()?;
+    loop {
+        if let Some(error) = inner.downcast_ref::<Error>() {
+            return Some(error);
+        }
+        inner = inner.downcast_ref::<std::io::Error>()?.get_ref()?;
+    }
+}
+
 /// Why the handshake with a server failed.
 pub fn handshake(error: &Error, names: &Names) -> Trouble {
     let Names { authorities, address, client_certificate, .. } = names;
