@@ -242,7 +242,7 @@ impl Model {
             Event::ConfigurationChanged => {
                 self.attempts.changed = true;
                 for pace in &mut self.deliveries {
-                    pace.reset();
+                    pace.changed = true;
                 }
             }
             Event::ServerReached => {
@@ -424,8 +424,8 @@ impl Pace {
         if early {
             assert!(self.changed, "sooner than the back-off allows");
             self.early.push(now);
-            if let [.., first, _, third] = self.early[..] {
-                assert!(third - first >= backoff.min, "woken too often");
+            if let [.., earlier, latest] = self.early[..] {
+                assert!(latest - earlier >= backoff.min, "woken too often");
             }
         }
         self.changed = false;
