@@ -293,6 +293,7 @@ impl Lifecycle {
             self.changed_in_flight = true;
             return;
         }
+        self.login_blocked = false;
         let backoff = &self.settings.backoff;
         let replacing = self.good().map(|grant| grant.replace_at().is_some_and(|due| due <= now));
         match replacing {
@@ -302,7 +303,6 @@ impl Lifecycle {
             }
             Some(false) => {}
             Some(true) | None => {
-                self.login_blocked = false;
                 let at = self.retry.hasten(now, backoff);
                 self.login_from = self.login_from.min(at);
                 self.renewal_first = false;
