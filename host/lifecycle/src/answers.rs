@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::backoff::{after, spread};
-use crate::grant::Grant;
+use crate::grant::{Grant, find};
 use crate::machine::{Lifecycle, Phase, Request};
 use crate::{Action, Class, Event, Failure, Notice, Settings, Token, Worth};
 
@@ -96,7 +96,7 @@ impl Lifecycle {
             Event::ConfigurationChanged => {
                 self.wake(now);
                 for delivery in &mut self.deliveries {
-                    delivery.hasten(now);
+                    delivery.hasten(now, &self.settings.sink_backoff);
                 }
             }
             Event::ServerReached => self.server_reached(now),
@@ -287,34 +287,27 @@ impl Lifecycle {
         self.actions.push_back(Action::Forget { generation });
     }
 
-    /// Takes note that a change of credentials or configuration may help, or may call for a
-    /// look; at most once per `min` of the back-off, so that a file that flaps is no storm.
+    /// Takes note that a change of credentials or configuration may help, or may call for a look.
     fn wake(&mut self, now: Instant) {
         if matches!(self.in_flight, Some(Request::LogIn | Request::Look)) {
             self.changed_in_flight = true;
             return;
         }
-        let interval = self.settings.backoff.min();
-        let at = match self.last_wake {
-            Some(pending) if pending > now => pending,
-            Some(last) => after(last, interval).max(now),
-            None => now,
-        };
+        self.login_blocked = false;
+        let backoff = &self.settings.backoff;
         let replacing = self.good().map(|grant| grant.replace_at().is_some_and(|due| due <= now));
         match replacing {
             Some(false) if self.settings.reauthenticate_on_new_credentials => {
-                let at = self.look_retry.woken_at(at);
+                let at = self.look_retry.hasten(now, backoff);
                 self.look_at = Some(self.look_at.map_or(at, |look| look.min(at)));
             }
-            Some(false) => return,
+            Some(false) => {}
             Some(true) | None => {
-                self.login_blocked = false;
-                self.retry.hasten(at);
+                let at = self.retry.hasten(now, backoff);
                 self.login_from = self.login_from.min(at);
                 self.renewal_first = false;
             }
         }
-        self.last_wake = Some(at);
     }
 
     fn catch_up_with_changes(&mut self, now: Instant) {
@@ -328,8 +321,7 @@ impl Lifecycle {
         let at = after(now, spread(LONGEST_WAKING, 0.0, 1.0, &mut self.random));
         let Settings { backoff, sink_backoff, .. } = &self.settings;
         self.retry.server_reached(at, backoff);
-        if self.look_retry.server_reached(at, backoff) {
-            let woken = self.look_retry.woken_at(at);
+        if let Some(woken) = self.look_retry.server_reached(at, backoff) {
             self.look_at = self.look_at.map(|look_at| look_at.min(woken));
         }
         for grant in self.current.iter_mut().chain(&mut self.old) {
@@ -371,14 +363,6 @@ impl Lifecycle {
     fn ended(&mut self, request: Request) -> bool {
         self.in_flight.take_if(|in_flight| *in_flight == request).is_some()
     }
-}
-
-fn find<'a>(
-    current: &'a mut Option<Grant>,
-    old: &'a mut [Grant],
-    generation: u64,
-) -> Option<&'a mut Grant> {
-    current.iter_mut().chain(old).find(|grant| grant.generation == generation)
 }
 
 fn next_poll(now: Instant, check_after: Option<Duration>) -> Option<Instant> {

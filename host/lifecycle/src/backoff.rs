@@ -61,6 +61,10 @@ pub(crate) struct Retry {
     /// How often the schedule was woken since the last success, and from when on it may be again.
     wakes: u32,
     next_wake: Option<Instant>,
+    /// Something woke the schedule, and the attempt hasn't begun yet.
+    woken: bool,
+    /// When the last attempt began that something had woken.
+    hastened_at: Option<Instant>,
 }
 
 impl Retry {
@@ -112,6 +116,7 @@ impl Retry {
             _ => scheduled,
         });
         self.passing = class == Class::Passing;
+        self.woken = false;
         self.failures = self.failures.saturating_add(1);
     }
 
@@ -152,38 +157,53 @@ impl Retry {
         self.not_before = self.not_before.map(|at| at.min(latest));
     }
 
-    /// The earliest attempt if something wakes this schedule at `at`: a `Retry-After` holds.
-    pub(crate) fn woken_at(&self, at: Instant) -> Instant {
+    /// `at`, or later if a `Retry-After` says so.
+    fn woken_at(&self, at: Instant) -> Instant {
         self.not_before.map_or(at, |bound| bound.max(at))
     }
 
-    /// Brings the next attempt forward to `at`.
-    pub(crate) fn hasten(&mut self, at: Instant) {
+    /// Something woke the schedule: brings the next attempt forward to `at`, but not to less than
+    /// `min` after the last one that was brought forward, whatever woke that and however long it
+    /// then had to wait; so that a file that flaps, or a server that comes and goes, is no storm.
+    /// When it now may come.
+    pub(crate) fn hasten(&mut self, at: Instant, backoff: &Backoff) -> Instant {
+        let at = self.hastened_at.map_or(at, |last| after(last, backoff.min()).max(at));
         self.ready_at = self.ready_at.map(|ready| ready.min(at));
+        self.woken = true;
+        self.woken_at(at)
+    }
+
+    /// Takes note that an attempt begins.
+    pub(crate) fn begin(&mut self, now: Instant) {
+        if std::mem::take(&mut self.woken) {
+            self.hastened_at = Some(now);
+        }
     }
 
     /// The server was reached by something else: an attempt that waits because it wasn't comes at
-    /// `at`. Where that doesn't help, waking follows a back-off of its own. Whether it woke.
-    pub(crate) fn server_reached(&mut self, at: Instant, backoff: &Backoff) -> bool {
+    /// `at`. Where that doesn't help, waking follows a back-off of its own. When the attempt may
+    /// come, if this woke it.
+    pub(crate) fn server_reached(&mut self, at: Instant, backoff: &Backoff) -> Option<Instant> {
         let wakes =
             self.has_failed() && self.passing && self.next_wake.is_none_or(|next| next <= at);
-        if wakes {
+        wakes.then(|| {
             self.next_wake = Some(after(at, backoff.nominal(self.wakes)));
             self.wakes = self.wakes.saturating_add(1);
-            self.hasten(at);
-        }
-        wakes
+            self.hasten(at, backoff)
+        })
     }
 
     /// Starts anew for another reason: only a `Retry-After` still holds.
     pub(crate) fn supersede(&mut self) {
-        let Self { not_before, next_wake, .. } = *self;
-        *self = Self { not_before, next_wake, ..Self::default() };
+        let not_before = self.not_before;
+        self.reset();
+        self.not_before = not_before;
     }
 
     /// Starts anew: the next attempt is free at once.
     pub(crate) fn reset(&mut self) {
-        *self = Self { next_wake: self.next_wake, ..Self::default() };
+        let Self { next_wake, hastened_at, .. } = *self;
+        *self = Self { next_wake, hastened_at, ..Self::default() };
     }
 }
 

@@ -56,6 +56,7 @@ impl Delivery {
         if self.due_at()? > now {
             return None;
         }
+        self.retry.begin(now);
         self.in_flight = self.wanted;
         self.in_flight
     }
@@ -109,8 +110,8 @@ impl Delivery {
     }
 
     /// Brings a waiting retry forward.
-    pub(crate) fn hasten(&mut self, now: Instant) {
-        self.retry.hasten(now);
+    pub(crate) fn hasten(&mut self, now: Instant, backoff: &Backoff) {
+        self.retry.hasten(now, backoff);
     }
 
     /// Whether somebody may read this token from the sink, now or soon.

@@ -278,11 +278,16 @@ impl Grant {
         false
     }
 
+    /// Takes note that a check begins.
+    pub(crate) fn begin_check(&mut self, now: Instant) {
+        self.check_retry.begin(now);
+    }
+
     /// The server was reached: what waits because it wasn't goes on at `at`.
     pub(crate) fn server_reached(&mut self, at: Instant, backoff: &Backoff) {
         self.retry.server_reached(at, backoff);
-        if self.check_retry.server_reached(at, backoff) {
-            self.check_at = self.check_at.min(self.check_retry.woken_at(at));
+        if let Some(woken) = self.check_retry.server_reached(at, backoff) {
+            self.check_at = self.check_at.min(woken);
         }
     }
 
@@ -352,4 +357,13 @@ fn replacement(ttl: Duration, random: &mut SmallRng) -> Duration {
     spread(ttl, 0.8, 0.9, random)
         .min(ttl.saturating_sub(margin).max(ttl.mul_f64(0.7)))
         .max(SHORTEST_PLAN)
+}
+
+/// The token of this generation, if it is still known.
+pub(crate) fn find<'a>(
+    current: &'a mut Option<Grant>,
+    old: &'a mut [Grant],
+    generation: u64,
+) -> Option<&'a mut Grant> {
+    current.iter_mut().chain(old).find(|grant| grant.generation == generation)
 }

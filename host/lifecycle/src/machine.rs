@@ -8,7 +8,7 @@ use rand::rngs::SmallRng;
 
 use crate::backoff::{Retry, after};
 use crate::delivery::Delivery;
-use crate::grant::Grant;
+use crate::grant::{Grant, find};
 use crate::{Action, Class, Event, NextStep, Notice, Settings, State, Step};
 
 /// The life of one identity. See the [crate] for how to drive it.
@@ -40,7 +40,6 @@ pub struct Lifecycle {
     /// at once would be stormed.
     pub(crate) losses: Retry,
     pub(crate) last_loss: Option<Instant>,
-    pub(crate) last_wake: Option<Instant>,
     /// Credentials or configuration changed while they may have been in use.
     pub(crate) changed_in_flight: bool,
     pub(crate) forbidden_said: bool,
@@ -88,7 +87,6 @@ impl Lifecycle {
             look_retry: Retry::default(),
             losses: Retry::default(),
             last_loss: None,
-            last_wake: None,
             changed_in_flight: false,
             forbidden_said: false,
         };
@@ -225,12 +223,35 @@ impl Lifecycle {
             && let Some(request) = self.choose(now)
         {
             self.in_flight = Some(request);
+            self.begin(now, request);
             self.actions.push_back(match request {
                 Request::LogIn => Action::LogIn,
                 Request::Look => Action::Look,
                 Request::Renew(generation) => Action::Renew { generation },
                 Request::Check(generation) => Action::Check { generation },
             });
+        }
+    }
+
+    /// Tells the schedules that this request belongs to that an attempt begins.
+    fn begin(&mut self, now: Instant, request: Request) {
+        match request {
+            Request::LogIn => self.retry.begin(now),
+            Request::Look => self.look_retry.begin(now),
+            Request::Renew(generation) | Request::Check(generation) => {
+                let is_current = self.generation() == Some(generation);
+                let Some(grant) = find(&mut self.current, &mut self.old, generation) else {
+                    return;
+                };
+                if let Request::Check(_) = request {
+                    grant.begin_check(now);
+                    return;
+                }
+                grant.retry.begin(now);
+                if is_current {
+                    self.retry.begin(now);
+                }
+            }
         }
     }
 

@@ -109,6 +109,23 @@ fn after_a_configuration_failure_only_a_change_leads_to_another_login() {
 }
 
 #[test]
+fn a_change_frees_the_login_also_while_the_token_has_time_left() {
+    for change in [Event::ConfigurationChanged, Event::CredentialsChanged] {
+        let settings = Settings { token_check: TokenCheck::Every(secs(10)), ..settings(0) };
+        let mut driver = Driver::with(settings, batch(secs(60)));
+        assert_eq!(driver.next_but_checks().1, Action::LogIn);
+        driver.event(Event::LoginFailed(Failure::new(Class::Configuration)));
+        // Somebody else prolonged the token.
+        assert_eq!(driver.next().1, [Action::Check { generation: 1 }]);
+        driver.event(Event::Checked { generation: 1, token: batch(secs(3600)) });
+        assert_eq!(driver.after(change), []);
+        let (at, action) = driver.next_but_checks();
+        assert_eq!(action, Action::LogIn);
+        assert!(at > secs(2000), "{at:?}");
+    }
+}
+
+#[test]
 fn a_changed_credential_beside_a_good_token_leads_to_a_look_only_if_wanted() {
     let token = renewable(secs(3600));
     let mut driver = Driver::with(looking(), token);

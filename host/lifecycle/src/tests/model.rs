@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use super::watch::Watch;
+use crate::grant::Grant;
 use crate::{
     Action, Backoff, Class, Event, Failure, Lifecycle, Notice, Settings, State, TokenCheck,
 };
@@ -241,7 +242,7 @@ impl Model {
             Event::ConfigurationChanged => {
                 self.attempts.changed = true;
                 for pace in &mut self.deliveries {
-                    pace.reset();
+                    pace.changed = true;
                 }
             }
             Event::ServerReached => {
@@ -278,7 +279,10 @@ impl Model {
             known.renewals.fail(now, backoff, end);
         }
         known.renewals.hint(now, backoff, failure.retry_after, end);
-        if is_current && refused {
+        // Where a login is due as well, the refusal counts against it: the two take turns.
+        let replace_at = self.lifecycle.current.as_ref().and_then(Grant::replace_at);
+        let login_is_due = replace_at.is_some_and(|at| at <= now);
+        if is_current && refused && !login_is_due {
             self.attempts.superseded();
         } else if is_current {
             self.attempts.fail(now, backoff, end);
@@ -420,8 +424,8 @@ impl Pace {
         if early {
             assert!(self.changed, "sooner than the back-off allows");
             self.early.push(now);
-            if let [.., first, _, third] = self.early[..] {
-                assert!(third - first >= backoff.min, "woken too often");
+            if let [.., earlier, latest] = self.early[..] {
+                assert!(latest - earlier >= backoff.min, "woken too often");
             }
         }
         self.changed = false;

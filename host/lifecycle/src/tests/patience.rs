@@ -11,6 +11,15 @@ fn unchecked(max_backoff: Duration) -> Settings {
     Settings { backoff, token_check: TokenCheck::Off, ..settings(0) }
 }
 
+/// Waits of 5 s and more, which nothing but a wake-up shortens.
+fn slow() -> Settings {
+    Settings {
+        backoff: Backoff { min: secs(5), max: secs(300) },
+        sink_backoff: Backoff { min: secs(5), max: secs(300) },
+        ..unchecked(secs(300))
+    }
+}
+
 fn busy(seconds: u64) -> Failure {
     Failure { retry_after: Some(secs(seconds)), ..passing() }
 }
@@ -253,6 +262,78 @@ fn where_waking_does_not_help_it_follows_a_back_off_of_its_own() {
     driver.event(not_renewed(passing()));
     driver.event(Event::ServerReached);
     assert!(driver.next().0 <= secs(1));
+}
+
+#[test]
+fn a_change_and_the_servers_return_share_one_attempt_per_min_backoff() {
+    let both = [Event::CredentialsChanged, Event::ServerReached];
+    for [first, second] in [both.clone(), [both[1].clone(), both[0].clone()]] {
+        let mut driver = Driver::new(slow(), 1);
+        driver.actions();
+        for _ in 0..8 {
+            driver.event(Event::LoginFailed(passing()));
+            driver.next();
+        }
+        driver.event(Event::LoginFailed(passing()));
+        driver.event(first);
+        assert!(driver.next().0 <= secs(1));
+        driver.event(Event::LoginFailed(passing()));
+        driver.event(second);
+        assert_eq!(driver.next(), (secs(5), vec![Action::LogIn]));
+    }
+}
+
+#[test]
+fn an_attempt_that_was_woken_but_put_off_counts_from_when_it_came() {
+    let mut driver = Driver::new(slow(), 1);
+    driver.actions();
+    for _ in 0..8 {
+        driver.event(Event::LoginFailed(passing()));
+        driver.next();
+    }
+    driver.event(Event::LoginFailed(busy(30)));
+    driver.event(Event::CredentialsChanged);
+    assert!(driver.next().0 >= secs(30));
+    driver.event(Event::LoginFailed(passing()));
+    driver.event(Event::CredentialsChanged);
+    assert_eq!(driver.next(), (secs(5), vec![Action::LogIn]));
+}
+
+#[test]
+fn looks_checks_and_deliveries_are_no_storm_either_whatever_wakes_them() {
+    let settings = Settings {
+        sinks: 1,
+        token_check: TokenCheck::Every(secs(60)),
+        reauthenticate_on_new_credentials: true,
+        ..slow()
+    };
+    let mut driver = Driver::with(settings, renewable(secs(36_000)));
+    let [mut looks, mut checks, mut deliveries] = [0; 3];
+    while driver.elapsed() < secs(600) {
+        driver.event(Event::ConfigurationChanged);
+        driver.event(Event::ServerReached);
+        driver.event(Event::CredentialsChanged);
+        for action in driver.actions() {
+            let (attempts, failed) = match action {
+                Action::Look => (&mut looks, Event::LookFailed(passing())),
+                Action::Check { generation } => {
+                    (&mut checks, Event::CheckFailed { generation, failure: passing() })
+                }
+                Action::Deliver { sink, generation } => (
+                    &mut deliveries,
+                    Event::DeliveryFailed { sink, generation, failure: passing() },
+                ),
+                other => panic!("{other:?}"),
+            };
+            *attempts += 1;
+            driver.event(failed);
+        }
+        driver.sleep(secs(1) / 10);
+    }
+    for attempts in [looks, checks, deliveries] {
+        // One woken per 5 s, and those of the back-off or the interval.
+        assert!((1..=600 / 5 + 12).contains(&attempts), "{looks}, {checks}, {deliveries}");
+    }
 }
 
 #[test]
