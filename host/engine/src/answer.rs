@@ -8,7 +8,7 @@ use zeroize::Zeroize;
 use crate::bindings::exports::usher::plugin::auth_method as wit_method;
 use crate::failure::{Failure, FailureKind};
 use crate::grant::{Capability, Need, missing};
-use crate::kept::{Item, LONGEST_TEXT};
+use crate::kept::{Item, LONGEST_CREDENTIAL};
 use crate::text;
 use crate::traits::{Answer, Certificate, Credential, Login};
 use crate::usage::Usage;
@@ -21,8 +21,10 @@ pub(crate) fn accept(usage: &Usage, answer: wit_method::Answer) -> Result<Answer
             let token = Secret::new(token);
             require(usage, "token", "an answer with a token")?;
             // No header could carry it, and it would be searched for in every line.
-            if token.expose().len() > LONGEST_TEXT {
-                return Err(exceeded("the token that the plug-in answers is longer than 8 KiB"));
+            if token.expose().len() > LONGEST_CREDENTIAL {
+                return Err(Failure::exceeded(
+                    "the token that the plug-in answers is longer than 8 KiB",
+                ));
             }
             usage.count(Item::Certificate, 0)?;
             Credential::Token(token)
@@ -43,7 +45,7 @@ pub(crate) fn accept(usage: &Usage, answer: wit_method::Answer) -> Result<Answer
                 )));
             }
             if body.expose().len() > LONGEST_BODY {
-                return Err(exceeded("the login body is longer than 1 MiB"));
+                return Err(Failure::exceeded("the login body is longer than 1 MiB"));
             }
             let Ok(serde_json::Value::Object(values)) = serde_json::from_str(body.expose()) else {
                 return Err(broken("the login body is no JSON object".to_owned()));
@@ -87,7 +89,7 @@ fn keep_out_of_logs(
 }
 
 /// Every string of a JSON value.
-pub(crate) fn strings<'a>(value: &'a serde_json::Value, texts: &mut Vec<&'a str>) {
+fn strings<'a>(value: &'a serde_json::Value, texts: &mut Vec<&'a str>) {
     match value {
         serde_json::Value::String(text) => texts.push(text),
         serde_json::Value::Array(items) => items.iter().for_each(|item| strings(item, texts)),
@@ -111,10 +113,6 @@ fn require(usage: &Usage, target: &str, what: &str) -> Result<(), Failure> {
     }
     let need = Need { capability: Capability::Server, target: target.to_owned() };
     Err(missing(&usage.plugin, what, need))
-}
-
-fn exceeded(message: &str) -> Failure {
-    Failure::new(FailureKind::Internal, "limit.exceeded", message)
 }
 
 fn broken(message: String) -> Failure {

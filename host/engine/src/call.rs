@@ -53,14 +53,11 @@ fn explain(error: &wasmtime::Error) -> Failure {
         return failure.clone();
     }
     if let Some(over) = error.downcast_ref::<OverLimit>() {
-        return internal("limit.exceeded", over.to_string());
+        return Failure::exceeded(over.to_string());
     }
     let root = error.root_cause().to_string();
     if root.contains("fuel allocated for hostcalls") {
-        return internal(
-            "limit.exceeded",
-            "the plug-in passed more than 4 MiB in one call".to_owned(),
-        );
+        return Failure::exceeded("the plug-in passed more than 4 MiB in one call");
     }
     if let Some(exit) = error.downcast_ref::<I32Exit>() {
         return internal("plugin.exit", format!("the plug-in ended itself with status {}", exit.0));

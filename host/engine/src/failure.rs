@@ -50,6 +50,11 @@ impl Failure {
         }
     }
 
+    /// The plug-in is over a limit, which is a defect of it.
+    pub(crate) fn exceeded(message: impl Into<String>) -> Self {
+        Self::new(FailureKind::Internal, "limit.exceeded", message)
+    }
+
     /// The message with the last lines, without the code.
     pub fn told(&self) -> String {
         format!("{}{}", self.message, LastLines(&self.last_lines))

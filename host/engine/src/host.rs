@@ -13,7 +13,6 @@ use usher_secret::Secret;
 use wasmtime::Result;
 use zeroize::Zeroizing;
 
-use crate::answer::strings;
 use crate::bindings::usher::plugin::{
     clock, context, crypto, env, files, http, kdc, log, random, server, state, types,
 };
@@ -21,9 +20,10 @@ use crate::egress::{Request, Tls};
 use crate::failure::{Failure, FailureKind};
 use crate::files::{Files, WriteOptions};
 use crate::grant::{Capability, Need, missing};
-use crate::kept::LONGEST_TEXT;
+use crate::kept::LONGEST_CREDENTIAL;
 use crate::krb5_conf;
 use crate::limits::MOST_RANDOM;
+use crate::received;
 use crate::store::State;
 use crate::text;
 use crate::usage::Usage;
@@ -414,10 +414,8 @@ impl server::Host for State {
             return unsupported("server");
         };
         // A longer one couldn't be sent, and would be searched for in every line.
-        if token.expose().len() > LONGEST_TEXT {
-            return answer(Err(Failure::new(
-                FailureKind::Internal,
-                "limit.exceeded",
+        if token.expose().len() > LONGEST_CREDENTIAL {
+            return answer(Err(Failure::exceeded(
                 "the plug-in wants something unwrapped that is longer than 8 KiB, and no token",
             )));
         }
@@ -426,14 +424,13 @@ impl server::Host for State {
             return answer(Err(failure));
         }
         let result = unwrapper.unwrap(&usage.usage.namespace, token, creation_path).await;
-        answer(result.and_then(|unwrapped| {
+        answer(result.map(|unwrapped| {
             let parsed: serde_json::Value =
                 serde_json::from_str(unwrapped.expose()).unwrap_or_default();
-            let mut texts = Vec::new();
-            strings(&parsed["data"], &mut texts);
-            strings(&parsed["auth"], &mut texts);
-            usage.keep_out_of_logs("unwrapped", texts.into_iter())?;
-            Ok(unwrapped.expose().clone())
+            // The wrapping token is spent: whatever it brought, the plug-in has to have it.
+            let texts = received::secrets_last([&parsed["data"], &parsed["auth"]]);
+            usage.keep_newest_out_of_logs(texts.into_iter());
+            unwrapped.expose().clone()
         }))
     }
 }

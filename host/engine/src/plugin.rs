@@ -35,6 +35,11 @@ const LONGEST_NEED: usize = 4 << 10;
 /// Bytes of a schema.
 const LONGEST_SCHEMA: usize = 128 << 10;
 
+/// The attribute that lists the settings which make a login this identity's.
+const IDENTIFIES: &str = "identifies";
+/// The attribute that says whether a method logs in anew for a new credential.
+const REAUTHENTICATE: &str = "reauthenticate";
+
 /// What a plug-in is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -73,21 +78,18 @@ impl Info {
     /// compare: the settings that the attribute "identifies" names, with their defaults where they
     /// aren't set, or all of them where it names none.
     pub(crate) fn identifying(&self, config: &str) -> Secret<String> {
-        let value =
-            |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
-        let config = value(config);
+        let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
+        let config = json(config);
         let keys: Vec<&str> = self
-            .attributes
-            .iter()
-            .filter(|(name, _)| name == "identifies")
-            .flat_map(|(_, keys)| keys.split(','))
+            .values(IDENTIFIES)
+            .flat_map(|keys| keys.split(','))
             .map(str::trim)
             .filter(|key| !key.is_empty())
             .collect();
         if keys.is_empty() {
             return Secret::new(config.to_string());
         }
-        let schema = value(&self.config_schema);
+        let schema = json(&self.config_schema);
         let settings: BTreeMap<&str, &serde_json::Value> = keys
             .into_iter()
             .map(|key| {
@@ -96,6 +98,32 @@ impl Info {
             })
             .collect();
         Secret::new(serde_json::json!(settings).to_string())
+    }
+
+    /// Whether a new credential is a reason to log in while the token is good; so it is where the
+    /// plug-in says nothing.
+    pub fn reauthenticates(&self) -> bool {
+        self.values(REAUTHENTICATE).next() != Some("no")
+    }
+
+    /// A value of a known attribute that isn't understood would be taken for its contrary.
+    fn checked(self) -> Result<Self, Failure> {
+        let wrong = match self.values(REAUTHENTICATE).next() {
+            None | Some("yes" | "no") => None,
+            Some(other) => Some(format!(
+                "its attribute {REAUTHENTICATE:?} is {other:?}; write \"yes\" or \"no\""
+            )),
+        };
+        match wrong {
+            None => Ok(self),
+            Some(wrong) => Err(Failure::new(FailureKind::Config, "plugin.attribute", wrong)),
+        }
+    }
+
+    /// What it says of `attribute`, which may stand there more than once.
+    fn values(&self, attribute: &'static str) -> impl Iterator<Item = &str> {
+        let named = self.attributes.iter().filter(move |(name, _)| name == attribute);
+        named.map(|(_, value)| value.as_str())
     }
 }
 
@@ -129,34 +157,6 @@ pub(crate) enum Linked {
     AuthMethod(AuthMethodPluginPre<State>),
     Sink(SinkPluginPre<State>),
 }
-
-impl Info {
-    /// Whether a new credential is a reason to log in while the token is good; so it is where the
-    /// plug-in says nothing.
-    pub fn reauthenticates(&self) -> bool {
-        self.attribute(REAUTHENTICATE) != Some("no")
-    }
-
-    /// A value of a known attribute that isn't understood would be taken for its contrary.
-    fn checked(self) -> Result<Self, Failure> {
-        match self.attribute(REAUTHENTICATE) {
-            None | Some("yes" | "no") => Ok(self),
-            Some(other) => Err(Failure::new(
-                FailureKind::Config,
-                "plugin.attribute",
-                format!("its attribute {REAUTHENTICATE:?} is {other:?}; write \"yes\" or \"no\""),
-            )),
-        }
-    }
-
-    fn attribute(&self, name: &str) -> Option<&str> {
-        let mut attributes = self.attributes.iter();
-        attributes.find(|(known, _)| known == name).map(|(_, value)| value.as_str())
-    }
-}
-
-/// The attribute that says whether a method logs in anew for a new credential.
-const REAUTHENTICATE: &str = "reauthenticate";
 
 impl Kind {
     /// "auth-method" or "sink".
@@ -321,7 +321,7 @@ impl Plugin {
         .map_err(LoadError::Start)?
         .map_err(|failure| LoadError::Prepare(with_output(failure.into(), &output)))?;
         if needs.len() > MOST_NEEDS || needs.iter().any(|need| need.target.len() > LONGEST_NEED) {
-            return Err(LoadError::Start(exceeded(
+            return Err(LoadError::Start(Failure::exceeded(
                 "the plug-in has more than 256 needs, or one of more than 4 KiB; let it ask for patterns with `*`",
             )));
         }
@@ -373,7 +373,7 @@ impl Plugin {
         .await
         .and_then(Info::checked)?;
         if info.config_schema.len() > LONGEST_SCHEMA {
-            return Err(exceeded("the plug-in's schema is longer than 128 KiB"));
+            return Err(Failure::exceeded("the plug-in's schema is longer than 128 KiB"));
         }
         Ok(info)
     }
@@ -411,10 +411,6 @@ impl Plugin {
             .filter_map(|(name, _)| config[name].as_str().map(str::to_owned))
             .collect()
     }
-}
-
-fn exceeded(message: &str) -> Failure {
-    Failure::new(FailureKind::Internal, "limit.exceeded", message)
 }
 
 #[cfg(test)]

@@ -1,50 +1,15 @@
-//! Keeps out of every log what is a credential, by its name or its looks, in the HTTP answers that
-//! a plug-in gets: an access token of a login service, a session's cookie, a bare JWT.
-
-use std::collections::VecDeque;
+//! Finds what is a credential, by its name or its looks, in the answers that a plug-in gets: an access token of a login service, a session's cookie, a bare JWT.
 
 use serde_json::Value;
-use usher_secret::redactor::{self, Live};
 use zeroize::Zeroizing;
 
 use crate::egress::Response;
 
-/// Texts of one use; the newest ones.
-const MOST: usize = 64;
-/// Bytes of all of them.
-const MOST_BYTES: usize = 64 << 10;
-/// Of a longer one the beginning is hidden; no line of a log shows more.
-const LONGEST: usize = 8 << 10;
 /// Shorter ones are words.
 const SHORTEST: usize = 8;
 
-/// What the answers to one use had.
-#[derive(Default)]
-pub(crate) struct Received(VecDeque<(Zeroizing<String>, Live)>);
-
-impl Received {
-    /// To be called before the plug-in sees the answer.
-    pub(crate) fn keep_out_of_logs(&mut self, answer: &Response) {
-        let texts = credentials(answer);
-        let newest = texts.len().saturating_sub(MOST);
-        for text in texts.into_iter().skip(newest) {
-            let live = redactor::keep_text_out_of_logs(&text);
-            // The same again is the newest now.
-            self.0.retain(|(known, _)| *known != text);
-            self.0.push_back((text, live));
-            while self.0.len() > MOST || self.bytes() > MOST_BYTES {
-                self.0.pop_front();
-            }
-        }
-    }
-
-    fn bytes(&self) -> usize {
-        self.0.iter().map(|(text, _)| text.len()).sum()
-    }
-}
-
 /// The credentials in an answer, as they stand there.
-fn credentials(answer: &Response) -> Vec<Zeroizing<String>> {
+pub(crate) fn credentials(answer: &Response) -> Vec<Zeroizing<String>> {
     let mut found = Found(Vec::new());
     for (name, value) in &answer.headers {
         found.in_header(name, value);
@@ -56,13 +21,44 @@ fn credentials(answer: &Response) -> Vec<Zeroizing<String>> {
     found.0
 }
 
+/// Every string of these values; those that are secrets by their names are the last ones.
+pub(crate) fn secrets_last<'a>(values: [&'a Value; 2]) -> Vec<&'a str> {
+    let (mut harmless, mut secret) = (Vec::new(), Vec::new());
+    for value in values {
+        sort(value, Named::Harmlessly, &mut harmless, &mut secret);
+    }
+    harmless.append(&mut secret);
+    harmless
+}
+
+fn sort<'a>(
+    value: &'a Value,
+    named: Named,
+    harmless: &mut Vec<&'a str>,
+    secret: &mut Vec<&'a str>,
+) {
+    match value {
+        Value::String(text) if named == Named::Secret || looks_random(text) => secret.push(text),
+        Value::String(text) => harmless.push(text),
+        Value::Array(items) => items.iter().for_each(|item| sort(item, named, harmless, secret)),
+        Value::Object(members) => {
+            for (name, value) in members {
+                // A secret of a KV store is in "data".
+                let is_secret = name == "data" || is_secret(name);
+                let named = if is_secret { Named::Secret } else { named };
+                sort(value, named, harmless, secret);
+            }
+        }
+        _ => {}
+    }
+}
+
 struct Found(Vec<Zeroizing<String>>);
 
 impl Found {
     fn add(&mut self, text: &str) {
         let text = text.trim();
         if text.len() >= SHORTEST {
-            let text = &text[..text.floor_char_boundary(LONGEST)];
             self.0.push(Zeroizing::new(text.to_owned()));
         }
     }
@@ -297,35 +293,15 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_texts_are_kept_and_no_more_than_are_allowed() {
-        let mut received = Received::default();
-        received.keep_out_of_logs(&answer(&[], r#"{"token":"kept-because-it-comes-again"}"#));
-        for number in 0..200 {
-            received.keep_out_of_logs(&answer(
-                &[("x-vault-token", "kept-because-it-comes-again")],
-                &format!(r#"{{"token":"one-of-many-tokens-{number:03}."}}"#),
-            ));
-        }
-        assert_eq!(received.0.len(), MOST);
-        let line = "kept-because-it-comes-again one-of-many-tokens-199. one-of-many-tokens-000.";
-        assert_eq!(redactor::redact(line), "[redacted] [redacted] one-of-many-tokens-000.");
-
-        let many: Vec<String> =
-            (0..100).map(|number| format!("{number}{}", "x".repeat(9000))).collect();
-        received.keep_out_of_logs(&answer(
-            &[],
-            &serde_json::json!({ "tokens_token": many }).to_string(),
-        ));
-        assert!(received.bytes() <= MOST_BYTES, "{}", received.bytes());
-        assert!(redactor::redact(&many[99]).starts_with("[redacted]"));
-    }
-
-    #[test]
-    fn a_token_is_forgotten_with_its_use() {
-        let mut received = Received::default();
-        received.keep_out_of_logs(&answer(&[], r#"{"token":"forgotten-with-its-use"}"#));
-        assert_eq!(redactor::redact("forgotten-with-its-use"), "[redacted]");
-        drop(received);
-        assert_eq!(redactor::redact("forgotten-with-its-use"), "forgotten-with-its-use");
+    fn of_what_was_unwrapped_the_likely_secrets_are_the_last() {
+        let parsed = serde_json::json!({
+            "data": { "secret_id": "the-secret", "ttl": "1h", "data": { "user": "the-user" } },
+            "auth": { "client_token": "the-token", "policies": ["default"] },
+        });
+        let mut texts = secrets_last([&parsed["data"], &parsed["auth"]]);
+        assert_eq!(texts.len(), 5);
+        let mut secrets = texts.split_off(2);
+        secrets.sort_unstable();
+        assert_eq!(secrets, ["the-secret", "the-token", "the-user"]);
     }
 }

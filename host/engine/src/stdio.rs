@@ -1,7 +1,6 @@
 //! What a guest writes in one call: debug lines in the agent's log, and the last lines of all for
 //! the failure that ends the call.
 
-use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::io;
 use std::pin::Pin;
@@ -19,8 +18,11 @@ use crate::text;
 /// Of a longer line the rest is dropped: this is far more than is shown of one, so that no secret
 /// escapes the redactor in two halves.
 const LONGEST_LINE: usize = 64 << 10;
-/// Lines that are kept for a failure.
-const MOST_KEPT: usize = 20;
+/// Bytes that are kept for a failure, at least, and twice as many at most: the last lines of a
+/// secret are only known as such together with its first ones.
+const MOST_KEPT_BYTES: usize = 64 << 10;
+/// Lines that a failure shows of them.
+const MOST_LINES: usize = 20;
 /// Bytes that a failure shows of them.
 const MOST_SHOWN: usize = 4096;
 
@@ -45,8 +47,8 @@ struct Lines {
     plugin: String,
     identity: Option<String>,
     unfinished: [Unfinished; 2],
-    /// As they were written, the newest last.
-    kept: VecDeque<String>,
+    /// As they were written, the newest last, each with its end.
+    kept: String,
 }
 
 struct Unfinished {
@@ -62,7 +64,7 @@ impl Output {
             line: Vec::new(),
             left: MOST_LOG_LINES,
         });
-        Self(Arc::new(Mutex::new(Lines { plugin, identity, unfinished, kept: VecDeque::new() })))
+        Self(Arc::new(Mutex::new(Lines { plugin, identity, unfinished, kept: String::new() })))
     }
 
     pub(crate) fn stream(&self, channel: Channel) -> Stream {
@@ -78,21 +80,20 @@ impl Output {
             }
             let _ = write!(text, " {name}={value}");
         }
-        self.lines().keep(text);
+        self.lines().keep(&text);
     }
 
     /// The last lines, fit for a failure: without escape sequences and live secrets.
     pub(crate) fn last_lines(&self) -> Vec<String> {
         let mut lines = self.lines();
-        lines.finish(Channel::Stdout);
-        lines.finish(Channel::Stderr);
-        let all: Vec<String> = lines.kept.iter().map(|text| text::without_escapes(text)).collect();
+        lines.finish_last();
+        let all: Vec<String> = lines.kept.split('\n').map(text::without_escapes).collect();
         // As one text: a key is a secret of many lines.
         let all = text::redacted(&all.join("\n"));
         let mut shown: Vec<String> = Vec::new();
         let mut bytes = 0;
         let last = all.lines().rev().map(str::trim_end).filter(|line| !line.is_empty());
-        for line in last.take(MOST_KEPT) {
+        for line in last.take(MOST_LINES) {
             let line = text::line(&line.replace('\t', " "));
             bytes += line.len();
             if bytes > MOST_SHOWN && !shown.is_empty() {
@@ -124,11 +125,8 @@ impl Lines {
     fn finish(&mut self, channel: Channel) {
         let Unfinished { stream, line, left } = &mut self.unfinished[channel as usize];
         let line = std::mem::take(line);
-        if line.is_empty() {
-            return;
-        }
-        let line = String::from_utf8_lossy(&line).into_owned();
-        if *left > 0 {
+        let line = String::from_utf8_lossy(&line);
+        if *left > 0 && !line.is_empty() {
             *left -= 1;
             let (plugin, identity) = (&self.plugin, self.identity.as_deref());
             if *left == 0 {
@@ -137,25 +135,35 @@ impl Lines {
                 tracing::debug!(plugin, identity, stream, "{}", text::line(&line));
             }
         }
-        self.keep(line);
+        // An empty one may be part of a secret.
+        self.keep(&line);
     }
 
-    fn keep(&mut self, text: String) {
-        self.kept.push_back(text);
+    /// Finishes the lines that have no end.
+    fn finish_last(&mut self) {
+        for channel in [Channel::Stdout, Channel::Stderr] {
+            if !self.unfinished[channel as usize].line.is_empty() {
+                self.finish(channel);
+            }
+        }
+    }
+
+    fn keep(&mut self, text: &str) {
+        self.kept.push_str(text);
+        self.kept.push('\n');
         // What a guest writes is no way to the host's memory.
-        while self.kept.len() > MOST_KEPT
-            || self.kept.len() > 1
-                && self.kept.iter().map(String::len).sum::<usize>() > LONGEST_LINE
-        {
-            self.kept.pop_front();
+        if self.kept.len() > 2 * MOST_KEPT_BYTES {
+            let cut = self.kept.floor_char_boundary(self.kept.len() - MOST_KEPT_BYTES);
+            // Half a line could be half a secret.
+            let start = self.kept[..cut].rfind('\n').map_or(0, |end| end + 1);
+            self.kept.drain(..start);
         }
     }
 }
 
 impl Drop for Lines {
     fn drop(&mut self) {
-        self.finish(Channel::Stdout);
-        self.finish(Channel::Stderr);
+        self.finish_last();
     }
 }
 
@@ -247,7 +255,7 @@ mod tests {
         print(&output, Channel::Stderr, "Traceback:\n\tacme.py:23\r\n\nRuntimeError: boom");
         output.note("panic: boom", &[("location".into(), "src/lib.rs:45:24".into())]);
         let lines = output.last_lines();
-        assert_eq!(lines.len(), MOST_KEPT);
+        assert_eq!(lines.len(), MOST_LINES);
         assert_eq!(
             lines[16..],
             [
@@ -282,6 +290,22 @@ mod tests {
     }
 
     #[test]
+    fn of_a_secret_with_more_lines_than_are_shown_nothing_is_shown() {
+        let lines: Vec<String> =
+            (0..26).map(|line| format!("{line:02}{}", "k".repeat(62))).collect();
+        for blank in ["", "\n"] {
+            let key =
+                format!("-----BEGIN KEY-----\n{blank}{}\n-----END KEY-----", lines.join("\n"));
+            let _live = keep_text_out_of_logs(&key);
+            for channel in [Channel::Stdout, Channel::Stderr] {
+                let output = output();
+                print(&output, channel, &format!("the key:\n{key}\nit failed\n"));
+                assert_eq!(output.last_lines(), ["the key:", "[redacted]", "it failed"]);
+            }
+        }
+    }
+
+    #[test]
     fn a_flood_keeps_little_and_shows_less() {
         let output = output();
         for _ in 0..100 {
@@ -292,8 +316,10 @@ mod tests {
             print(&output, Channel::Stdout, &format!("{}\n", "x".repeat(LONGEST_LINE / 2)));
         }
         output.note(&"one\n".repeat(LONGEST_LINE), &[("name".into(), "x".repeat(LONGEST_LINE))]);
-        let kept: usize = output.lines().kept.iter().map(String::len).sum();
-        assert!(kept <= LONGEST_LINE, "{kept}");
+        print(&output, Channel::Stderr, &"\n".repeat(10 * MOST_KEPT_BYTES));
+        print(&output, Channel::Stderr, &"y\n".repeat(MOST_KEPT_BYTES));
+        let kept = output.lines().kept.len();
+        assert!(kept <= 2 * MOST_KEPT_BYTES, "{kept}");
         let shown: usize = output.last_lines().iter().map(String::len).sum();
         assert!(shown <= MOST_SHOWN + '…'.len_utf8(), "{shown}");
     }

@@ -1,7 +1,7 @@
 //! One use of a plug-in: an identity's method, or one sink.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use zeroize::Zeroizing;
 
@@ -10,7 +10,7 @@ use crate::failure::Failure;
 use crate::grant::{Allow, Asker, Grant, Protected, Surroundings};
 use crate::kept::{Item, Kept, Source};
 use crate::limits::Limits;
-use crate::received::Received;
+use crate::received::credentials;
 use crate::traits::Unwrapper;
 
 /// What the agent says about one use when it binds a plug-in to it.
@@ -51,7 +51,6 @@ pub(crate) struct Usage {
     /// The change of the configuration that brought it.
     change: u64,
     kept: Arc<Kept>,
-    received: Arc<Mutex<Received>>,
 }
 
 /// What the agent knows of its own process.
@@ -97,7 +96,6 @@ impl Usage {
             files: Arc::default(),
             holder: Arc::default(),
             kept: Arc::default(),
-            received: Arc::default(),
         }
     }
 
@@ -114,7 +112,6 @@ impl Usage {
             holder: Arc::clone(&self.holder),
             change: self.change,
             kept: Arc::clone(&self.kept),
-            received: Arc::clone(&self.received),
         }
     }
 
@@ -156,12 +153,19 @@ impl Usage {
         self.kept.keep_out_of_logs(source.into(), texts)
     }
 
+    /// Keeps `texts` out of logs, the last ones if not all fit; refuses nothing.
+    pub(crate) fn keep_newest_out_of_logs<'a>(
+        &self,
+        texts: impl DoubleEndedIterator<Item = &'a str>,
+    ) {
+        self.kept.keep_newest_out_of_logs(texts);
+    }
+
     /// Sends what the plug-in may send. The credentials in the answer are kept out of logs before
     /// the plug-in has it.
     pub(crate) async fn send(&self, request: Request) -> Result<Response, Failure> {
         let answer = self.egress.send(&self.plugin, &self.grant, request).await?;
-        let mut received = self.received.lock().unwrap_or_else(PoisonError::into_inner);
-        received.keep_out_of_logs(&answer);
+        self.keep_newest_out_of_logs(credentials(&answer).iter().map(|text| text.as_str()));
         Ok(answer)
     }
 

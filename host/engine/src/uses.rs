@@ -184,19 +184,26 @@ impl Engine {
     /// that a sink writes are its own.
     fn begin(&self, plugin: &Plugin, usages: &[&Usage]) -> Result<(), LoadError> {
         let mut claims = Vec::new();
-        for usage in usages {
-            let kept = plugin.info.config_schema.len() + usage.grant.size();
-            usage.count(Item::Plugin, kept).map_err(LoadError::Start)?;
-            let secrets = plugin.secret_settings(&usage.usage.config);
-            usage
-                .keep_out_of_logs("config", secrets.iter().map(String::as_str))
-                .map_err(LoadError::Start)?;
-            if plugin.kind == Kind::Sink {
+        if plugin.kind == Kind::Sink {
+            for usage in usages {
                 let asker = usage.asker();
                 let outputs = usage.grant.outputs();
                 claims.extend(outputs.map(|(output, naming)| Claim { asker, output, naming }));
             }
         }
-        Ok(self.0.protected.reserve(&claims)?)
+        // What the uses keep now belongs to the plug-in in force until this one may take its place.
+        self.0.protected.reserve(&claims, || -> Result<(), LoadError> {
+            for usage in usages {
+                let kept = plugin.info.config_schema.len() + usage.grant.size();
+                usage.count(Item::Plugin, kept).map_err(LoadError::Start)?;
+            }
+            for usage in usages {
+                let secrets = plugin.secret_settings(&usage.usage.config);
+                usage
+                    .keep_out_of_logs("config", secrets.iter().map(String::as_str))
+                    .map_err(LoadError::Start)?;
+            }
+            Ok(())
+        })
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rustix::fs::Mode;
 
 use super::*;
-use crate::grant::{Claim, Naming, Surroundings};
+use crate::grant::{Claim, Conflict, Naming, Surroundings};
 
 struct World {
     directory: tempfile::TempDir,
@@ -290,7 +290,7 @@ fn the_output_of_another_sink_is_out_of_reach() {
     let other = Asker { usage: "default/sink/1", identity: "default", holder: &holder, change: 0 };
     let output = world.path("token").display().to_string();
     let claim = Claim { asker: other, output, naming: Naming::ByOperator };
-    world.protected.reserve(&[claim]).unwrap();
+    world.protected.reserve(&[claim], || Ok::<_, Conflict>(())).unwrap();
     assert_eq!(world.files().read(&world.path("token")).unwrap_err().code, "grant.missing");
     assert_eq!(
         world.files().write(&world.path("token"), b"x", &options(0o640)).unwrap_err().code,

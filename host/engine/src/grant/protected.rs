@@ -88,18 +88,23 @@ impl Protected {
         Self { own, outputs: RwLock::default() }
     }
 
-    /// Reserves all of `claims`, each for as long as its use lives, or none.
-    pub(crate) fn reserve(&self, claims: &[Claim<'_>]) -> Result<(), Conflict> {
+    /// Reserves all of `claims`, each for as long as its use lives, or none: if nobody has them, and
+    /// `confirm`, which is run only then, succeeds.
+    pub(crate) fn reserve<E: From<Conflict>>(
+        &self,
+        claims: &[Claim<'_>],
+        confirm: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut outputs = self.outputs.write().unwrap_or_else(PoisonError::into_inner);
         outputs.reserved.retain(|reservation| reservation.is_written || reservation.lives());
         for (index, claim) in claims.iter().enumerate() {
             let conflict = |usage: &str, held: &str| {
-                Err(Conflict {
+                Err(E::from(Conflict {
                     usage: claim.asker.usage.to_owned(),
                     output: claim.output.clone(),
                     holder: usage.to_owned(),
                     held: held.to_owned(),
-                })
+                }))
             };
             if outputs.has(claim) {
                 continue;
@@ -115,6 +120,7 @@ impl Protected {
                 return conflict(other.asker.usage, &other.output);
             }
         }
+        confirm()?;
         for claim in claims {
             outputs.take(claim);
         }

@@ -34,7 +34,7 @@ impl Living {
     }
 
     fn reserves(&self, protected: &Protected, output: &str, naming: Naming) -> bool {
-        protected.reserve(&[self.claim(output, naming)]).is_ok()
+        protected.reserve(&[self.claim(output, naming)], confirmed).is_ok()
     }
 
     fn may_touch(&self, protected: &Protected, path: &str) -> bool {
@@ -43,6 +43,10 @@ impl Living {
 }
 
 const TOKEN: &str = "/run/token";
+
+fn confirmed() -> Result<(), Conflict> {
+    Ok(())
+}
 
 #[test]
 fn nobody_touches_the_agents_own_files_or_anothers_output() {
@@ -71,7 +75,8 @@ fn the_first_one_keeps_its_output_and_both_are_named() {
     let good = Living::new(&protected, "good", "sink/0");
     let evil = Living::new(&protected, "evil", "sink/0");
     assert!(good.reserves(&protected, TOKEN, Naming::ByOperator));
-    let refused = protected.reserve(&[evil.claim(TOKEN, Naming::ByOperator)]).unwrap_err();
+    let claims = [evil.claim(TOKEN, Naming::ByOperator)];
+    let refused = protected.reserve(&claims, confirmed).unwrap_err();
     let expected = Conflict {
         usage: "evil/sink/0".into(),
         output: TOKEN.into(),
@@ -83,14 +88,40 @@ fn the_first_one_keeps_its_output_and_both_are_named() {
     assert!(!evil.may_touch(&protected, TOKEN));
     // All or none: the other file isn't taken either, and two at once are in each other's way.
     let claims = [evil.claim("/run/free", Naming::ByPlugin), evil.claim(TOKEN, Naming::ByPlugin)];
-    assert!(protected.reserve(&claims).is_err());
+    assert!(protected.reserve(&claims, confirmed).is_err());
     let third = Living::new(&protected, "third", "sink/0");
     assert!(third.may_touch(&protected, "/run/free"));
     let claims =
         [third.claim("/run/free", Naming::ByPlugin), evil.claim("/run/free", Naming::ByPlugin)];
-    assert!(protected.reserve(&claims).is_err());
+    assert!(protected.reserve(&claims, confirmed).is_err());
     // Again is no conflict.
     assert!(good.reserves(&protected, TOKEN, Naming::ByOperator));
+}
+
+/// Why something isn't reserved.
+#[derive(Debug, PartialEq, Eq)]
+enum Refused {
+    Taken,
+    Unconfirmed,
+}
+
+impl From<Conflict> for Refused {
+    fn from(_: Conflict) -> Self {
+        Self::Taken
+    }
+}
+
+#[test]
+fn who_is_refused_changes_nothing_and_who_does_not_confirm_reserves_nothing() {
+    let protected = Protected::default();
+    let [first, second] = ["first", "second"].map(|name| Living::new(&protected, name, "sink/0"));
+    let claims = [first.claim(TOKEN, Naming::ByOperator)];
+    let unconfirmed = protected.reserve(&claims, || Err(Refused::Unconfirmed));
+    assert_eq!(unconfirmed, Err(Refused::Unconfirmed));
+    assert!(second.reserves(&protected, TOKEN, Naming::ByOperator), "nobody has it");
+    let taken: Result<(), Refused> =
+        protected.reserve(&claims, || panic!("this use changes, and is refused then"));
+    assert_eq!(taken, Err(Refused::Taken));
 }
 
 #[test]
