@@ -282,12 +282,7 @@ fn with_answer(headers: &str, body: &str, then: &str) -> Failure {
     );
     let service = std::thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).unwrap();
-            head.push(byte[0]);
-        }
+        read_head(&mut stream);
         stream.write_all(answer.as_bytes()).unwrap();
     });
     let mut allow = Allow::default();
@@ -613,6 +608,59 @@ fn loops_and_recursion_and_hunger_end_the_call_alone() {
         method("", "[]", "const kept = [];\n for (;;) kept.push(new Uint8Array(1 << 20));");
     let failure = authenticate(&hungry, Allow::default(), limits).unwrap_err();
     assert_eq!(failure.kind, FailureKind::Internal, "{failure}");
+}
+
+/// Reads the head of a request.
+fn read_head(stream: &mut impl Read) {
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+}
+
+/// Each with the memory limit that is usual: together five times what one plug-in may have.
+#[test]
+fn twenty_uses_of_one_script_log_in_at_once() {
+    const USES: usize = 20;
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    // Nobody is answered until all have asked.
+    let service = std::thread::spawn(move || {
+        let mut all: Vec<_> = (0..USES).map(|_| listener.accept().unwrap().0).collect();
+        for stream in &mut all {
+            read_head(stream);
+            let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
+            stream.write_all(answer).unwrap();
+        }
+    });
+    let text = method(
+        r#"import { send } from "usher:plugin/http@0.1.0";"#,
+        &format!(r#"[{{ capability: "connect", target: "{origin}" }}]"#),
+        &format!(
+            r#"const answer = send({{ method: "GET", url: "{origin}/token", headers: [], body: new Uint8Array() }});
+            const body = {{ status: answer.status }};
+            {LOGIN}"#
+        ),
+    );
+    let mut allow = Allow::default();
+    allow.0.insert(Capability::Connect, vec![origin]);
+    run(async {
+        let engine = engine();
+        let plugin = load(&engine, &text).await.unwrap();
+        let mut calls = tokio::task::JoinSet::new();
+        for number in 0..USES {
+            let name = format!("app-{number}/method");
+            let usage = Use { name, ..usage(Limits::default(), allow.clone()) };
+            let method = engine.auth_method(&plugin, usage).await.unwrap();
+            calls.spawn(async move { method.authenticate(call()).await.map(|_| ()) });
+        }
+        while let Some(ended) = calls.join_next().await {
+            ended.unwrap().unwrap();
+        }
+    });
+    service.join().unwrap();
 }
 
 #[test]

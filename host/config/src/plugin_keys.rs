@@ -2,8 +2,13 @@
 //!
 //! A key counts as known if any part of the schema that may apply there names it. An object whose
 //! keys the schema doesn't list, and one that it opens with `additionalProperties`, takes any.
+//!
+//! A stranger wrote the schema, so what it costs to look at has a limit: beyond that nothing is said.
 
-use regex_lite::Regex;
+use std::cell::Cell;
+use std::collections::HashSet;
+
+use regex_lite::{Regex, RegexBuilder};
 use serde_json::{Map, Value as Json};
 
 use crate::diagnostic::Diagnostic;
@@ -14,6 +19,15 @@ use crate::settings::PluginConfig;
 /// More would be no help.
 const MOST_LISTED: usize = 16;
 
+/// Parts of a schema that are looked at for one configuration, again each time.
+const MOST_STEPS: usize = 10_000;
+/// Patterns of one object; with more it takes any key.
+const MOST_PATTERNS: usize = 64;
+/// What compiling one counts as.
+const PATTERN_STEPS: usize = 20;
+/// Bytes of one compiled pattern.
+const LARGEST_PATTERN: usize = 64 << 10;
+
 /// Accepts whatever there is.
 static ANYTHING: Json = Json::Bool(true);
 
@@ -22,9 +36,9 @@ impl PluginConfig {
     /// Without a schema ("") there is nothing to say.
     pub fn unknown_keys(&self, plugin: &str, schema: &str) -> Vec<Diagnostic> {
         let Ok(root) = serde_json::from_str::<Json>(schema) else { return Vec::new() };
-        let mut search = Search { config: self, plugin, root: &root, found: Vec::new() };
+        let mut search = Search::new(self, plugin, &root);
         search.object(&[&root], &self.to_map(), &[], None);
-        search.found
+        search.result()
     }
 }
 
@@ -33,6 +47,8 @@ struct Search<'a> {
     plugin: &'a str,
     root: &'a Json,
     found: Vec<Diagnostic>,
+    /// None: the schema was too much to look at.
+    steps_left: Cell<Option<usize>>,
 }
 
 /// What a schema says of an object's keys.
@@ -46,7 +62,30 @@ struct Keys<'a> {
     open: bool,
 }
 
+/// What has been collected of a schema, each part once.
+#[derive(Default)]
+struct Parts<'a> {
+    all: Vec<&'a Json>,
+    seen: HashSet<*const Json>,
+}
+
 impl<'a> Search<'a> {
+    fn new(config: &'a PluginConfig, plugin: &'a str, root: &'a Json) -> Self {
+        let steps_left = Cell::new(Some(MOST_STEPS));
+        Self { config, plugin, root, found: Vec::new(), steps_left }
+    }
+
+    /// Nothing if not all could be looked at: what is missing may name any key.
+    fn result(self) -> Vec<Diagnostic> {
+        if self.steps_left.get().is_some() { self.found } else { Vec::new() }
+    }
+
+    /// Whether so much more may be looked at.
+    fn spend(&self, steps: usize) -> bool {
+        self.steps_left.set(self.steps_left.get().and_then(|left| left.checked_sub(steps)));
+        self.steps_left.get().is_some()
+    }
+
     fn object(
         &mut self,
         schemas: &[&'a Json],
@@ -56,11 +95,17 @@ impl<'a> Search<'a> {
     ) {
         let keys = self.keys(schemas);
         for (name, value) in object {
+            if !self.spend(1 + keys.patterns.len()) {
+                return;
+            }
             let mut place = path.to_vec();
             place.push(name);
             if let Some(schemas) = keys.of(name) {
                 self.value(&schemas, value, &place, &keys);
                 continue;
+            }
+            if !self.spend(keys.named.len()) {
+                return;
             }
             let help = self.help(name, &keys, path, around);
             let block = self.config.around;
@@ -79,6 +124,9 @@ impl<'a> Search<'a> {
             Json::Array(elements) => {
                 let applicable = self.applicable(schemas);
                 for (index, element) in elements.iter().enumerate() {
+                    if !self.spend(1 + applicable.len()) {
+                        return;
+                    }
                     let schemas: Vec<&Json> =
                         applicable.iter().filter_map(|schema| of_element(schema, index)).collect();
                     let index = index.to_string();
@@ -102,10 +150,7 @@ impl<'a> Search<'a> {
         if let Some(meant) = nearest(name, keys.names()) {
             return format!("did you mean `{meant}`?");
         }
-        let inner = keys
-            .named
-            .iter()
-            .find(|(_, schema)| self.keys(&[schema]).names().any(|inner| inner == name));
+        let inner = keys.named.iter().find(|(_, schema)| self.lists(schema, name));
         if let Some((block, _)) = inner {
             return format!("`{name}` belongs in {block}");
         }
@@ -127,6 +172,14 @@ impl<'a> Search<'a> {
         })
     }
 
+    /// Whether the schema, or the one that it refers to, has the key itself. One step.
+    fn lists(&self, schema: &Json, name: &str) -> bool {
+        let referred = schema.get("$ref").and_then(Json::as_str).and_then(|at| self.resolve(at));
+        let has =
+            |schema: &Json| schema.get("properties").is_some_and(|known| known.get(name).is_some());
+        self.spend(1) && (has(schema) || referred.is_some_and(has))
+    }
+
     fn keys(&self, schemas: &[&'a Json]) -> Keys<'a> {
         let mut keys = Keys::default();
         let mut listed = false;
@@ -137,12 +190,19 @@ impl<'a> Search<'a> {
             };
             if let Some(Json::Object(properties)) = schema.get("properties") {
                 listed = true;
+                if !self.spend(properties.len()) {
+                    break;
+                }
                 keys.named.extend(properties.iter().map(|(name, schema)| (name.as_str(), schema)));
             }
             if let Some(Json::Object(patterns)) = schema.get("patternProperties") {
                 listed = true;
                 for (pattern, schema) in patterns {
-                    match Regex::new(pattern) {
+                    if keys.patterns.len() == MOST_PATTERNS || !self.spend(PATTERN_STEPS) {
+                        keys.open = true;
+                        break;
+                    }
+                    match RegexBuilder::new(pattern).size_limit(LARGEST_PATTERN).build() {
                         Ok(pattern) => keys.patterns.push((pattern, schema)),
                         // ECMAScript has more than can be judged here.
                         Err(_) => keys.open = true,
@@ -166,45 +226,44 @@ impl<'a> Search<'a> {
 
     /// The schemas with all that they refer to or combine, for as far as it may apply.
     fn applicable(&self, schemas: &[&'a Json]) -> Vec<&'a Json> {
-        let mut all = Vec::new();
-        for schema in schemas {
-            self.expand(schema, &mut all);
+        let mut parts = Parts::default();
+        // A chain of references may be long: what is yet to be looked at is no recursion.
+        let mut left: Vec<&'a Json> = schemas.iter().rev().copied().collect();
+        while let Some(schema) = left.pop() {
+            if !self.spend(1) {
+                break;
+            }
+            if parts.add(schema) {
+                let from = left.len();
+                self.expand(schema, &mut left);
+                left[from..].reverse();
+            }
         }
-        all
+        parts.all
     }
 
-    fn expand(&self, schema: &'a Json, all: &mut Vec<&'a Json>) {
-        if all.iter().any(|known| std::ptr::eq(*known, schema)) {
-            return;
-        }
-        all.push(schema);
+    /// What a schema refers to or combines itself.
+    fn expand(&self, schema: &'a Json, more: &mut Vec<&'a Json>) {
         let Json::Object(parts) = schema else { return };
         for (keyword, part) in parts {
             match (keyword.as_str(), part) {
-                ("$ref", Json::String(reference)) => match self.resolve(reference) {
-                    Some(schema) => self.expand(schema, all),
-                    None => all.push(&ANYTHING),
-                },
-                ("$dynamicRef" | "$recursiveRef", _) => all.push(&ANYTHING),
+                ("$ref", Json::String(reference)) => {
+                    more.push(self.resolve(reference).unwrap_or(&ANYTHING));
+                }
+                ("$dynamicRef" | "$recursiveRef", _) => more.push(&ANYTHING),
                 ("allOf", Json::Array(schemas)) => {
-                    for schema in schemas.iter().filter(|schema| schema.is_object()) {
-                        self.expand(schema, all);
-                    }
+                    more.extend(schemas.iter().filter(|schema| schema.is_object()));
                 }
                 ("anyOf" | "oneOf", Json::Array(schemas)) => {
                     for schema in schemas {
-                        self.expand(schema, all);
+                        more.push(schema);
                         if takes_any_object(schema) {
-                            all.push(&ANYTHING);
+                            more.push(&ANYTHING);
                         }
                     }
                 }
-                ("if" | "then" | "else", Json::Object(_)) => self.expand(part, all),
-                ("dependentSchemas", Json::Object(schemas)) => {
-                    for (_, schema) in schemas {
-                        self.expand(schema, all);
-                    }
-                }
+                ("if" | "then" | "else", Json::Object(_)) => more.push(part),
+                ("dependentSchemas", Json::Object(schemas)) => more.extend(schemas.values()),
                 _ => {}
             }
         }
@@ -213,6 +272,17 @@ impl<'a> Search<'a> {
     /// Within the schema itself; nothing is fetched.
     fn resolve(&self, reference: &str) -> Option<&'a Json> {
         self.root.pointer(reference.strip_prefix('#')?)
+    }
+}
+
+impl<'a> Parts<'a> {
+    /// Whether it is new.
+    fn add(&mut self, schema: &'a Json) -> bool {
+        let new = self.seen.insert(std::ptr::from_ref(schema));
+        if new {
+            self.all.push(schema);
+        }
+        new
     }
 }
 
@@ -358,6 +428,72 @@ mod tests {
             let found = config("zzzz = 1", &METHOD).unknown_keys("acme", schema);
             assert_eq!(found, [], "{schema}");
         }
+    }
+
+    /// How many steps were left, and how much was found.
+    fn searched(text: &str, schema: &Json) -> (Option<usize>, usize) {
+        let config = config(text, &METHOD);
+        let mut search = Search::new(&config, "acme", schema);
+        search.object(&[schema], &config.to_map(), &[], None);
+        (search.steps_left.get(), search.result().len())
+    }
+
+    #[test]
+    fn patterns_without_end_leave_an_object_open() {
+        let patterns = |count: usize, pattern: &str| {
+            let all: Map<String, Json> =
+                (0..count).map(|number| (format!("^{pattern}{number}$"), json!({}))).collect();
+            json!({ "patternProperties": all })
+        };
+        assert_eq!(searched("zzzz = 1", &patterns(MOST_PATTERNS, "x")).1, 1);
+        let schema = patterns(5000, "x");
+        let (left, found) = searched("zzzz = 1 yyyy = 1", &schema);
+        assert_eq!(found, 0);
+        assert!(left.unwrap() > MOST_STEPS / 2, "64 of 5000 were compiled: {left:?}");
+        // Each would have megabytes.
+        assert_eq!(searched("zzzz = 1", &patterns(1, "(?:[a-z]{900}){900}")).1, 0);
+    }
+
+    #[test]
+    fn of_a_schema_that_is_too_much_to_look_at_nothing_is_said() {
+        // Each part refers twice to each part that follows.
+        let parts: Map<String, Json> = (0..200)
+            .map(|part| {
+                let all: Vec<Json> = (part + 1..200)
+                    .chain(part + 1..200)
+                    .map(|next| json!({ "$ref": format!("#/$defs/p{next}") }))
+                    .collect();
+                (format!("p{part}"), json!({ "allOf": all, "properties": { "a": {} } }))
+            })
+            .collect();
+        let schema = json!({ "$ref": "#/$defs/p0", "$defs": parts });
+        assert_eq!(searched("zzzz = 1", &schema), (None, 0));
+        // A long chain is no deep recursion, and looked at once.
+        let chain: Map<String, Json> = (0..1000)
+            .map(|part| {
+                let next = format!("#/$defs/p{}", (part + 1) % 1000);
+                (format!("p{part}"), json!({ "$ref": next, "properties": { "a": {} } }))
+            })
+            .collect();
+        let schema = json!({ "$ref": "#/$defs/p0", "$defs": chain });
+        let (left, found) = searched("zzzz = 1", &schema);
+        assert_eq!(found, 1);
+        assert!(left.unwrap() > MOST_STEPS / 2, "{left:?}");
+    }
+
+    #[test]
+    fn help_costs_one_step_for_each_block_that_may_be_meant() {
+        let blocks: Map<String, Json> = (0..300)
+            .map(|block| (format!("block_number_{block}"), json!({ "$ref": "#/$defs/deep" })))
+            .collect();
+        let deep: Vec<Json> = (0..500).map(|_| json!({ "properties": { "zzzz": {} } })).collect();
+        let schema = json!({ "properties": blocks, "$defs": { "deep": { "allOf": deep } } });
+        let (left, found) = searched("zzzz = 1", &schema);
+        assert_eq!(found, 1);
+        assert!(left.unwrap() > MOST_STEPS - 1000, "{left:?}");
+        // Many such keys are too much.
+        let text: Vec<String> = (0..100).map(|key| format!("zzzz{key} = 1")).collect();
+        assert_eq!(searched(&text.join("\n"), &schema), (None, 0));
     }
 
     #[test]

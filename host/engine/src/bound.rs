@@ -21,7 +21,6 @@ use crate::bindings::usher::plugin::types as wit_types;
 use crate::call::{guarded, with_output};
 use crate::failure::Failure;
 use crate::kept::Item;
-use crate::places::Place;
 use crate::plugin::{Kind, Linked, Plugin};
 use crate::runtime::Engine;
 use crate::stdio::Output;
@@ -55,7 +54,6 @@ struct Turn<'a> {
     plugin: Arc<Plugin>,
     usage: Arc<Usage>,
     output: Output,
-    _place: Place,
     _turn: MutexGuard<'a, ()>,
 }
 
@@ -87,9 +85,10 @@ impl Bound {
         let Served { plugin, usage } = self.served();
         let plugin = plugin?;
         usage.begin_call();
-        let store = plugin.store(Some(Arc::clone(&usage)), Some(call), &usage.usage.limits);
+        let limits = &usage.usage.limits;
+        let store = plugin.store(Some(Arc::clone(&usage)), Some(call), limits, place);
         let output = store.data().output.clone();
-        Ok(Turn { store, plugin, usage, output, _place: place, _turn: turn })
+        Ok(Turn { store, plugin, usage, output, _turn: turn })
     }
 
     async fn run<T>(

@@ -53,7 +53,13 @@ fn explain(error: &wasmtime::Error) -> Failure {
         return failure.clone();
     }
     if let Some(over) = error.downcast_ref::<OverLimit>() {
-        return Failure::exceeded(over.to_string());
+        return match over {
+            // Others hold it: no defect of this one.
+            OverLimit::Busy => {
+                Failure::new(FailureKind::Unavailable, "limit.busy", over.to_string())
+            }
+            OverLimit::Memory | OverLimit::Table => Failure::exceeded(over.to_string()),
+        };
     }
     let root = error.root_cause().to_string();
     if root.contains("fuel allocated for hostcalls") {

@@ -8,7 +8,7 @@
 use std::error::Error as _;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
@@ -40,6 +40,8 @@ const LONGEST_CONNECT: Duration = Duration::from_secs(5);
 pub struct Egress {
     /// Clients that trust the platform's roots (https) or none (http), by how the host is named.
     clients: Mutex<Vec<((bool, bool), Client)>>,
+    /// What the platform trusts, read when first needed: it takes 50 ms.
+    platform: OnceLock<Authorities>,
 }
 
 pub(crate) struct Request {
@@ -174,15 +176,51 @@ impl Egress {
     ) -> Result<Client, Failure> {
         let secure = url.scheme() == "https";
         if let (true, Some(tls)) = (secure, tls) {
-            return build(localhost, Roots::from_tls(plugin, tls)?);
+            return self.build(localhost, Roots::from_tls(plugin, tls)?);
         }
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, client)) = clients.iter().find(|(key, _)| *key == (secure, localhost)) {
             return Ok(client.clone());
         }
-        let client = build(localhost, if secure { Roots::Platform } else { Roots::None })?;
+        let client = self.build(localhost, if secure { Roots::Platform } else { Roots::None })?;
         clients.push(((secure, localhost), client.clone()));
         Ok(client)
+    }
+
+    fn build(&self, localhost: bool, roots: Roots) -> Result<Client, Failure> {
+        let mut builder = Client::builder()
+            .redirect(redirect::Policy::none())
+            .no_proxy()
+            .pool_max_idle_per_host(0)
+            .connect_timeout(LONGEST_CONNECT)
+            .user_agent(concat!("Usher/", env!("CARGO_PKG_VERSION")))
+            .dns_resolver(Resolver {
+                named: if localhost { Named::Localhost } else { Named::Name },
+            });
+        let failed = |why: String| {
+            let message = format!("TLS can't be set up: {why}");
+            Failure::new(FailureKind::Unavailable, "http.tls", message)
+        };
+        let (trusted, certificate) = match roots {
+            Roots::None => {
+                let client = builder.tls_certs_only([]).build();
+                return client.map_err(|error| failed(chain(&error)));
+            }
+            Roots::Platform => (None, None),
+            Roots::Given { authorities, certificate } => (authorities, certificate),
+        };
+        let given = certificate.is_some();
+        let platform = || self.platform.get_or_init(Authorities::of_platform).clone();
+        let trust = Trust::Authorities(trusted.unwrap_or_else(platform));
+        let tls = client_config(trust, certificate).map_err(|why| {
+            if given {
+                config("http.tls", format!("the client certificate can't be used: {why}"))
+            } else {
+                failed(why)
+            }
+        })?;
+        builder = builder.tls_backend_preconfigured(tls);
+        builder.build().map_err(|error| failed(chain(&error)))
     }
 }
 
@@ -233,39 +271,6 @@ fn authorities(plugin: &str, pem: &str) -> Result<Authorities, Failure> {
         return Err(config("http.tls", why));
     }
     Ok(authorities)
-}
-
-fn build(localhost: bool, roots: Roots) -> Result<Client, Failure> {
-    let mut builder = Client::builder()
-        .redirect(redirect::Policy::none())
-        .no_proxy()
-        .pool_max_idle_per_host(0)
-        .connect_timeout(LONGEST_CONNECT)
-        .user_agent(concat!("Usher/", env!("CARGO_PKG_VERSION")))
-        .dns_resolver(Resolver { named: if localhost { Named::Localhost } else { Named::Name } });
-    let failed = |why: String| {
-        let message = format!("TLS can't be set up: {why}");
-        Failure::new(FailureKind::Unavailable, "http.tls", message)
-    };
-    let (trusted, certificate) = match roots {
-        Roots::None => {
-            let client = builder.tls_certs_only([]).build();
-            return client.map_err(|error| failed(chain(&error)));
-        }
-        Roots::Platform => (None, None),
-        Roots::Given { authorities, certificate } => (authorities, certificate),
-    };
-    let given = certificate.is_some();
-    let trust = Trust::Authorities(trusted.unwrap_or_else(Authorities::of_platform));
-    let tls = client_config(trust, certificate).map_err(|why| {
-        if given {
-            config("http.tls", format!("the client certificate can't be used: {why}"))
-        } else {
-            failed(why)
-        }
-    })?;
-    builder = builder.tls_backend_preconfigured(tls);
-    builder.build().map_err(|error| failed(chain(&error)))
 }
 
 /// What the remedies of a failed handshake call what a plug-in is given.

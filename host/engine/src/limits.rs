@@ -5,6 +5,8 @@ use std::time::Duration;
 use thiserror::Error;
 use wasmtime::{ResourceLimiter, Result};
 
+use crate::places::{ONE_STRANGER, Place, STRANGERS};
+
 /// The most memory any plug-in can be given, in bytes: what is reserved as address space.
 pub const LARGEST_MEMORY: u64 = 256 << 20;
 
@@ -53,9 +55,12 @@ const MOST_INSTANCES: usize = 64;
 /// Bytes of one element of a table, at most.
 const ELEMENT: usize = 16;
 
-/// Counts what one store takes, all its memories and tables together, against one limit.
+/// Counts what one store takes, all its memories and tables together, against one limit and against
+/// what all calls have. Both are free again when the store is dropped.
 pub(crate) struct Meter {
-    left: usize,
+    taken: usize,
+    most: usize,
+    place: Place,
 }
 
 /// A store that wants more than its limit.
@@ -67,17 +72,29 @@ pub(crate) enum OverLimit {
     Memory,
     #[error("the plug-in needs larger tables than the limit")]
     Table,
+    #[error(
+        "there is no memory left for this call to grow, because calls of plug-ins hold it all ({} MiB together, {} MiB those of one plug-in); lower limits.memory or limits.timeout of those that hang",
+        STRANGERS,
+        ONE_STRANGER
+    )]
+    Busy,
 }
 
 impl Limits {
-    pub(crate) fn meter(&self) -> Meter {
-        Meter { left: usize::try_from(self.memory.min(LARGEST_MEMORY)).unwrap_or(usize::MAX) }
+    pub(crate) fn meter(&self, place: Place) -> Meter {
+        let most = usize::try_from(self.memory.min(LARGEST_MEMORY)).unwrap_or(usize::MAX);
+        Meter { taken: 0, most, place }
     }
 }
 
 impl Meter {
     fn take(&mut self, bytes: usize) -> Result<(), OverLimit> {
-        self.left = self.left.checked_sub(bytes).ok_or(OverLimit::Memory)?;
+        let taken = self.taken.checked_add(bytes).filter(|taken| *taken <= self.most);
+        let taken = taken.ok_or(OverLimit::Memory)?;
+        if !self.place.hold(taken) {
+            return Err(OverLimit::Busy);
+        }
+        self.taken = taken;
         Ok(())
     }
 }
@@ -135,9 +152,10 @@ impl ResourceLimiter for Meter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::places::{Places, Share};
 
     fn meter() -> Meter {
-        Limits { memory: 64 << 20, ..Limits::default() }.meter()
+        Limits { memory: 64 << 20, ..Limits::default() }.meter(Place::default())
     }
 
     #[test]
@@ -161,8 +179,26 @@ mod tests {
         assert!(meter().memory_growing(0, 2 << 20, Some(1 << 20)).is_err());
         assert!(meter().table_growing(0, 20_001, None).is_err());
         let most = Limits { memory: u64::MAX, ..Limits::default() };
-        assert!(most.meter().memory_growing(0, 256 << 20, None).unwrap());
-        assert!(most.meter().memory_growing(0, (256 << 20) + 1, None).is_err());
+        assert!(most.meter(Place::default()).memory_growing(0, 256 << 20, None).unwrap());
+        assert!(most.meter(Place::default()).memory_growing(0, (256 << 20) + 1, None).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_store_that_grows_when_nothing_is_left_fails_and_gives_back_what_it_had() {
+        let (places, share) = (Places::default(), Share::of_a_stranger());
+        let limits = Limits { memory: 256 << 20, ..Limits::default() };
+        let mut meters = Vec::new();
+        for _ in 0..3 {
+            meters.push(limits.meter(places.for_call(&share, &limits).await.unwrap()));
+        }
+        // 512 MiB are one plug-in's, and each call began with 8.
+        assert!(meters[0].memory_growing(0, 256 << 20, None).unwrap());
+        assert!(meters[1].memory_growing(0, 200 << 20, None).unwrap());
+        let error = meters[2].memory_growing(0, 64 << 20, None).unwrap_err();
+        assert!(matches!(error.downcast_ref::<OverLimit>(), Some(OverLimit::Busy)), "{error:#}");
+        assert!(meters[2].memory_growing(0, 8 << 20, None).unwrap(), "it has that");
+        drop(meters.remove(0));
+        assert!(meters[1].memory_growing(8 << 20, 128 << 20, None).unwrap());
     }
 
     /// That the runtime asks for each memory and table, and tells what over the limit it was.

@@ -18,7 +18,7 @@ use crate::failure::{Failure, FailureKind};
 use crate::grant::Grant;
 use crate::inspect::{CONTRACT, inspect};
 use crate::limits::Limits;
-use crate::places::Share;
+use crate::places::{Place, Share};
 use crate::precompiled::Precompiled;
 use crate::registry::Found;
 use crate::runtime::Engine;
@@ -292,8 +292,8 @@ impl Plugin {
         limits: &Limits,
     ) -> Result<Vec<(String, String)>, LoadError> {
         let places = &self.engine.0.places;
-        let _place = places.to_prepare(&self.share, limits).await.map_err(LoadError::Start)?;
-        let mut store = self.store(None, None, limits);
+        let place = places.to_prepare(&self.share, limits).await.map_err(LoadError::Start)?;
+        let mut store = self.store(None, None, limits, place);
         let output = store.data().output.clone();
         let needs = guarded(&self.engine.0, limits.sink_timeout, &output, async {
             match &self.linked {
@@ -341,8 +341,8 @@ impl Plugin {
 
     pub(crate) async fn describe(&self) -> Result<Info, Failure> {
         let limits = Limits::default();
-        let _place = self.engine.0.places.to_prepare(&self.share, &limits).await?;
-        let mut store = self.store(None, None, &limits);
+        let place = self.engine.0.places.to_prepare(&self.share, &limits).await?;
+        let mut store = self.store(None, None, &limits, place);
         let output = store.data().output.clone();
         let info = guarded(&self.engine.0, limits.sink_timeout, &output, async {
             Ok(match &self.linked {
@@ -384,8 +384,9 @@ impl Plugin {
         usage: Option<Arc<Usage>>,
         call: Option<Call>,
         limits: &Limits,
+        place: Place,
     ) -> Store<State> {
-        let mut store = new_store(&self.engine.0.wasmtime, &self.name, usage, call, limits);
+        let mut store = new_store(&self.engine.0.wasmtime, &self.name, usage, call, limits, place);
         store.data_mut().script.clone_from(&self.script);
         store
     }

@@ -11,6 +11,7 @@ use crate::limits::{
     HOSTCALL_FUEL, Limits, MOST_FIELD_BYTES, MOST_HANDLES, MOST_LOG_LINES, MOST_RANDOM,
     MOST_RESOURCES, Meter,
 };
+use crate::places::Place;
 use crate::script::Script;
 use crate::stdio::{Channel, Output};
 use crate::traits::Call;
@@ -46,13 +47,14 @@ impl HasData for HasState {
     type Data<'a> = &'a mut State;
 }
 
-/// A store for one call, with every limit set.
+/// A store for one call, with every limit set. It keeps the call's place until it is dropped.
 pub(crate) fn new_store(
     engine: &wasmtime::Engine,
     plugin: &str,
     usage: Option<Arc<Usage>>,
     call: Option<Call>,
     limits: &Limits,
+    place: Place,
 ) -> Store<State> {
     let identity = usage.as_ref().map(|usage| usage.usage.identity.clone());
     let mut store = Store::new(
@@ -64,7 +66,7 @@ pub(crate) fn new_store(
             script: None,
             log_lines_left: MOST_LOG_LINES,
             output: Output::new(plugin.to_owned(), identity),
-            meter: limits.meter(),
+            meter: limits.meter(place),
             wasi: None,
         },
     );

@@ -33,7 +33,9 @@ fn build() -> Result<(), String> {
     for input in ["host/guests/build", "wit", "sdk/rust", "plugins", "Cargo.toml", "Cargo.lock"] {
         println!("cargo::rerun-if-changed={}", root.join(input).display());
     }
+    // Both choose the toolchain.
     println!("cargo::rerun-if-env-changed=RUSTC");
+    println!("cargo::rerun-if-env-changed=RUSTUP_TOOLCHAIN");
     let names = built_ins(&root.join("plugins"))?;
     // <target>/<profile>/build/<package>/out; all profiles share the modules.
     let modules =

@@ -59,8 +59,12 @@ fn the_script_component_is_built_by_each() {
 }
 
 /// The toolchains of this machine; the build would have failed without any.
+#[allow(clippy::print_stderr, reason = "a toolchain that isn't here should be seen to be skipped")]
 fn here() -> Vec<(&'static str, Toolchain)> {
     let all = [("installed", Toolchain::installed()), ("debian", Toolchain::debian())];
+    for (name, found) in &all {
+        eprintln!("toolchain {name}: {}", if found.is_some() { "builds" } else { "isn't here" });
+    }
     let here: Vec<_> = all.into_iter().filter_map(|(name, found)| Some((name, found?))).collect();
     assert!(!here.is_empty());
     here

@@ -190,9 +190,9 @@ pub enum Action {
     },
     /// Tell the operator. No answer.
     Say(Notice),
-    /// The last action after [`Event::ShutDown`] or [`Event::HandOver`]. Renewals and checks that still run are of no
-    /// use. What is still remembered was delivered: it stays valid unless the operator wants
-    /// it revoked on exit.
+    /// The last action after [`Event::ShutDown`] or [`Event::HandOver`]. Renewals and checks that
+    /// still run are of no use. What is still remembered was delivered: it stays valid unless the
+    /// operator wants it revoked on exit.
     Finished,
 }
 

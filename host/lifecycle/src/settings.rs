@@ -21,8 +21,9 @@ pub struct Settings {
 }
 
 impl Default for Settings {
-    /// The incumbents' back-off (1 s doubling to 5 min; 1 s to 1 min for sinks), automatic
-    /// checks, no sinks, no re-authentication on new credentials.
+    /// The incumbents' back-off for the server (1 s doubling to 5 min), 1 s to 1 min for sinks (the
+    /// agent sets less, as the incumbents do), automatic checks, no sinks, no re-authentication on
+    /// new credentials.
     fn default() -> Self {
         Self {
             backoff: Backoff { min: Duration::from_secs(1), max: Duration::from_mins(5) },

@@ -11,8 +11,8 @@
 //! have in common may cost time. No form is kept, only its length and a hash; at each place of a
 //! text one look tells whether anything begins there, and then one look for each length that is
 //! live tells what. Lengths from 64 bytes on are rounded down, at most by a ninth, so there are
-//! never many more than a hundred: of a form that is longer than its rounded length the beginning and the end
-//! of that length are looked for. They overlap, and together are the form.
+//! never many more than a hundred: of a form that is longer than its rounded length the beginning
+//! and the end of that length are looked for. They overlap, and together are the form.
 
 mod fingerprint;
 mod forms;

@@ -52,9 +52,10 @@ impl Sink for FileSink {
             let message = "`config.path` must name a file, such as /run/app/token";
             return Err(Failure::config("config.invalid", message).detail("key", "config.path"));
         }
-        // In a need both would mean more than this one file.
         if config.path.contains('*') || config.path.contains("${") {
-            let message = "`config.path` must name one file, without \"*\" and \"${\"";
+            let message = "`config.path` must name one file: in what a sink may write \"*\" and \
+                           \"${\" stand for others, which nobody else could use any more; write \
+                           the whole path without them";
             return Err(Failure::config("config.invalid", message).detail("key", "config.path"));
         }
         Ok(vec![Need::write(&config.path), Need::remove(&config.path)])

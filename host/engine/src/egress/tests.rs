@@ -182,6 +182,28 @@ async fn over_tls(port: u16, ca_pem: Option<String>) -> Result<u16, Failure> {
 }
 
 #[tokio::test]
+async fn requests_with_a_client_certificate_share_what_the_platform_trusts() {
+    let (certificate, key) = made_by_openssl();
+    let port = tls_server(&certificate, &key).await;
+    let origin = format!("https://localhost:{port}");
+    let mut platform = Authorities::default();
+    platform.add_pem("the platform's", certificate.pem().as_bytes());
+    let egress = Egress::default();
+    assert!(egress.platform.set(platform).is_ok());
+    for _ in 0..2 {
+        let tls = Some(Tls {
+            ca_pem: None,
+            certificate_pem: Some(certificate.pem()),
+            key_pem: Some(Zeroizing::new(key.serialize_pem())),
+        });
+        let request = Request { tls, ..get(format!("{origin}/")) };
+        let answer = egress.send("acme", &grant(std::slice::from_ref(&origin)), request).await;
+        // It is trusted only by what was read before.
+        assert_eq!(answer.ok().map(|response| response.status), Some(204));
+    }
+}
+
+#[tokio::test]
 async fn a_certificate_that_a_plug_in_trusts_is_taken_whatever_it_says_of_itself() {
     let (certificate, key) = made_by_openssl();
     let port = tls_server(&certificate, &key).await;
