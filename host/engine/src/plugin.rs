@@ -76,14 +76,7 @@ impl Info {
         let value =
             |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
         let config = value(config);
-        let keys: Vec<&str> = self
-            .attributes
-            .iter()
-            .filter(|(name, _)| name == "identifies")
-            .flat_map(|(_, keys)| keys.split(','))
-            .map(str::trim)
-            .filter(|key| !key.is_empty())
-            .collect();
+        let keys: Vec<&str> = self.identifying_keys().collect();
         if keys.is_empty() {
             return Secret::new(config.to_string());
         }
@@ -96,6 +89,13 @@ impl Info {
             })
             .collect();
         Secret::new(serde_json::json!(settings).to_string())
+    }
+
+    /// The settings that the attribute "identifies" names.
+    fn identifying_keys(&self) -> impl Iterator<Item = &str> {
+        let named = self.attributes.iter().filter(|(name, _)| name == IDENTIFIES);
+        let keys = named.flat_map(|(_, keys)| keys.split(','));
+        keys.map(str::trim).filter(|key| !key.is_empty())
     }
 }
 
@@ -139,14 +139,30 @@ impl Info {
 
     /// A value of a known attribute that isn't understood would be taken for its contrary.
     fn checked(self) -> Result<Self, Failure> {
-        match self.attribute(REAUTHENTICATE) {
-            None | Some("yes" | "no") => Ok(self),
-            Some(other) => Err(Failure::new(
+        if let Some(other) = self.attribute(REAUTHENTICATE)
+            && !matches!(other, "yes" | "no")
+        {
+            return Err(Failure::new(
                 FailureKind::Config,
                 "plugin.attribute",
                 format!("its attribute {REAUTHENTICATE:?} is {other:?}; write \"yes\" or \"no\""),
-            )),
+            ));
         }
+        let schema: serde_json::Value =
+            serde_json::from_str(&self.config_schema).unwrap_or_default();
+        if let Some(properties) = schema["properties"].as_object()
+            && let Some(unknown) =
+                self.identifying_keys().find(|key| !properties.contains_key(*key))
+        {
+            return Err(Failure::new(
+                FailureKind::Config,
+                "plugin.attribute",
+                format!(
+                    "its attribute {IDENTIFIES:?} names {unknown:?}, which its schema doesn't have; write names of settings, with commas between them"
+                ),
+            ));
+        }
+        Ok(self)
     }
 
     fn attribute(&self, name: &str) -> Option<&str> {
@@ -157,6 +173,8 @@ impl Info {
 
 /// The attribute that says whether a method logs in anew for a new credential.
 const REAUTHENTICATE: &str = "reauthenticate";
+/// The attribute that says which settings make a login another identity's.
+const IDENTIFIES: &str = "identifies";
 
 impl Kind {
     /// "auth-method" or "sink".
@@ -441,6 +459,16 @@ mod tests {
         assert_ne!(web, of(r#"{"role":"db"}"#));
         assert_ne!(web, of(r#"{"role":"web","type":"iam"}"#));
         assert_ne!(web, of("{}"));
+    }
+
+    #[test]
+    fn what_identifies_must_be_a_setting_of_the_schema() {
+        assert!(info(&[("identifies", "role, type")]).checked().is_ok());
+        let failure = info(&[("identifies", "rol")]).checked().expect_err("it is misspelt");
+        assert_eq!((failure.kind, &failure.code[..]), (FailureKind::Config, "plugin.attribute"));
+        assert!(failure.message.contains("\"rol\""), "{failure}");
+        let anything = Info { config_schema: String::new(), ..info(&[("identifies", "rol")]) };
+        assert!(anything.checked().is_ok(), "without a schema nothing is known of its settings");
     }
 
     #[test]
