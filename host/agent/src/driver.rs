@@ -5,7 +5,7 @@
 
 mod outcome;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -100,7 +100,6 @@ pub(crate) async fn run(
         stop: watch::channel(false).0,
         inherited,
         foreign: None,
-        holders: HashSet::new(),
         revision: String::new(),
         check_after: None,
         login_failure: None,
@@ -138,8 +137,6 @@ struct Driver {
     inherited: Option<Inheritance>,
     /// While the newest token is another identity's: what belongs to it.
     foreign: Option<Foreign>,
-    /// Sinks that have the inherited token already.
-    holders: HashSet<usize>,
     /// Of the credential behind the newest token.
     revision: String,
     /// When the method wants to be looked at again.
@@ -362,11 +359,6 @@ impl Driver {
                         Ok(token) => Outcome::Checked { generation, token },
                         Err(trouble) => Outcome::CheckFailed { generation, trouble },
                     }
-                });
-            }
-            Action::Deliver { sink, generation } if self.holders.remove(&sink) => {
-                self.spawn(Outcome::Kept { sink, generation }, async move {
-                    Outcome::Kept { sink, generation }
                 });
             }
             Action::Deliver { sink, generation } => {

@@ -17,15 +17,22 @@ impl Lifecycle {
     /// Takes note of one event; what follows from it is started by the caller.
     pub(crate) fn take_in(&mut self, now: Instant, event: Event) {
         match event {
-            Event::LoggedIn { token, check_after } => self.logged_in(now, token, check_after),
-            Event::Inherited { token, check_after, worth } => {
-                self.logged_in(now, token, check_after);
+            Event::LoggedIn { token, check_after } => self.logged_in(now, token, check_after, &[]),
+            Event::Inherited { token, check_after, holders, worth } => {
+                self.logged_in(now, token, check_after, &holders);
                 let inherited = self.last_generation;
-                if worth == Worth::Foreign
-                    && let Some(grant) = &mut self.current
+                if let Some(grant) = &mut self.current
                     && grant.generation == inherited
                 {
-                    grant.unwanted(now);
+                    if worth == Worth::Foreign {
+                        grant.unwanted(now);
+                    }
+                    for sink in holders {
+                        if let Some(delivery) = self.deliveries.get_mut(sink) {
+                            delivery.succeeded(inherited);
+                        }
+                    }
+                    self.forget_old();
                 }
             }
             Event::LoginFailed(failure) | Event::LookFailed(failure) => {
@@ -105,12 +112,18 @@ impl Lifecycle {
         }
     }
 
-    fn logged_in(&mut self, now: Instant, token: Token, check_after: Option<Duration>) {
+    fn logged_in(
+        &mut self,
+        now: Instant,
+        token: Token,
+        check_after: Option<Duration>,
+        holders: &[usize],
+    ) {
         self.last_generation += 1;
         let generation = self.last_generation;
         let request = self.authentication_ended();
         match request {
-            Some(request) if matches!(self.phase, Phase::Running | Phase::HandingOver) => {
+            Some(request) if self.phase != Phase::Stopping || !holders.is_empty() => {
                 if token.ttl == Some(Duration::ZERO) {
                     self.actions.push_back(Action::Say(Notice::Lifeless { generation }));
                     self.actions.push_back(Action::Forget { generation });

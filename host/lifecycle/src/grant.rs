@@ -102,6 +102,11 @@ impl Grant {
         self.unwanted_from = Some(now);
     }
 
+    /// Whether it is another identity's.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.unwanted_from.is_some()
+    }
+
     /// When there is another attempt to renew or replace it, where a wait would outlast it: when a
     /// replacement is due, and then again and again after half of what is left.
     pub(crate) fn last_chance(&self, now: Instant) -> Option<LastChance> {

@@ -214,7 +214,9 @@ impl Lifecycle {
             return;
         }
         self.expire(now);
-        let wanted = self.good().map(|grant| grant.generation);
+        // Another identity's token stays where it is, and goes nowhere else.
+        let own = self.good().filter(|grant| !grant.is_foreign());
+        let wanted = own.map(|grant| grant.generation);
         for (sink, delivery) in self.deliveries.iter_mut().enumerate() {
             delivery.want(now, wanted);
             if let Some(generation) = delivery.start(now) {

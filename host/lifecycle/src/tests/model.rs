@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::watch::Watch;
 use crate::{
-    Action, Backoff, Class, Event, Failure, Lifecycle, Notice, Settings, State, TokenCheck,
+    Action, Backoff, Class, Event, Failure, Lifecycle, Notice, Settings, State, TokenCheck, Worth,
 };
 
 pub(super) struct Model {
@@ -33,6 +33,8 @@ struct Known {
     looked_up: bool,
     renewed: bool,
     dead: bool,
+    /// It is another identity's.
+    foreign: bool,
     /// Its renewals: what the server asked for with the last one, what follows a refusal, and all
     /// of them after a newer token came.
     renewals: Pace,
@@ -158,7 +160,20 @@ impl Model {
             Event::LoggedIn { token, .. } | Event::Inherited { token, .. } => {
                 let generation = self.lifecycle.last_generation() + 1;
                 let expires_at = token.ttl.map(|ttl| now + ttl);
-                self.tokens.insert(generation, Known { expires_at, ..Known::default() });
+                let mut known = Known { expires_at, ..Known::default() };
+                if let Event::Inherited { holders, worth, .. } = event
+                    && token.ttl != Some(Duration::ZERO)
+                {
+                    known.foreign = *worth == Worth::Foreign;
+                    for sink in holders {
+                        if let Some(has) = self.has.get_mut(*sink) {
+                            *has = Some(generation);
+                            self.deliveries[*sink].reset();
+                            self.watch.held.insert(generation);
+                        }
+                    }
+                }
+                self.tokens.insert(generation, known);
                 let beside_a_good_one = self.watch.looked && in_use.is_some();
                 match token.ttl {
                     Some(Duration::ZERO) if beside_a_good_one => {}
@@ -308,6 +323,7 @@ impl Model {
             }
             Action::Deliver { sink, generation } => {
                 assert!(self.alive(generation), "{action:?} of a dead token");
+                assert!(!self.tokens[&generation].foreign, "{action:?}, which is another's");
                 let newest =
                     self.history.iter().rev().skip(1).find_map(|(_, earlier)| match *earlier {
                         Action::Deliver { sink: other, generation } if other == sink => {
