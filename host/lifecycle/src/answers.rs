@@ -186,13 +186,17 @@ impl Lifecycle {
         grant.renewed(now, token, check, &mut self.random);
         grant.retry.reset();
         let ended = could_renew && !grant.can_renew();
-        if is_current {
+        if !is_current {
+            return;
+        }
+        // A login that is to replace another identity's token is wanted as before.
+        if !grant.is_foreign() {
             self.retry.supersede();
             self.login_blocked = false;
             self.renewal_first = true;
-            if ended {
-                self.actions.push_back(Action::Say(Notice::RenewalEnded { generation }));
-            }
+        }
+        if ended {
+            self.actions.push_back(Action::Say(Notice::RenewalEnded { generation }));
         }
     }
 
@@ -214,9 +218,12 @@ impl Lifecycle {
         } else {
             grant.renewal_not_refused();
         }
-        if !is_current {
+        if !is_current || grant.is_foreign() {
             if !refused {
                 grant.retry.fail(now, failure.class, backoff, chance, random);
+            }
+            if ended && is_current {
+                self.actions.push_back(Action::Say(Notice::RenewalEnded { generation }));
             }
             return;
         }

@@ -45,7 +45,8 @@ pub(crate) struct Grant {
     doubted: bool,
     check_at: Instant,
     check_retry: Retry,
-    /// For its renewals: alone after a newer token came, before that beside the machine's own.
+    /// For its renewals: alone if it is another identity's or a newer token came, else beside the
+    /// machine's own.
     pub(crate) retry: Retry,
     end: Option<End>,
 }

@@ -1,7 +1,7 @@
 //! What a life leaves to the one that follows it, and what that makes of it.
 
 use super::driver::{Driver, batch, forbidden, passing, renewable, secs, settings, within};
-use crate::{Action, Event, Settings, State, Token, TokenCheck, Worth};
+use crate::{Action, Backoff, Event, Settings, State, Token, TokenCheck, Worth};
 
 fn unchecked(sinks: usize) -> Settings {
     Settings { token_check: TokenCheck::Off, ..settings(sinks) }
@@ -61,6 +61,25 @@ fn a_foreign_token_is_renewed_and_goes_nowhere_until_a_login_has_succeeded() {
         assert_eq!(actions, [Action::Forget { generation: 1 }]);
         assert_eq!(driver.next().1, [Action::Renew { generation: 2 }], "one login is enough");
     }
+}
+
+#[test]
+fn logins_that_fail_keep_no_foreign_token_from_its_renewal() {
+    // Just less than what is left of the token: no wait is cut short for its end.
+    let backoff = Backoff { min: secs(90), max: secs(90) };
+    let token = renewable(secs(100));
+    let settings = Settings { backoff, ..unchecked(0) };
+    let mut driver = heir(settings, token, Vec::new(), Worth::Foreign);
+    assert_eq!(driver.actions(), [Action::LogIn]);
+    driver.event(Event::LoginFailed(passing()));
+    let (wait, actions) = driver.next();
+    assert_eq!(actions, [Action::Renew { generation: 1 }]);
+    assert!(within(wait, secs(100), 0.6, 0.7), "{wait:?}");
+    // And the renewal brings the login no nearer.
+    driver.event(Event::Renewed { generation: 1, token });
+    assert_eq!(driver.actions(), []);
+    assert_eq!(driver.next().1, [Action::LogIn]);
+    assert!(driver.elapsed() >= secs(67), "{:?}", driver.elapsed());
 }
 
 #[test]

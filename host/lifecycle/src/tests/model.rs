@@ -20,7 +20,7 @@ pub(super) struct Model {
     tokens: BTreeMap<u64, Known>,
     /// The newest token each sink took.
     has: Vec<Option<u64>>,
-    /// Logins and renewals of the token in use.
+    /// Logins, and renewals of the token in use unless it is another identity's.
     attempts: Pace,
     deliveries: Vec<Pace>,
     finished: bool,
@@ -36,7 +36,7 @@ struct Known {
     /// It is another identity's.
     foreign: bool,
     /// Its renewals: what the server asked for with the last one, what follows a refusal, and all
-    /// of them after a newer token came.
+    /// of them if it is another identity's or a newer token came.
     renewals: Pace,
     checks: Pace,
     /// Its wrapping was refused.
@@ -197,7 +197,9 @@ impl Model {
                     known.renewals.reset();
                     known.checks.reset();
                 }
-                if self.lifecycle.generation() == Some(*generation) {
+                if self.lifecycle.generation() == Some(*generation)
+                    && !self.tokens[generation].foreign
+                {
                     self.attempts.superseded();
                 }
             }
@@ -282,6 +284,8 @@ impl Model {
         let (now, backoff) = (self.now, self.settings.backoff);
         let is_current = self.lifecycle.generation() == Some(generation);
         let Some(known) = self.tokens.get_mut(&generation) else { return };
+        // Its renewals share their pace with the logins only if it is its own.
+        let is_current = is_current && !known.foreign;
         known.dead |= proves_death(failure, known.renewed);
         let refused = failure.class == Class::Refused;
         let end = known.expires_at;
@@ -308,7 +312,7 @@ impl Model {
             Action::LogIn => self.attempts.attempt(now, self.settings.backoff),
             Action::Renew { generation } => {
                 assert!(self.alive(generation), "{action:?} of a dead token");
-                if current == Some(generation) {
+                if current == Some(generation) && !self.tokens[&generation].foreign {
                     self.attempts.attempt_beside(now, self.settings.backoff);
                 }
                 if let Some(known) = self.tokens.get_mut(&generation) {
