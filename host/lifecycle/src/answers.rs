@@ -96,6 +96,11 @@ impl Lifecycle {
                     let random = &mut self.random;
                     delivery.failed(now, generation, failure, &self.settings, chance, random);
                     self.doubt(now, generation, failure);
+                    if self.phase == Phase::HandingOver
+                        && let Some(grant) = find(&mut self.current, &mut self.old, generation)
+                    {
+                        grant.may_have_arrived = true;
+                    }
                     self.forget_old();
                 }
             }
@@ -294,8 +299,7 @@ impl Lifecycle {
         } else if self.deliveries.iter().any(|delivery| delivery.holds(generation)) {
             grant.retire(now, &mut self.random);
             self.old.push(grant);
-        } else if self.phase == Phase::HandingOver {
-            // What was on its way to a sink when the hand-over began may have arrived after all.
+        } else if grant.may_have_arrived {
             self.actions.push_back(Action::Forget { generation });
         } else {
             self.revoke(generation);

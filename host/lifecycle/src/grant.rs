@@ -48,6 +48,8 @@ pub(crate) struct Grant {
     /// For its renewals: alone if it is another identity's or a newer token came, else beside the
     /// machine's own.
     pub(crate) retry: Retry,
+    /// A hand-over cut its delivery short: a sink may have it after all.
+    pub(crate) may_have_arrived: bool,
     end: Option<End>,
 }
 
@@ -79,6 +81,7 @@ impl Grant {
             check_at: now,
             check_retry: Retry::default(),
             retry: Retry::default(),
+            may_have_arrived: false,
             end: None,
         };
         grant.plan(now, token.ttl, random);

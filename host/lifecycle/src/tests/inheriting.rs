@@ -106,6 +106,17 @@ fn handing_over_keeps_a_token_that_nobody_has_received_yet() {
 }
 
 #[test]
+fn a_token_that_nobody_received_is_revoked_if_another_arrives_during_the_hand_over() {
+    let mut driver = heir(unchecked(1), renewable(secs(3600)), Vec::new(), Worth::Foreign);
+    assert_eq!(driver.actions(), [Action::LogIn]);
+    assert_eq!(driver.after(Event::HandOver), [Action::CancelLogin]);
+    let came = Event::LoggedIn { token: renewable(secs(60)), check_after: None };
+    let (revoke, forget) = (Action::Revoke { generation: 1 }, Action::Forget { generation: 1 });
+    assert_eq!(driver.after(came), [revoke, forget, Action::Finished]);
+    assert_eq!(driver.lifecycle.generation(), Some(2));
+}
+
+#[test]
 fn handing_over_keeps_a_token_that_arrives_meanwhile() {
     let mut driver = Driver::new(unchecked(1), 1);
     driver.actions();
