@@ -77,8 +77,10 @@ fn a_changed_identity_hands_its_token_over_until_the_new_one_is_there() {
     configuration.sinks.push(file_sink(&site.file("second")));
     let attempts = site.login_attempts();
     agent.reload(&configuration.text());
-    assert_eq!(token(&site, "second"), first);
     eventually_true("more failed logins", LIMIT, || site.login_attempts() > attempts + 1);
+    // The old token is another identity's: it stays where it is, and goes to no new sink.
+    assert_eq!(delivered(&site.file("second")), None);
+    assert_eq!(site.token().as_ref(), Some(&first));
     site.write("other-role-id", &site.bao.role_id("app"));
     let second = site.wait_for_token_after(&first);
     assert!(site.bao.is_valid(&second));

@@ -5,7 +5,7 @@
 
 mod outcome;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -19,7 +19,7 @@ use usher_secret::redactor::Live;
 use usher_watch::Watcher;
 
 use self::outcome::{Outcome, say};
-use crate::identity::{HANDING_OVER_LOGIN, Held, Identity, Life, LoginOutcome, STOPPING_LOGIN};
+use crate::identity::{Deadlines, Held, Identity, Life, LoginOutcome};
 use crate::inheritance::Inheritance;
 use crate::status::Handle;
 use crate::trouble::Trouble;
@@ -61,8 +61,8 @@ pub(crate) enum Order {
 /// What becomes of a token when its identity ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// A successor goes on with it.
-    HandOver,
+    /// A successor goes on with it, and waits for a login that is under way no longer than this.
+    HandOver { patience: Duration },
     /// It is for somebody else: after `exit_after_auth`.
     Leave,
     /// What `on_exit` says.
@@ -96,11 +96,10 @@ pub(crate) async fn run(
         answers: HashMap::new(),
         aside: JoinSet::new(),
         cancel: watch::channel(None).0,
-        login_patience: STOPPING_LOGIN,
+        hand_over: None,
         stop: watch::channel(false).0,
         inherited,
         foreign: None,
-        holders: HashSet::new(),
         revision: String::new(),
         check_after: None,
         login_failure: None,
@@ -130,16 +129,15 @@ struct Driver {
     answers: HashMap<Id, Outcome>,
     /// Revocations and the removal of one-shot files: nobody waits for them but the end.
     aside: JoinSet<()>,
-    /// Ends a login that is under way, with this patience for the server.
-    cancel: watch::Sender<Option<Duration>>,
-    login_patience: Duration,
+    /// Ends a login that is under way, by these deadlines.
+    cancel: watch::Sender<Option<Deadlines>>,
+    /// How long a successor waits for such a login.
+    hand_over: Option<Duration>,
     /// Ends what a delivery still waits for.
     stop: watch::Sender<bool>,
     inherited: Option<Inheritance>,
     /// While the newest token is another identity's: what belongs to it.
     foreign: Option<Foreign>,
-    /// Sinks that have the inherited token already.
-    holders: HashSet<usize>,
     /// Of the credential behind the newest token.
     revision: String,
     /// When the method wants to be looked at again.
@@ -213,11 +211,12 @@ impl Driver {
                         }
                         Ok(Order::End(how)) => {
                             ending = Some(how);
-                            Some(if how == Ending::HandOver {
-                                self.login_patience = HANDING_OVER_LOGIN;
-                                Event::HandOver
-                            } else {
-                                Event::ShutDown
+                            Some(match how {
+                                Ending::HandOver { patience } => {
+                                    self.hand_over = Some(patience);
+                                    Event::HandOver
+                                }
+                                Ending::Leave | Ending::Final => Event::ShutDown,
                             })
                         }
                         // The agent is gone.
@@ -364,11 +363,6 @@ impl Driver {
                     }
                 });
             }
-            Action::Deliver { sink, generation } if self.holders.remove(&sink) => {
-                self.spawn(Outcome::Kept { sink, generation }, async move {
-                    Outcome::Kept { sink, generation }
-                });
-            }
             Action::Deliver { sink, generation } => {
                 self.sink_attempts[sink] += 1;
                 let fallback =
@@ -392,7 +386,11 @@ impl Driver {
                 });
             }
             Action::CancelLogin => {
-                self.cancel.send_replace(Some(self.login_patience));
+                let now = Instant::now();
+                self.cancel.send_replace(Some(match self.hand_over {
+                    Some(patience) => Deadlines::handing_over(now, patience),
+                    None => Deadlines::stopping(now),
+                }));
             }
             Action::Revoke { generation } => {
                 let Some(held) = self.tokens.get(&generation).cloned() else { return };

@@ -1,7 +1,7 @@
 //! One identity: its method, its sinks, and what is asked of the server in its name.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 use usher_config::SinkOnExit;
@@ -124,18 +124,20 @@ impl Identity {
         }
     }
 
-    /// One login, or with a `known` revision one look. `cancel` is obeyed at once while the plug-in
-    /// works, and with the patience that it names while the server does.
+    /// One login, or with a `known` revision one look. When it is called off by `cancel`, the
+    /// plug-in and then the server have until the deadlines that it names.
     pub(crate) async fn log_in(
         &self,
         call: Call,
         known: Option<String>,
-        mut cancel: watch::Receiver<Option<Duration>>,
+        mut cancel: watch::Receiver<Option<Deadlines>>,
     ) -> LoginOutcome {
         let looking = known.is_some();
         let answer = tokio::select! {
             answer = self.method.authenticate(call) => answer,
-            _ = called_off(&mut cancel) => return LoginOutcome::Failed(Trouble::cancelled()),
+            () = called_off(&mut cancel, |deadlines| deadlines.method) => {
+                return LoginOutcome::Failed(Trouble::cancelled());
+            }
         };
         let answer = match answer {
             Ok(answer) => answer,
@@ -147,7 +149,7 @@ impl Identity {
         }
         tokio::select! {
             outcome = self.send(answer) => outcome,
-            () = async { tokio::time::sleep(called_off(&mut cancel).await).await } => {
+            () = called_off(&mut cancel, |deadlines| deadlines.server) => {
                 LoginOutcome::Failed(Trouble::cancelled())
             }
         }
@@ -408,17 +410,41 @@ async fn cancelled(cancel: &mut watch::Receiver<bool>) {
     }
 }
 
-/// With what patience a login is called off.
-async fn called_off(cancel: &mut watch::Receiver<Option<Duration>>) -> Duration {
-    match cancel.wait_for(Option::is_some).await.map(|patience| *patience) {
-        Ok(Some(patience)) => patience,
+/// Returns at one of the deadlines of a login that is called off.
+async fn called_off(
+    cancel: &mut watch::Receiver<Option<Deadlines>>,
+    which: fn(Deadlines) -> Instant,
+) {
+    match cancel.wait_for(Option::is_some).await.map(|deadlines| *deadlines) {
+        Ok(Some(deadlines)) => tokio::time::sleep_until(which(deadlines).into()).await,
         _ => std::future::pending().await,
     }
 }
 
-/// How long a login request that is on its way is awaited when the agent stops, so that its token
-/// can be revoked.
-pub(crate) const STOPPING_LOGIN: Duration = Duration::from_secs(2);
+/// Until when what a login waits for may answer once it is called off.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadlines {
+    /// The method's plug-in.
+    pub(crate) method: Instant,
+    /// The server, from there on.
+    pub(crate) server: Instant,
+}
 
-/// And when a successor waits for what it brings: the credential may be of no more use.
-pub(crate) const HANDING_OVER_LOGIN: Duration = Duration::from_secs(8);
+impl Deadlines {
+    /// When the agent stops: nobody needs what the plug-in finds any more, but the token of a
+    /// request that is on its way can be revoked.
+    pub(crate) fn stopping(now: Instant) -> Self {
+        Self { method: now, server: now + STOPPING_LOGIN }
+    }
+
+    /// When a successor waits for what it brings: the credential may be of no more use, or a
+    /// wrapped one be lost on the way. `patience`: how long the tokens in use can wait.
+    pub(crate) fn handing_over(now: Instant, patience: Duration) -> Self {
+        let end = now + HANDING_OVER_LOGIN.min(patience);
+        Self { method: end, server: end }
+    }
+}
+
+const STOPPING_LOGIN: Duration = Duration::from_secs(2);
+
+const HANDING_OVER_LOGIN: Duration = Duration::from_secs(8);

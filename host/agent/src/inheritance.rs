@@ -43,7 +43,7 @@ pub(crate) struct Inheritance {
 
 impl Inheritance {
     /// The same for `heir`, which takes the place of `old`. None: it is of no use there.
-    pub(crate) fn pass_on(self, old: &Identity, heir: &Identity) -> Option<Self> {
+    pub(crate) fn pass_on(self, old: &Arc<Identity>, heir: &Identity) -> Option<Self> {
         let own = self.held.origin == heir.origin();
         let mut free: Vec<usize> = self.holders.clone();
         let holders: Vec<usize> = (0..heir.sinks.len())
@@ -57,6 +57,7 @@ impl Inheritance {
         let wrapped = matches!(self.held.content, Content::Wrapped(_));
         let untouched = self.holders.is_empty() || holders.len() == heir.sinks.len();
         if wrapped && !(own && untouched) {
+            self.give_up(old);
             return None;
         }
         let client = if self.held.origin.server_address == heir.client.address() {
@@ -67,5 +68,30 @@ impl Inheritance {
         let held = self.held.for_successor(client.clone(), !self.holders.is_empty());
         let worth = if own { Worth::Own } else { Worth::Foreign };
         Some(Self { held: held.map_or(self.held, Arc::new), holders, worth, ..self })
+    }
+
+    /// Says that a wrapped token goes no further, and revokes it if it is in nobody's hands.
+    fn give_up(self, old: &Arc<Identity>) {
+        let (held, old) = (self.held, Arc::clone(old));
+        if held.taken_over || !self.holders.is_empty() {
+            tracing::info!(
+                identity = old.name,
+                "the wrapped token stays where it is; the next one takes its place"
+            );
+            return;
+        }
+        tokio::spawn(async move {
+            let identity = old.name.as_str();
+            match old.revoke(&held).await {
+                Ok(()) => {
+                    tracing::info!(identity, "a wrapped token that was never delivered is revoked")
+                }
+                Err(error) => tracing::warn!(
+                    identity,
+                    "a wrapped token that was never delivered can't be revoked and stays until it expires: {}",
+                    error.failure
+                ),
+            }
+        });
     }
 }

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::Id;
@@ -158,12 +159,15 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
         for name in &diff.removed {
             self.board.forget_failed(name);
         }
+        // They wait for each other, and meanwhile nobody renews their tokens.
+        let left = self.board.shortest_life(|name| diff.changed.iter().any(|other| other == name));
+        let patience = left.map_or(Duration::MAX, |left| left / 4);
         let mut ending: BTreeMap<String, Running> = BTreeMap::new();
         for (_, identity) in self.identities.extract_if(.., |_, identity| {
             diff.removed.contains(&identity.name) || diff.changed.contains(&identity.name)
         }) {
             let removed = diff.removed.contains(&identity.name);
-            let how = if removed { Ending::Final } else { Ending::HandOver };
+            let how = if removed { Ending::Final } else { Ending::HandOver { patience } };
             identity.orders.send_replace(Order::End(how));
             ending.insert(identity.name.clone(), identity);
         }

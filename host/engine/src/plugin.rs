@@ -80,12 +80,7 @@ impl Info {
     pub(crate) fn identifying(&self, config: &str) -> Secret<String> {
         let json = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap_or_default();
         let config = json(config);
-        let keys: Vec<&str> = self
-            .values(IDENTIFIES)
-            .flat_map(|keys| keys.split(','))
-            .map(str::trim)
-            .filter(|key| !key.is_empty())
-            .collect();
+        let keys: Vec<&str> = self.identifying_keys().collect();
         if keys.is_empty() {
             return Secret::new(config.to_string());
         }
@@ -100,16 +95,31 @@ impl Info {
         Secret::new(serde_json::json!(settings).to_string())
     }
 
+    /// The settings that the attribute "identifies" names.
+    fn identifying_keys(&self) -> impl Iterator<Item = &str> {
+        let keys = self.values(IDENTIFIES).flat_map(|keys| keys.split(','));
+        keys.map(str::trim).filter(|key| !key.is_empty())
+    }
+
     /// Whether a new credential is a reason to log in while the token is good; so it is where the
     /// plug-in says nothing.
     pub fn reauthenticates(&self) -> bool {
         self.values(REAUTHENTICATE).next() != Some("no")
     }
 
-    /// A value of a known attribute that isn't understood would be taken for its contrary.
+    /// An attribute that isn't understood would be taken for its contrary, or for none.
     fn checked(self) -> Result<Self, Failure> {
+        let schema: serde_json::Value =
+            serde_json::from_str(&self.config_schema).unwrap_or_default();
+        let properties = schema["properties"].as_object();
+        let is_unknown =
+            |key: &&str| properties.is_some_and(|properties| !properties.contains_key(*key));
         let wrong = match self.values(REAUTHENTICATE).next() {
-            None | Some("yes" | "no") => None,
+            None | Some("yes" | "no") => self.identifying_keys().find(is_unknown).map(|unknown| {
+                format!(
+                    "its attribute {IDENTIFIES:?} names {unknown:?}, which its schema doesn't have; write names of settings, with commas between them"
+                )
+            }),
             Some(other) => Some(format!(
                 "its attribute {REAUTHENTICATE:?} is {other:?}; write \"yes\" or \"no\""
             )),
@@ -438,6 +448,16 @@ mod tests {
         assert_ne!(web, of(r#"{"role":"db"}"#));
         assert_ne!(web, of(r#"{"role":"web","type":"iam"}"#));
         assert_ne!(web, of("{}"));
+    }
+
+    #[test]
+    fn what_identifies_must_be_a_setting_of_the_schema() {
+        assert!(info(&[("identifies", "role, type")]).checked().is_ok());
+        let failure = info(&[("identifies", "rol")]).checked().expect_err("it is misspelt");
+        assert_eq!((failure.kind, &failure.code[..]), (FailureKind::Config, "plugin.attribute"));
+        assert!(failure.message.contains("\"rol\""), "{failure}");
+        let anything = Info { config_schema: String::new(), ..info(&[("identifies", "rol")]) };
+        assert!(anything.checked().is_ok(), "without a schema nothing is known of its settings");
     }
 
     #[test]

@@ -17,15 +17,22 @@ impl Lifecycle {
     /// Takes note of one event; what follows from it is started by the caller.
     pub(crate) fn take_in(&mut self, now: Instant, event: Event) {
         match event {
-            Event::LoggedIn { token, check_after } => self.logged_in(now, token, check_after),
-            Event::Inherited { token, check_after, worth } => {
-                self.logged_in(now, token, check_after);
+            Event::LoggedIn { token, check_after } => self.logged_in(now, token, check_after, &[]),
+            Event::Inherited { token, check_after, holders, worth } => {
+                self.logged_in(now, token, check_after, &holders);
                 let inherited = self.last_generation;
-                if worth == Worth::Foreign
-                    && let Some(grant) = &mut self.current
+                if let Some(grant) = &mut self.current
                     && grant.generation == inherited
                 {
-                    grant.unwanted(now);
+                    if worth == Worth::Foreign {
+                        grant.unwanted(now);
+                    }
+                    for sink in holders {
+                        if let Some(delivery) = self.deliveries.get_mut(sink) {
+                            delivery.succeeded(inherited);
+                        }
+                    }
+                    self.forget_old();
                 }
             }
             Event::LoginFailed(failure) | Event::LookFailed(failure) => {
@@ -89,6 +96,11 @@ impl Lifecycle {
                     let random = &mut self.random;
                     delivery.failed(now, generation, failure, &self.settings, chance, random);
                     self.doubt(now, generation, failure);
+                    if self.phase == Phase::HandingOver
+                        && let Some(grant) = find(&mut self.current, &mut self.old, generation)
+                    {
+                        grant.may_have_arrived = true;
+                    }
                     self.forget_old();
                 }
             }
@@ -105,12 +117,18 @@ impl Lifecycle {
         }
     }
 
-    fn logged_in(&mut self, now: Instant, token: Token, check_after: Option<Duration>) {
+    fn logged_in(
+        &mut self,
+        now: Instant,
+        token: Token,
+        check_after: Option<Duration>,
+        holders: &[usize],
+    ) {
         self.last_generation += 1;
         let generation = self.last_generation;
         let request = self.authentication_ended();
         match request {
-            Some(request) if matches!(self.phase, Phase::Running | Phase::HandingOver) => {
+            Some(request) if self.phase != Phase::Stopping || !holders.is_empty() => {
                 if token.ttl == Some(Duration::ZERO) {
                     self.actions.push_back(Action::Say(Notice::Lifeless { generation }));
                     self.actions.push_back(Action::Forget { generation });
@@ -173,13 +191,17 @@ impl Lifecycle {
         grant.renewed(now, token, check, &mut self.random);
         grant.retry.reset();
         let ended = could_renew && !grant.can_renew();
-        if is_current {
+        if !is_current {
+            return;
+        }
+        // A login that is to replace another identity's token is wanted as before.
+        if !grant.is_foreign() {
             self.retry.supersede();
             self.login_blocked = false;
             self.renewal_first = true;
-            if ended {
-                self.actions.push_back(Action::Say(Notice::RenewalEnded { generation }));
-            }
+        }
+        if ended {
+            self.actions.push_back(Action::Say(Notice::RenewalEnded { generation }));
         }
     }
 
@@ -201,9 +223,12 @@ impl Lifecycle {
         } else {
             grant.renewal_not_refused();
         }
-        if !is_current {
+        if !is_current || grant.is_foreign() {
             if !refused {
                 grant.retry.fail(now, failure.class, backoff, chance, random);
+            }
+            if ended && is_current {
+                self.actions.push_back(Action::Say(Notice::RenewalEnded { generation }));
             }
             return;
         }
@@ -274,8 +299,7 @@ impl Lifecycle {
         } else if self.deliveries.iter().any(|delivery| delivery.holds(generation)) {
             grant.retire(now, &mut self.random);
             self.old.push(grant);
-        } else if self.phase == Phase::HandingOver {
-            // What was on its way to a sink when the hand-over began may have arrived after all.
+        } else if grant.may_have_arrived {
             self.actions.push_back(Action::Forget { generation });
         } else {
             self.revoke(generation);

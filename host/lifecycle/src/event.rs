@@ -66,6 +66,8 @@ pub enum Event {
         token: Token,
         /// When the method wants to be looked at again, from now.
         check_after: Option<Duration>,
+        /// The sinks that have it already.
+        holders: Vec<usize>,
         /// Whether this identity would have got the same.
         worth: Worth,
     },
@@ -142,7 +144,8 @@ pub enum Event {
 pub enum Worth {
     /// As much as one of this identity's own.
     Own,
-    /// It is another identity's: kept alive until a login has brought one of its own.
+    /// It is another identity's: kept alive where it is until a login has brought one of its own,
+    /// and given to no other sink.
     Foreign,
 }
 

@@ -45,8 +45,11 @@ pub(crate) struct Grant {
     doubted: bool,
     check_at: Instant,
     check_retry: Retry,
-    /// For its renewals: alone after a newer token came, before that beside the machine's own.
+    /// For its renewals: alone if it is another identity's or a newer token came, else beside the
+    /// machine's own.
     pub(crate) retry: Retry,
+    /// A hand-over cut its delivery short: a sink may have it after all.
+    pub(crate) may_have_arrived: bool,
     end: Option<End>,
 }
 
@@ -78,6 +81,7 @@ impl Grant {
             check_at: now,
             check_retry: Retry::default(),
             retry: Retry::default(),
+            may_have_arrived: false,
             end: None,
         };
         grant.plan(now, token.ttl, random);
@@ -100,6 +104,11 @@ impl Grant {
     /// Asks for another one in its place.
     pub(crate) fn unwanted(&mut self, now: Instant) {
         self.unwanted_from = Some(now);
+    }
+
+    /// Whether it is another identity's.
+    pub(crate) fn is_foreign(&self) -> bool {
+        self.unwanted_from.is_some()
     }
 
     /// When there is another attempt to renew or replace it, where a wait would outlast it: when a

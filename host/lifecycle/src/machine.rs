@@ -25,7 +25,7 @@ pub struct Lifecycle {
     /// Older tokens that a sink still holds.
     pub(crate) old: Vec<Grant>,
     pub(crate) deliveries: Vec<Delivery>,
-    /// Logins, and renewals of the current token. What the server asks for with a failure binds
+    /// Logins, and renewals of the current token if it is this identity's own. What the server asks for with a failure binds
     /// its own kind only: a renewal's is kept with the token.
     pub(crate) retry: Retry,
     /// Since when a login is wanted while there is no good token.
@@ -212,7 +212,9 @@ impl Lifecycle {
             return;
         }
         self.expire(now);
-        let wanted = self.good().map(|grant| grant.generation);
+        // Another identity's token stays where it is, and goes nowhere else.
+        let own = self.good().filter(|grant| !grant.is_foreign());
+        let wanted = own.map(|grant| grant.generation);
         for (sink, delivery) in self.deliveries.iter_mut().enumerate() {
             delivery.want(now, wanted);
             if let Some(generation) = delivery.start(now) {
@@ -308,7 +310,10 @@ impl Lifecycle {
 
     fn renewal_at(&self) -> Option<Instant> {
         let grant = self.good()?;
-        grant.renew_at().map(|at| grant.retry.next_from(self.retry.scheduled_from(at)))
+        let renew_at = grant.renew_at()?;
+        // Logins that fail have nothing to say of another identity's token.
+        let from = if grant.is_foreign() { renew_at } else { self.retry.scheduled_from(renew_at) };
+        Some(grant.retry.next_from(from))
     }
 
     /// A look makes sense only beside a good token, without which the machine logs in anyway, and

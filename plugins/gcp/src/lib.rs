@@ -88,7 +88,7 @@ impl AuthMethod for Gcp {
     )
     .licence("Apache-2.0")
     .reauthenticate(Reauthenticate::Yes)
-    .identifies("role, type, service_account, credentials");
+    .identifies("role, type, service_account, credentials, subject_token_source");
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

@@ -36,7 +36,7 @@ impl AuthMethod for Kubernetes {
     )
     .licence("Apache-2.0")
     .reauthenticate(Reauthenticate::No)
-    .identifies("role");
+    .identifies("role, token_path");
 
     const CONFIG_SCHEMA: Option<&'static str> = Some(include_str!("../config.schema.json"));
 

@@ -16,36 +16,12 @@ use crate::trouble::Trouble;
 /// How an action ended.
 pub(super) enum Outcome {
     Login(LoginOutcome),
-    Renewed {
-        generation: u64,
-        token: Token,
-    },
-    RenewalFailed {
-        generation: u64,
-        trouble: Trouble,
-    },
-    Checked {
-        generation: u64,
-        token: Token,
-    },
-    CheckFailed {
-        generation: u64,
-        trouble: Trouble,
-    },
-    Delivered {
-        sink: usize,
-        generation: u64,
-    },
-    /// The sink has it from an earlier life of this identity.
-    Kept {
-        sink: usize,
-        generation: u64,
-    },
-    DeliveryFailed {
-        sink: usize,
-        generation: u64,
-        trouble: Trouble,
-    },
+    Renewed { generation: u64, token: Token },
+    RenewalFailed { generation: u64, trouble: Trouble },
+    Checked { generation: u64, token: Token },
+    CheckFailed { generation: u64, trouble: Trouble },
+    Delivered { sink: usize, generation: u64 },
+    DeliveryFailed { sink: usize, generation: u64, trouble: Trouble },
 }
 
 impl Driver {
@@ -99,14 +75,6 @@ impl Driver {
                 self.sink_attempts[sink] = 0;
                 Event::Delivered { sink, generation }
             }
-            Outcome::Kept { sink, generation } => {
-                tracing::debug!(
-                    identity = identity.name,
-                    sink = identity.sinks[sink].name,
-                    "the sink keeps the token that it has"
-                );
-                Event::Delivered { sink, generation }
-            }
             Outcome::DeliveryFailed { sink, generation, trouble } => {
                 let event =
                     Event::DeliveryFailed { sink, generation, failure: trouble.for_lifecycle() };
@@ -149,7 +117,6 @@ impl Driver {
             Outcome::Checked { .. } => board.succeeded(Attempt::Check),
             Outcome::CheckFailed { trouble, .. } => board.failed(Attempt::Check, trouble),
             Outcome::Delivered { sink, .. } => board.succeeded(Attempt::Delivery(*sink)),
-            Outcome::Kept { .. } => {}
             Outcome::DeliveryFailed { sink, trouble, .. } => {
                 board.failed(Attempt::Delivery(*sink), trouble);
             }
@@ -179,7 +146,6 @@ impl Driver {
                 self.revision = revision;
                 self.check_after = check_after;
                 self.foreign = None;
-                self.holders.clear();
                 self.sink_attempts.fill(0);
                 // The machine names it when it handles the event; the number is known already.
                 self.tokens.insert(self.machine.last_generation() + 1, Arc::new(held));
@@ -226,7 +192,10 @@ impl Driver {
         let Inheritance { held, token, revision, check_after, memory, holders, worth } =
             inheritance;
         let _ = self.reports.send(Report::LoggedIn { identity: self.number });
-        self.holders.extend(holders);
+        for &sink in &holders {
+            let sink = self.identity.sinks[sink].name.as_str();
+            tracing::debug!(identity, sink, "the sink keeps the token that it has");
+        }
         self.tokens.insert(self.machine.last_generation() + 1, held);
         if worth == Worth::Foreign {
             tracing::info!(
@@ -234,12 +203,12 @@ impl Driver {
                 "the token in use is another identity's now; it goes on until a login has succeeded"
             );
             self.foreign = Some(Foreign { revision, check_after, memory });
-            return Event::Inherited { token, check_after: None, worth };
+            return Event::Inherited { token, check_after: None, holders, worth };
         }
         tracing::info!(identity, "the token in use goes on");
         self.revision = revision;
         self.check_after = check_after;
-        Event::Inherited { token, check_after, worth }
+        Event::Inherited { token, check_after, holders, worth }
     }
 
     /// Says why a login failed and when the next one follows, once the machine knows.

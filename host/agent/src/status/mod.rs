@@ -10,7 +10,7 @@ mod report;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 use usher_engine::{Engine, Kind};
@@ -121,6 +121,18 @@ impl Board {
     pub(crate) fn set_server(&self, client: &Client) {
         *self.0.governor.lock().unwrap_or_else(PoisonError::into_inner) =
             Some(client.governor().clone());
+    }
+
+    /// What is left of the good token that expires first, of those of these identities.
+    pub(crate) fn shortest_life(&self, concerned: impl Fn(&str) -> bool) -> Option<Duration> {
+        let now = Instant::now();
+        let entries = self.entries();
+        let good = entries.by_id.values().filter(|entry| {
+            let state = entry.state;
+            matches!(state, Some(State::Valid | State::Renewing | State::Degraded))
+                && concerned(&entry.name)
+        });
+        good.filter_map(|entry| entry.expires_at).map(|at| at.saturating_duration_since(now)).min()
     }
 
     /// Puts an identity on the board; of each sink its name and its kind.

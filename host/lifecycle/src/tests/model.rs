@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::watch::Watch;
 use crate::grant::Grant;
 use crate::{
-    Action, Backoff, Class, Event, Failure, Lifecycle, Notice, Settings, State, TokenCheck,
+    Action, Backoff, Class, Event, Failure, Lifecycle, Notice, Settings, State, TokenCheck, Worth,
 };
 
 pub(super) struct Model {
@@ -21,7 +21,7 @@ pub(super) struct Model {
     tokens: BTreeMap<u64, Known>,
     /// The newest token each sink took.
     has: Vec<Option<u64>>,
-    /// Logins and renewals of the token in use.
+    /// Logins, and renewals of the token in use unless it is another identity's.
     attempts: Pace,
     deliveries: Vec<Pace>,
     finished: bool,
@@ -34,8 +34,10 @@ struct Known {
     looked_up: bool,
     renewed: bool,
     dead: bool,
+    /// It is another identity's.
+    foreign: bool,
     /// Its renewals: what the server asked for with the last one, what follows a refusal, and all
-    /// of them after a newer token came.
+    /// of them if it is another identity's or a newer token came.
     renewals: Pace,
     checks: Pace,
     /// Its wrapping was refused.
@@ -159,7 +161,20 @@ impl Model {
             Event::LoggedIn { token, .. } | Event::Inherited { token, .. } => {
                 let generation = self.lifecycle.last_generation() + 1;
                 let expires_at = token.ttl.map(|ttl| now + ttl);
-                self.tokens.insert(generation, Known { expires_at, ..Known::default() });
+                let mut known = Known { expires_at, ..Known::default() };
+                if let Event::Inherited { holders, worth, .. } = event
+                    && token.ttl != Some(Duration::ZERO)
+                {
+                    known.foreign = *worth == Worth::Foreign;
+                    for sink in holders {
+                        if let Some(has) = self.has.get_mut(*sink) {
+                            *has = Some(generation);
+                            self.deliveries[*sink].reset();
+                            self.watch.held.insert(generation);
+                        }
+                    }
+                }
+                self.tokens.insert(generation, known);
                 let beside_a_good_one = self.watch.looked && in_use.is_some();
                 match token.ttl {
                     Some(Duration::ZERO) if beside_a_good_one => {}
@@ -183,7 +198,9 @@ impl Model {
                     known.renewals.reset();
                     known.checks.reset();
                 }
-                if self.lifecycle.generation() == Some(*generation) {
+                if self.lifecycle.generation() == Some(*generation)
+                    && !self.tokens[generation].foreign
+                {
                     self.attempts.superseded();
                 }
             }
@@ -268,6 +285,8 @@ impl Model {
         let (now, backoff) = (self.now, self.settings.backoff);
         let is_current = self.lifecycle.generation() == Some(generation);
         let Some(known) = self.tokens.get_mut(&generation) else { return };
+        // Its renewals share their pace with the logins only if it is its own.
+        let is_current = is_current && !known.foreign;
         known.dead |= proves_death(failure, known.renewed);
         let refused = failure.class == Class::Refused;
         let end = known.expires_at;
@@ -297,7 +316,7 @@ impl Model {
             Action::LogIn => self.attempts.attempt(now, self.settings.backoff),
             Action::Renew { generation } => {
                 assert!(self.alive(generation), "{action:?} of a dead token");
-                if current == Some(generation) {
+                if current == Some(generation) && !self.tokens[&generation].foreign {
                     self.attempts.attempt_beside(now, self.settings.backoff);
                 }
                 if let Some(known) = self.tokens.get_mut(&generation) {
@@ -312,6 +331,7 @@ impl Model {
             }
             Action::Deliver { sink, generation } => {
                 assert!(self.alive(generation), "{action:?} of a dead token");
+                assert!(!self.tokens[&generation].foreign, "{action:?}, which is another's");
                 let newest =
                     self.history.iter().rev().skip(1).find_map(|(_, earlier)| match *earlier {
                         Action::Deliver { sink: other, generation } if other == sink => {

@@ -24,7 +24,7 @@ enum Step {
 enum Outcome {
     Success(Token, Option<Duration>),
     /// As `Success`, but a login brings what an earlier life left.
-    Inherited(Token, Worth),
+    Inherited(Token, Vec<usize>, Worth),
     Failure(Failure),
     /// As `Success`, but a look finds the old credential.
     Unchanged(Token, Option<Duration>),
@@ -71,10 +71,15 @@ fn outcomes() -> impl Strategy<Value = Outcome> {
     prop_oneof![
         4 => (tokens(), check_after()).prop_map(|(token, after)| Outcome::Success(token, after)),
         1 => (tokens(), check_after()).prop_map(|(token, after)| Outcome::Unchanged(token, after)),
-        1 => (tokens(), prop_oneof![Just(Worth::Own), Just(Worth::Foreign)])
-            .prop_map(|(token, worth)| Outcome::Inherited(token, worth)),
+        1 => inheritances(),
         4 => failures().prop_map(Outcome::Failure),
     ]
+}
+
+fn inheritances() -> impl Strategy<Value = Outcome> {
+    let worth = prop_oneof![Just(Worth::Own), Just(Worth::Foreign)];
+    (tokens(), prop::collection::vec(0_usize..4, 0..4), worth)
+        .prop_map(|(token, holders, worth)| Outcome::Inherited(token, holders, worth))
 }
 
 fn steps() -> impl Strategy<Value = Step> {
@@ -115,6 +120,15 @@ fn play(model: &mut Model, steps: Vec<Step>) {
             Step::SleepToTimeout => model.sleep_to_timeout(),
             Step::Event(event) => model.hand_in(event),
             Step::Answer(outcome) => {
+                let outcome = match outcome {
+                    // What the sinks have from an earlier life they have before this one's first.
+                    Outcome::Inherited(token, _, worth)
+                        if model.lifecycle.last_generation() > 0 =>
+                    {
+                        Outcome::Inherited(token, Vec::new(), worth)
+                    }
+                    other => other,
+                };
                 if let Some(action) = model.next_unanswered() {
                     model.hand_in(answer(action, outcome));
                 }
@@ -125,10 +139,10 @@ fn play(model: &mut Model, steps: Vec<Step>) {
 
 fn answer(action: Action, outcome: Outcome) -> Event {
     let outcome = match (action, outcome) {
-        (Action::LogIn, Outcome::Inherited(token, worth)) => {
-            return Event::Inherited { token, check_after: None, worth };
+        (Action::LogIn, Outcome::Inherited(token, holders, worth)) => {
+            return Event::Inherited { token, check_after: None, holders, worth };
         }
-        (_, Outcome::Inherited(token, _)) => Outcome::Success(token, None),
+        (_, Outcome::Inherited(token, ..)) => Outcome::Success(token, None),
         (_, other) => other,
     };
     match (action, outcome) {
