@@ -411,7 +411,7 @@ mod tests {
         assert_eq!(kept.inner().newest.len(), 1);
         assert_eq!(redactor::redact(&answers[499]), redactor::REDACTED);
         // Longer than there is room.
-        let long = texts("kept-k-", 1, 1 << 20).remove(0);
+        let long = texts("kept-k-", 1, 60 << 10).remove(0);
         kept.keep_newest_out_of_logs(std::iter::once(long.as_str()));
         assert!(redactor::redact(&long).starts_with(redactor::REDACTED));
     }
