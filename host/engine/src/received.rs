@@ -1,4 +1,5 @@
-//! Finds what is a credential, by its name or its looks, in the answers that a plug-in gets: an access token of a login service, a session's cookie, a bare JWT.
+//! Finds what is a credential, by its name or its looks, in the answers that a plug-in gets: an
+//! access token of a login service, a session's cookie, a bare JWT.
 
 use serde_json::Value;
 use zeroize::Zeroizing;
@@ -22,7 +23,7 @@ pub(crate) fn credentials(answer: &Response) -> Vec<Zeroizing<String>> {
 }
 
 /// Every string of these values; those that are secrets by their names are the last ones.
-pub(crate) fn secrets_last<'a>(values: [&'a Value; 2]) -> Vec<&'a str> {
+pub(crate) fn secrets_last(values: [&Value; 2]) -> Vec<&str> {
     let (mut harmless, mut secret) = (Vec::new(), Vec::new());
     for value in values {
         sort(value, Named::Harmlessly, &mut harmless, &mut secret);

@@ -106,17 +106,13 @@ fn userinfos(text: &str) -> Vec<Range<usize>> {
     let mut first = 0;
     for word in text.split(BETWEEN_URLS) {
         if let Some(last_at) = word.rfind('@') {
-            for (scheme, separator) in word.match_indices("://") {
-                let start = scheme + separator.len();
-                let authority = word[start..].split(['/', '?', '#']).next().unwrap_or_default();
-                let at = match authority.rfind('@') {
-                    Some(at) => start + at,
-                    // Where a port should stand there is none: a password that isn't encoded goes
-                    // on behind the slash.
-                    None if start < last_at && !ends_like_a_host(authority) => last_at,
-                    None => continue,
-                };
-                found.push(first + start..first + at);
+            for (colon, _) in word.match_indices(':') {
+                let Some(url) = behind_slashes(&word[colon + 1..]) else { continue };
+                let start = word.len() - url.len();
+                let Some(last_at) = last_at.checked_sub(start) else { break };
+                if let Some(end) = userinfo_end(url, last_at) {
+                    found.push(first + start..first + start + end);
+                }
             }
         }
         // Every character between words is one byte.
@@ -125,11 +121,44 @@ fn userinfos(text: &str) -> Vec<Range<usize>> {
     found
 }
 
-fn ends_like_a_host(authority: &str) -> bool {
-    let after_literal = authority.rsplit_once(']').map_or(authority, |(_, rest)| rest);
-    after_literal
-        .split_once(':')
-        .is_none_or(|(_, port)| port.chars().all(|digit| digit.is_ascii_digit()))
+/// What follows `//`, also as JSON may have it: `\/\/`.
+fn behind_slashes(text: &str) -> Option<&str> {
+    behind_slash(behind_slash(text)?)
+}
+
+fn behind_slash(text: &str) -> Option<&str> {
+    text.trim_start_matches('\\').strip_prefix('/')
+}
+
+/// Where the user and password end in a URL without its scheme, whose word has its last `@` at
+/// `last_at`. Looks at what stands before the second slash only: there may be many URLs in a word.
+fn userinfo_end(url: &str, last_at: usize) -> Option<usize> {
+    const DELIMITERS: [char; 3] = ['/', '?', '#'];
+    let (authority, rest) = url.split_at(url.find(DELIMITERS).unwrap_or(url.len()));
+    if let Some(at) = authority.rfind('@') {
+        return Some(at);
+    }
+    // The slash may be `\/`.
+    let host = authority.trim_end_matches('\\');
+    let literal = host.strip_prefix('[').and_then(|literal| literal.split_once(']'));
+    let (_, port) = literal.map_or(host, |(_, behind)| behind).split_once(':')?;
+    if !is_port(port) {
+        // A password that isn't encoded goes on behind the slash.
+        return Some(last_at);
+    }
+    if literal.is_some() {
+        return None;
+    }
+    // So may one that begins like a port. A path of several segments or a query is no password: else
+    // no address of a user could be shown.
+    let segment = rest.get(1..)?.split(DELIMITERS).next().unwrap_or_default();
+    let at = segment.rfind('@').filter(|&at| at > 0)?;
+    let is_field = !rest.starts_with('/') && segment[..at].contains('=');
+    (!is_field).then_some(authority.len() + 1 + at)
+}
+
+fn is_port(text: &str) -> bool {
+    !text.starts_with(['0', '+']) && text.parse::<u16>().is_ok()
 }
 
 /// Every live secret.
@@ -573,6 +602,17 @@ mod tests {
             ("http://u:p/w@host/", "http://[redacted]@host/"),
             ("http://u:p?w#x@host", "http://[redacted]@host"),
             ("http://[redacted]@host", "http://[redacted]@host"),
+            ("http://u:12/34@host", "http://[redacted]@host"),
+            ("http://u:12/34@host/v1/a@b", "http://[redacted]@host/v1/a@b"),
+            ("http://u:12?34@host", "http://[redacted]@host"),
+            ("http://u:65536/3/4@host", "http://[redacted]@host"),
+            ("http://u:012/3/4@host", "http://[redacted]@host"),
+            ("http://u:/3/4@host", "http://[redacted]@host"),
+            ("http://u:p]:80/w@host", "http://[redacted]@host"),
+            (r#"{"at":"http:\/\/u:p@h\/x"}"#, r#"{"at":"http:\/\/[redacted]@h\/x"}"#),
+            (r"http:\/\/u:p\/w@h", r"http:\/\/[redacted]@h"),
+            (r"http:\/\/u:12\/34@h", r"http:\/\/[redacted]@h"),
+            (r"http:\\\/\\\/u:p@h", r"http:\\\/\\\/[redacted]@h"),
         ] {
             assert_eq!(redact(text), redacted, "{text}");
         }
@@ -585,10 +625,27 @@ mod tests {
             "https://host/tenant@example/x",
             "https://[::1]:8200/a@b",
             "https://host:8200/?q=a@b",
+            "https://host:8200?q=a@b",
+            "http://host:8200/path?mail=a@b.c",
+            "http://host/@x",
+            "http://host:8200/@x",
+            "https://host:443/users/me@example.org",
+            r"http:\/\/host:8200\/path?mail=a@b.c",
+            r"https:\/\/host:443\/users\/me@example.org",
+            r"http:\/\/host\/@x",
+            "at 12:34 for a@b",
             "://",
             "user@host",
         ] {
             assert_eq!(redact(text), text);
+        }
+    }
+
+    #[test]
+    fn of_many_urls_in_one_word_each_is_looked_at_once() {
+        for url in ["a://", "a:/", ":\\", "a://b:1/", "a://b:1/c@", "a://[", "a://b:x/"] {
+            let text = url.repeat(200_000) + "@";
+            assert!(userinfos(&text).len() <= 200_000, "{url}");
         }
     }
 
