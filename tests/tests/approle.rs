@@ -8,7 +8,7 @@ use usher_tests::eventually::{always, eventually_true};
 use usher_tests::methods::MethodSite;
 use usher_tests::plugins::{self, PluginDirectory};
 use usher_tests::proxy::Fault;
-use usher_tests::site::{Configuration, Site};
+use usher_tests::site::{Configuration, Site, delivered, file_sink};
 
 #[test]
 fn the_secret_id_file_is_removed_only_after_a_proven_login() {
@@ -161,6 +161,24 @@ fn an_unwrapped_secret_id_survives_failed_logins() {
     eventually_true("three attempts", LIMIT, || site.login_attempts() >= 3);
     site.proxy.heal();
     site.wait_for_token();
+    assert_eq!(site.proxy.count("sys/wrapping/unwrap"), 1, "the wrapper works only once");
+}
+
+#[test]
+fn a_reload_while_a_secret_id_is_unwrapped_does_not_lose_it() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    site.write("secret-id", &site.bao.wrapped_secret_id("app"));
+    let late = Fault::LateAnswer(Duration::from_secs(3));
+    site.proxy.fail_times("sys/wrapping/unwrap", late, 1);
+    let mut configuration = unwrapping(&site);
+    let mut agent = Agent::start(&configuration.text());
+    eventually_true("the unwrapping", LIMIT, || site.proxy.count("sys/wrapping/unwrap") == 1);
+    configuration.sinks.push(file_sink(&site.file("second")));
+    agent.reload(&configuration.text());
+    let token = site.wait_for_token();
+    eventually_true("the second sink", LIMIT, || {
+        delivered(&site.file("second")) == Some(token.clone())
+    });
     assert_eq!(site.proxy.count("sys/wrapping/unwrap"), 1, "the wrapper works only once");
 }
 

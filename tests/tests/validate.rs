@@ -350,6 +350,34 @@ fn a_component_is_compiled_to_be_validated_and_nothing_is_sent_or_written() {
     assert!(ended.results.contains("made.wasm"), "{ended:?}");
 }
 
+#[test]
+fn two_sinks_that_would_write_the_same_are_invalid_as_they_are_for_the_agent() {
+    const CLAIMS: &str = r#"export const plugin = {
+  describe: () => ({ name: "copy", version: "1.0.0", summary: "", configSchema: "", attributes: [] }),
+  prepare: (config) => [{ capability: "write", target: JSON.parse(config).to }],
+};
+export const sink = { check() {}, deliver() {}, withdraw() {} };
+"#;
+    let directory = PluginDirectory::new();
+    directory.add_script("copy", CLAIMS);
+    let text = |second: &str| {
+        let sink = |to| format!("  sink \"copy\" {{ config {{ to = \"{to}\" }} }}\n");
+        format!(
+            "plugin_directory = \"{}\"\nplugin \"copy\" {{ allow {{ write = [\"/run/copies/*\"] }} }}\nauto_auth {{\n  method \"approle\" {{ config {{ role_id_file_path = \"/run/role-id\" }} }}\n{}{}}}\n",
+            directory.path().display(),
+            sink("/run/copies/a"),
+            sink(second),
+        )
+    };
+    let ended = validate(&[("usher.hcl", &text("/run/copies/b"))], &[]);
+    assert_eq!((ended.status, ended.results.as_str()), (0, "valid\n"), "{ended:?}");
+    let ended = validate(&[("usher.hcl", &text("/run/copies/a"))], &[]);
+    assert_eq!(ended.status, 2, "{ended:?}");
+    for words in ["default/sink/1", "default/sink/0", "give each a file of its own", "invalid\n"] {
+        assert!(ended.results.contains(words), "{words}: {ended:?}");
+    }
+}
+
 /// Logs in with a file, takes keys that begin with `x-`, and a block `tls`.
 const ACME: &str = r#"const SCHEMA = JSON.stringify({
   type: "object",

@@ -84,7 +84,7 @@ impl Inheritance {
             let identity = old.name.as_str();
             match old.revoke(&held).await {
                 Ok(()) => {
-                    tracing::info!(identity, "a wrapped token that was never delivered is revoked")
+                    tracing::info!(identity, "a wrapped token that was never delivered is revoked");
                 }
                 Err(error) => tracing::warn!(
                     identity,

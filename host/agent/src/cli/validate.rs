@@ -151,19 +151,22 @@ async fn check_plugins(settings: &Settings) -> Result<Vec<Diagnostic>, String> {
     let engine = bind::engine(settings).map_err(|problem| problem.message)?;
     let mut plugins = Plugins::new(&engine, settings, Patience::Refuse);
     let mut problems = Vec::new();
+    // To the end, since two sinks must not write the same.
+    let (mut methods, mut sinks) = (Vec::new(), Vec::new());
     for identity in &settings.identities {
         let method = &identity.method;
-        let uses = identity
-            .sinks
-            .iter()
-            .map(|sink| (Kind::Sink, sink.kind.as_str(), &sink.config, &sink.location));
+        let uses = identity.sinks.iter().enumerate().map(|(index, sink)| {
+            let role = format!("sink/{index}");
+            (Kind::Sink, role, sink.kind.as_str(), &sink.config, &sink.location)
+        });
         let uses = uses.chain([(
             Kind::AuthMethod,
+            "method".to_owned(),
             method.kind.as_str(),
             &method.config,
             &method.location,
         )]);
-        for (kind, name, config, location) in uses {
+        for (kind, role, name, config, location) in uses {
             let plugin = match plugins.find(kind, name, location).await {
                 Ok(plugin) => plugin,
                 Err(Absence::Problem(problem)) => {
@@ -175,10 +178,12 @@ async fn check_plugins(settings: &Settings) -> Result<Vec<Diagnostic>, String> {
             };
             plugins.judge(&plugin, config);
             problems.extend(plugins.found());
-            let usage = usage(settings, identity, name, config);
+            let usage = usage(settings, identity, &role, name, config);
             let bound = match kind {
-                Kind::Sink => engine.sink(&plugin, usage).await.map(drop),
-                Kind::AuthMethod => engine.auth_method(&plugin, usage).await.map(drop),
+                Kind::Sink => engine.sink(&plugin, usage).await.map(|sink| sinks.push(sink)),
+                Kind::AuthMethod => {
+                    engine.auth_method(&plugin, usage).await.map(|method| methods.push(method))
+                }
             };
             if let Err(error) = bound {
                 let named = Named { kind, name, config, location };
@@ -190,10 +195,16 @@ async fn check_plugins(settings: &Settings) -> Result<Vec<Diagnostic>, String> {
     Ok(problems)
 }
 
-fn usage(settings: &Settings, identity: &Identity, plugin: &str, config: &PluginConfig) -> Use {
+fn usage(
+    settings: &Settings,
+    identity: &Identity,
+    role: &str,
+    plugin: &str,
+    config: &PluginConfig,
+) -> Use {
     let (allow, limits) = permissions(settings, plugin);
     Use {
-        name: format!("{}/{plugin}", identity.name),
+        name: format!("{}/{role}", identity.name),
         identity: identity.name.clone(),
         server_address: settings.server.address.clone(),
         namespace: identity.method.namespace.clone(),

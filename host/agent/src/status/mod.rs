@@ -335,8 +335,6 @@ impl Drop for Handle {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use usher_engine::{Failure, FailureKind};
     use usher_lifecycle::{Event, Settings, Token};
 
