@@ -114,7 +114,7 @@ pub(crate) fn compiler() -> Compiler {
 /// In the log of an agent; a command has none.
 fn announce(found: &Found) {
     let file = found.path.display();
-    let is_command = tracing::dispatcher::get_default(|log| log.is::<NoSubscriber>());
+    let is_command = tracing::dispatcher::get_default(tracing::Dispatch::is::<NoSubscriber>);
     if is_command {
         complain(&format!("compiling {file}, which may take a while"));
     } else {

@@ -34,7 +34,7 @@ impl Living {
     }
 
     fn reserves(&self, protected: &Protected, output: &str, naming: Naming) -> bool {
-        protected.reserve(&[self.claim(output, naming)], confirmed).is_ok()
+        protected.reserve(&[self.claim(output, naming)], CONFIRMED).is_ok()
     }
 
     fn may_touch(&self, protected: &Protected, path: &str) -> bool {
@@ -44,9 +44,8 @@ impl Living {
 
 const TOKEN: &str = "/run/token";
 
-fn confirmed() -> Result<(), Conflict> {
-    Ok(())
-}
+/// What a use that has nothing more to ask answers.
+const CONFIRMED: fn() -> Result<(), Conflict> = || Ok(());
 
 #[test]
 fn nobody_touches_the_agents_own_files_or_anothers_output() {
@@ -76,7 +75,7 @@ fn the_first_one_keeps_its_output_and_both_are_named() {
     let evil = Living::new(&protected, "evil", "sink/0");
     assert!(good.reserves(&protected, TOKEN, Naming::ByOperator));
     let claims = [evil.claim(TOKEN, Naming::ByOperator)];
-    let refused = protected.reserve(&claims, confirmed).unwrap_err();
+    let refused = protected.reserve(&claims, CONFIRMED).unwrap_err();
     let expected = Conflict {
         usage: "evil/sink/0".into(),
         output: TOKEN.into(),
@@ -88,12 +87,12 @@ fn the_first_one_keeps_its_output_and_both_are_named() {
     assert!(!evil.may_touch(&protected, TOKEN));
     // All or none: the other file isn't taken either, and two at once are in each other's way.
     let claims = [evil.claim("/run/free", Naming::ByPlugin), evil.claim(TOKEN, Naming::ByPlugin)];
-    assert!(protected.reserve(&claims, confirmed).is_err());
+    assert!(protected.reserve(&claims, CONFIRMED).is_err());
     let third = Living::new(&protected, "third", "sink/0");
     assert!(third.may_touch(&protected, "/run/free"));
     let claims =
         [third.claim("/run/free", Naming::ByPlugin), evil.claim("/run/free", Naming::ByPlugin)];
-    assert!(protected.reserve(&claims, confirmed).is_err());
+    assert!(protected.reserve(&claims, CONFIRMED).is_err());
     // Again is no conflict.
     assert!(good.reserves(&protected, TOKEN, Naming::ByOperator));
 }
