@@ -108,7 +108,7 @@ mod tests {
         fn a_namespace_has_one_form(text in "[ab/.]{0,16}") {
             let namespace = Namespace::parse(&text).unwrap();
             prop_assert_eq!(Namespace::parse(namespace.as_str()), Ok(namespace.clone()));
-            prop_assert_eq!(Namespace::parse(&format!("/{}", namespace)), Ok(namespace.clone()));
+            prop_assert_eq!(Namespace::parse(&format!("/{namespace}")), Ok(namespace.clone()));
             prop_assert_eq!(namespace.is_root(), namespace.as_str().is_empty());
             if !namespace.is_root() {
                 let inner = namespace.as_str().strip_suffix('/').unwrap();

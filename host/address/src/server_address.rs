@@ -139,6 +139,14 @@ impl ServerAddress {
     }
 }
 
+/// The incumbents' own: `https://127.0.0.1:8200`.
+impl Default for ServerAddress {
+    #[expect(clippy::expect_used, reason = "one constant text, and a test parses it")]
+    fn default() -> Self {
+        Self::parse("https://127.0.0.1:8200").expect("an address")
+    }
+}
+
 /// `https://vault.example.org:8200`, without user and password.
 impl fmt::Display for ServerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -195,6 +203,11 @@ mod tests {
         assert_eq!(address.to_string(), "unix:///run/vault.sock");
         assert_eq!(address.base().as_str(), "http://localhost/");
         assert!(!address.uses_tls() && address.srv_name().is_none());
+    }
+
+    #[test]
+    fn the_default_is_the_incumbents() {
+        assert_eq!(ServerAddress::default().base().as_str(), "https://127.0.0.1:8200/");
     }
 
     #[test]
