@@ -73,7 +73,7 @@ fn same_features() -> Result<()> {
     }
     Err(format!(
         "with the whole workspace these have more features than with the program alone; add them to \
-         host/agent/Cargo.toml: {}",
+         host/cli/Cargo.toml: {}",
         alone.join(", ")
     ))
 }

@@ -14,8 +14,8 @@ use usher_watch::Watcher;
 
 use crate::admin::{Doors, Request};
 use crate::bind;
-use crate::cli::complain;
 use crate::driver::{self, Ending, Order, Report};
+use crate::exit::Exit;
 use crate::identity::{Identity, Life};
 use crate::inheritance::Inheritance;
 use crate::live::{Live, Taken};
@@ -23,14 +23,9 @@ use crate::logging::ASKED_FOR;
 use crate::notify::Notifier;
 use crate::plugins::Patience;
 use crate::process::PidFile;
+use crate::reporter::Reporter;
 use crate::signals::{Signals, Wish};
 use crate::status::{Board, Report as Status};
-
-const SUCCESS: u8 = 0;
-const FAILURE: u8 = 1;
-const CONFIGURATION: u8 = 2;
-const REFUSED: u8 = 3;
-const SINK: u8 = 4;
 
 /// How many requests of operators may wait for the run loop.
 const REQUESTS: usize = 8;
@@ -38,18 +33,21 @@ const REQUESTS: usize = 8;
 /// A clean shutdown takes at most this long.
 pub(crate) const LONGEST_SHUTDOWN: Duration = Duration::from_secs(10);
 
-/// Runs the agent and returns its exit status. `timeout` counts with `exit_after_auth`; `load`
-/// reads the configuration again, and `show` makes of a status what people read.
-pub(crate) async fn run(
+/// Runs the agent to its end. `timeout` counts with `exit_after_auth`; `load` reads the
+/// configuration again, `show` makes of a status what people read, and `reporter` is told what is
+/// wrong with a configuration.
+pub async fn run(
     settings: Settings,
     timeout: Option<Duration>,
     load: impl Fn() -> Loaded + Clone + Send + 'static,
     mut signals: Signals,
     show: fn(&Status) -> String,
-) -> u8 {
+    reporter: Reporter,
+) -> Exit {
+    let complain = reporter.complain;
     if let Err(error) = signals.end_in_order() {
         complain(&format!("error: signals can't be handled: {error}"));
-        return FAILURE;
+        return Exit::Failed;
     }
     let board = Board::new();
     let answering = {
@@ -61,8 +59,8 @@ pub(crate) async fn run(
     let following = tokio::spawn(notifier.clone().follow(board.clone()));
     // Compiling a large plug-in takes a while; the agent can be stopped meanwhile.
     let bound = tokio::select! {
-        bound = Bound::new(&settings) => bound,
-        () = signals.terminate() => return SUCCESS,
+        bound = Bound::new(&settings, reporter) => bound,
+        () = signals.terminate() => return Exit::Done,
     };
     let bound = match bound {
         Ok(bound) => bound,
@@ -70,7 +68,7 @@ pub(crate) async fn run(
             for problem in problems {
                 complain(&problem.to_string());
             }
-            return CONFIGURATION;
+            return Exit::Configuration;
         }
     };
     let _pid_file = match settings.pid_file.as_deref().map(PidFile::write).transpose() {
@@ -79,7 +77,7 @@ pub(crate) async fn run(
             complain(&format!(
                 "error: the pid file can't be written ({error}); correct pid_file or the permissions of its directory"
             ));
-            return CONFIGURATION;
+            return Exit::Configuration;
         }
     };
     let (requests, asked) = mpsc::channel(REQUESTS);
@@ -89,14 +87,14 @@ pub(crate) async fn run(
             for problem in problems {
                 complain(&problem.to_string());
             }
-            return CONFIGURATION;
+            return Exit::Configuration;
         }
     };
-    let status =
-        Agent::new(settings, bound, load, board, notifier).run(signals, asked, timeout).await;
+    let agent = Agent::new(settings, bound, load, board, notifier, reporter);
+    let exit = agent.run(signals, asked, timeout).await;
     following.abort();
     answering.abort();
-    status
+    exit
 }
 
 /// The status in the log, a line for each of its lines.
@@ -114,11 +112,12 @@ struct Bound {
 }
 
 impl Bound {
-    async fn new(settings: &Settings) -> Result<Self, Vec<Diagnostic>> {
+    async fn new(settings: &Settings, reporter: Reporter) -> Result<Self, Vec<Diagnostic>> {
         let client = bind::client(settings).map_err(|problem| vec![problem])?;
         let engine = bind::engine(settings).map_err(|problem| vec![problem])?;
         let identities =
-            bind::identities(settings, |_| true, &engine, &client, Patience::Wait).await?;
+            bind::identities(settings, |_| true, &engine, &client, Patience::Wait, reporter)
+                .await?;
         Ok(Self { engine, client, identities })
     }
 }
@@ -140,6 +139,7 @@ pub(crate) struct Agent<L> {
     pub(crate) changes: u64,
     pub(crate) board: Board,
     pub(crate) notifier: Notifier,
+    pub(crate) reporter: Reporter,
     /// Follows the plug-in directory, if there is one.
     pub(crate) live: Option<Live>,
     taken: mpsc::UnboundedReceiver<Taken>,
@@ -193,7 +193,14 @@ impl Running {
 }
 
 impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
-    fn new(settings: Settings, bound: Bound, load: L, board: Board, notifier: Notifier) -> Self {
+    fn new(
+        settings: Settings,
+        bound: Bound,
+        load: L,
+        board: Board,
+        notifier: Notifier,
+        reporter: Reporter,
+    ) -> Self {
         board.set_server(&bound.client);
         board.set_engine(&bound.engine);
         let (reports, inbox) = mpsc::unbounded_channel();
@@ -212,6 +219,7 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
             changes: 0,
             board,
             notifier,
+            reporter,
             live: None,
             taken,
             has_timeout: false,
@@ -219,8 +227,14 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
         for identity in bound.identities {
             agent.start(identity, None);
         }
-        agent.live =
-            Live::start(&agent.settings, &agent.engine, &agent.watcher, &agent.board, taking);
+        agent.live = Live::start(
+            &agent.settings,
+            &agent.engine,
+            &agent.watcher,
+            &agent.board,
+            taking,
+            reporter,
+        );
         agent
     }
 
@@ -269,7 +283,7 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
         mut signals: Signals,
         mut asked: mpsc::Receiver<Request>,
         timeout: Option<Duration>,
-    ) -> u8 {
+    ) -> Exit {
         let deadline = async {
             match timeout {
                 Some(timeout) => tokio::time::sleep(timeout).await,
@@ -278,35 +292,35 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
         };
         tokio::pin!(deadline);
         self.has_timeout = timeout.is_some();
-        let (status, ending) = loop {
+        let (exit, ending) = loop {
             tokio::select! {
-                Some(report) = self.inbox.recv() => if let Some(status) = self.judge(report) {
-                    let handed_over = status == SUCCESS;
-                    break (status, if handed_over { Ending::Leave } else { Ending::Final });
+                Some(report) = self.inbox.recv() => if let Some(exit) = self.judge(report) {
+                    let handed_over = exit == Exit::Done;
+                    break (exit, if handed_over { Ending::Leave } else { Ending::Final });
                 },
                 Some(ended) = self.tasks.join_next_with_id() => {
                     // Nobody asked it to end, so it panicked. That is logged; the others go on.
                     let task = ended.map_or_else(|error| error.id(), |(task, _)| task);
                     self.identities.retain(|_, identity| identity.task.id() != task);
                     if self.identities.is_empty() || self.settings.exit_after_auth {
-                        break (FAILURE, Ending::Final);
+                        break (Exit::Failed, Ending::Final);
                     }
                 },
                 Some((kind, name)) = self.taken.recv() => self.wake_users(kind, &name),
                 wish = signals.next() => match wish {
                     Wish::End => {
                         tracing::info!("shutting down");
-                        break (SUCCESS, Ending::Final);
+                        break (Exit::Done, Ending::Final);
                     }
                     Wish::Reload => if self.reload(&mut signals, &mut asked).await.is_none() {
-                        break (SUCCESS, Ending::Final);
+                        break (Exit::Done, Ending::Final);
                     },
                 },
                 Some(request) = asked.recv() => match request {
                     Request::Pulse(felt) => { let _ = felt.send(()); }
                     Request::Reload(answer) => {
                         let Some(done) = self.reload(&mut signals, &mut asked).await else {
-                            break (SUCCESS, Ending::Final);
+                            break (Exit::Done, Ending::Final);
                         };
                         let _ = answer.send(done);
                     }
@@ -325,7 +339,7 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
         if tokio::time::timeout(LONGEST_SHUTDOWN, end).await.is_err() {
             tracing::warn!("the shutdown takes too long; ending all the same");
         }
-        status
+        exit
     }
 
     /// What only a new plug-in could mend is tried again.
@@ -344,7 +358,7 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
     }
 
     /// The exit status, if a report ends the agent.
-    fn judge(&mut self, report: Report) -> Option<u8> {
+    fn judge(&mut self, report: Report) -> Option<Exit> {
         let exit_after_auth = self.settings.exit_after_auth;
         // One that was replaced meanwhile has nothing to say.
         let identity = self.identities.get_mut(&report.identity())?;
@@ -353,7 +367,7 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
                 identity.login_failure = Some(class);
                 let waits = awaits_plugin && self.has_timeout;
                 let one_shot = exit_after_auth && class == Class::Configuration && !waits;
-                return (identity.exit_on_err || one_shot).then(|| status_of(class));
+                return (identity.exit_on_err || one_shot).then(|| class.into());
             }
             Report::LoggedIn { .. } => identity.login_failure = None,
             Report::DeliveryFailed { .. } => identity.sink_failed = true,
@@ -365,26 +379,18 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
         let done = exit_after_auth && self.identities.values().all(|identity| identity.delivered);
         done.then(|| {
             tracing::info!("sinks finished, exiting");
-            SUCCESS
+            Exit::Done
         })
     }
 
-    fn timed_out(&self) -> u8 {
+    fn timed_out(&self) -> Exit {
         tracing::error!("not every sink has its token within --timeout; giving up");
         // What must be mended first: the login.
         let mut identities = self.identities.values();
         match identities.clone().find_map(|identity| identity.login_failure) {
-            Some(class) => status_of(class),
-            None if identities.any(|identity| identity.sink_failed) => SINK,
-            None => FAILURE,
+            Some(class) => class.into(),
+            None if identities.any(|identity| identity.sink_failed) => Exit::Sink,
+            None => Exit::Failed,
         }
-    }
-}
-
-fn status_of(class: Class) -> u8 {
-    match class {
-        Class::Configuration => CONFIGURATION,
-        Class::Refused => REFUSED,
-        Class::Passing => FAILURE,
     }
 }

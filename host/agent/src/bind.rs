@@ -11,18 +11,18 @@ use usher_engine::{
 use usher_lifecycle::Backoff;
 use usher_server::{Certificate, Client, Governor, Scope, Tls};
 
-use crate::cli::complain;
 use crate::identity::{Identity, Life, NamedSink};
 use crate::payload::Payload;
 use crate::plugin_files::cache_place;
 use crate::plugins::{AWAITED, Absence, Patience, Plugins, problem};
+use crate::reporter::Reporter;
 use crate::unwrapper::ServerUnwrapper;
 
 /// Between attempts to deliver: as often as the incumbents, whose sinks wait 1 to 3 s.
 const SINK_BACKOFF: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_secs(3) };
 
 /// The engine for the plug-ins of these settings.
-pub(crate) fn engine(settings: &Settings) -> Result<Engine, Diagnostic> {
+pub fn engine(settings: &Settings) -> Result<Engine, Diagnostic> {
     let own = [
         settings.plugin_directory.clone(),
         settings.plugin_lock.clone(),
@@ -54,8 +54,9 @@ pub(crate) async fn identities(
     engine: &Engine,
     client: &Client,
     patience: Patience,
+    reporter: Reporter,
 ) -> Result<Vec<Identity>, Vec<Diagnostic>> {
-    let mut plugins = Plugins::new(engine, settings, patience);
+    let mut plugins = Plugins::new(engine, settings, patience, reporter);
     let mut problems = Vec::new();
     let mut identities = Vec::new();
     for identity in settings.identities.iter().filter(|identity| wanted(&identity.name)) {
@@ -68,13 +69,17 @@ pub(crate) async fn identities(
     if identities.len() == settings.identities.len() {
         found.extend(plugins.without_effect());
     }
-    let mut errors = tell_warnings(found, settings);
+    let mut errors = tell_warnings(found, settings, reporter);
     errors.extend(problems);
     if errors.is_empty() { Ok(identities) } else { Err(errors) }
 }
 
 /// Tells the warnings among these; the others are errors, with `--strict` all.
-fn tell_warnings(found: Vec<Diagnostic>, settings: &Settings) -> Vec<Diagnostic> {
+fn tell_warnings(
+    found: Vec<Diagnostic>,
+    settings: &Settings,
+    reporter: Reporter,
+) -> Vec<Diagnostic> {
     let mut errors = Vec::new();
     for mut problem in found {
         if settings.strict {
@@ -83,26 +88,24 @@ fn tell_warnings(found: Vec<Diagnostic>, settings: &Settings) -> Vec<Diagnostic>
         if problem.is_error() {
             errors.push(problem);
         } else {
-            complain(&problem.to_string());
+            (reporter.complain)(&problem.to_string());
         }
     }
     errors
 }
 
 /// The client for the server of these settings.
-pub(crate) fn client(settings: &Settings) -> Result<Client, Diagnostic> {
+pub fn client(settings: &Settings) -> Result<Client, Diagnostic> {
     connect(&settings.server).map_err(|problem| Diagnostic::new_error("vault", problem, "", None))
 }
 
 /// A client for this server. Opens no connection.
-pub(crate) fn connect(server: &usher_config::Server) -> Result<Client, String> {
+pub fn connect(server: &usher_config::Server) -> Result<Client, String> {
     connect_checked(server).map(|(client, _)| client)
 }
 
 /// The same, with what is wrong with certificates and does no harm.
-pub(crate) fn connect_checked(
-    server: &usher_config::Server,
-) -> Result<(Client, Vec<String>), String> {
+pub fn connect_checked(server: &usher_config::Server) -> Result<(Client, Vec<String>), String> {
     let path = |path: &Option<String>| path.as_ref().map(PathBuf::from);
     let mut connection = usher_server::Settings::new(server.address.clone());
     connection.tls = Tls {
@@ -137,17 +140,18 @@ pub(crate) fn connect_checked(
 }
 
 /// The method of an identity alone, without any of its sinks.
-pub(crate) async fn method(
+pub async fn method(
     settings: &Settings,
     identity: &usher_config::Identity,
     engine: &Engine,
     client: &Client,
+    reporter: Reporter,
 ) -> Result<Arc<dyn AuthMethod>, Vec<Diagnostic>> {
     let scope = Scope::new(&identity.method.namespace);
     let binder = Binder { settings, identity, engine, client, scope };
-    let mut plugins = Plugins::new(engine, settings, Patience::Refuse);
+    let mut plugins = Plugins::new(engine, settings, Patience::Refuse, reporter);
     let bound = binder.method(&mut plugins).await;
-    let mut errors = tell_warnings(plugins.found(), settings);
+    let mut errors = tell_warnings(plugins.found(), settings, reporter);
     match bound {
         Ok(bound) if errors.is_empty() => Ok(bound),
         Ok(_) => Err(errors),
@@ -340,11 +344,15 @@ impl Binder<'_> {
 }
 
 /// A plug-in, where the configuration names it.
-pub(crate) struct Named<'a> {
-    pub(crate) kind: Kind,
-    pub(crate) name: &'a str,
-    pub(crate) config: &'a usher_config::PluginConfig,
-    pub(crate) location: &'a Location,
+pub struct Named<'a> {
+    /// What it is wanted for.
+    pub kind: Kind,
+    /// Its type, as the configuration has it.
+    pub name: &'a str,
+    /// Its settings.
+    pub config: &'a usher_config::PluginConfig,
+    /// Of the block that names it.
+    pub location: &'a Location,
 }
 
 impl Named<'_> {
@@ -357,7 +365,7 @@ impl Named<'_> {
     }
 
     /// A configuration that the plug-in refuses, located at the setting that it names.
-    pub(crate) fn refused(&self, error: &LoadError, plugins: &Plugins<'_>) -> Diagnostic {
+    pub fn refused(&self, error: &LoadError, plugins: &Plugins<'_>) -> Diagnostic {
         let place = match error {
             LoadError::Prepare(failure) => &self.at(failure, plugins),
             _ => self.location,

@@ -331,7 +331,7 @@ impl Identity {
 }
 
 /// The login as the client sends it.
-pub(crate) fn below_the_mount(mount_path: &str, login: usher_engine::Login) -> Login {
+pub fn below_the_mount(mount_path: &str, login: usher_engine::Login) -> Login {
     Login {
         path: format!("{mount_path}/{}", login.path),
         body: login.body,

@@ -13,6 +13,7 @@ use usher_watch::{Watcher, watch_directory};
 
 use crate::plugin_files::{self, PluginFiles};
 use crate::plugins::{broken, built_in, missing};
+use crate::reporter::Reporter;
 use crate::status::Board;
 
 /// A plug-in that took its place: its kind and its name.
@@ -44,12 +45,14 @@ impl Live {
         watcher: &Watcher,
         board: &Board,
         taken: mpsc::UnboundedSender<Taken>,
+        reporter: Reporter,
     ) -> Option<Self> {
         let (wanted, changes) = watch::channel(Arc::new(Wanted::of(settings, 0)?));
         let follower = Follower {
             engine: engine.clone(),
             board: board.clone(),
             taken,
+            reporter,
             wanted: Arc::clone(&wanted.borrow()),
             refused: BTreeMap::new(),
         };
@@ -100,6 +103,7 @@ struct Follower {
     engine: Engine,
     board: Board,
     taken: mpsc::UnboundedSender<Taken>,
+    reporter: Reporter,
     wanted: Arc<Wanted>,
     /// What was wrong when a plug-in was last looked at; it is told once.
     refused: BTreeMap<String, Refused>,
@@ -236,7 +240,7 @@ impl Follower {
             self.engine.replace(plugin).await?;
             return Ok(Look::Same);
         }
-        let plugin = plugin_files::load(&self.engine, kind, found).await?;
+        let plugin = plugin_files::load(&self.engine, kind, found, self.reporter).await?;
         self.engine.replace(&plugin).await?;
         Ok(Look::Taken(plugin))
     }

@@ -21,28 +21,28 @@ const LARGEST: u64 = 4 << 20;
 /// control.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Lock {
+pub struct Lock {
     version: u32,
     /// By name.
-    pub(crate) plugins: BTreeMap<String, Entry>,
+    pub plugins: BTreeMap<String, Entry>,
 }
 
 /// One plug-in that may be loaded. Only the digest decides; the rest is for whoever compares.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Entry {
+pub struct Entry {
     /// 64 hexadecimal digits.
-    pub(crate) sha256: String,
+    pub sha256: String,
     /// What the plug-in says.
-    pub(crate) version: String,
+    pub version: String,
     /// "auth-method" or "sink".
-    pub(crate) kind: String,
+    pub kind: String,
     /// Version of the contract.
-    pub(crate) contract: String,
+    pub contract: String,
     /// What it needs for the configuration: `read "/run/acme/id"`. None: the configuration doesn't
     /// use it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) needs: Option<Vec<String>>,
+    pub needs: Option<Vec<String>>,
 }
 
 impl Default for Lock {
@@ -53,7 +53,7 @@ impl Default for Lock {
 
 impl Lock {
     /// Reads the lock, which nobody but root and the agent's user may be able to change.
-    pub(crate) fn read(path: &Path) -> Result<Self, LoadError> {
+    pub fn read(path: &Path) -> Result<Self, LoadError> {
         let broken = |problem: String| LoadError::Lock { path: path.to_owned(), problem };
         let bytes = match read_trusted(path, LARGEST) {
             Err(LoadError::Unreadable { error, .. }) if error.kind() == io::ErrorKind::NotFound => {
@@ -70,7 +70,7 @@ impl Lock {
     }
 
     /// Puts the lock in place, whole or not at all, for everybody to read.
-    pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
+    pub fn write(&self, path: &Path) -> io::Result<()> {
         let mut text = serde_json::to_string_pretty(self)?;
         text.push('\n');
         let unfinished = path.with_extension(format!("new-{:016x}", rand::random::<u64>()));
@@ -91,7 +91,7 @@ impl Lock {
     }
 
     /// Whether this file may be loaded; `path` is the lock's own, for the message.
-    pub(crate) fn admit(&self, path: &Path, found: &Found) -> Result<(), LoadError> {
+    pub fn admit(&self, path: &Path, found: &Found) -> Result<(), LoadError> {
         let known = self.plugins.get(&found.name).map(|entry| entry.sha256.clone());
         if known.as_ref() == Some(&found.digest) {
             return Ok(());
@@ -107,7 +107,7 @@ impl Lock {
 
 impl Entry {
     /// What differs from an older entry, for people to judge; empty if nothing does.
-    pub(crate) fn changes(&self, old: Option<&Self>) -> Vec<String> {
+    pub fn changes(&self, old: Option<&Self>) -> Vec<String> {
         let mut lines = Vec::new();
         for (what, of) in [
             ("sha256", (|entry| &entry.sha256) as fn(&Self) -> &String),

@@ -26,7 +26,7 @@ pub(crate) const ASKED_FOR: &str = "usher::sigusr1";
 
 /// Starts logging for the whole process. Fails only if the log file can't be opened; the text says
 /// what to do.
-pub(crate) fn start(log: &Log) -> Result<(), String> {
+pub fn start(log: &Log) -> Result<(), String> {
     *log_file() = log.file.as_ref().map(LogFile::open).transpose()?;
     set_level(log.level);
     let subscriber = tracing_subscriber::registry().with(Lines { format: log.format });
@@ -219,7 +219,9 @@ impl Visit for Fields {
 }
 
 fn module(metadata: &Metadata<'_>) -> String {
-    metadata.target().replace("::", ".").replace('_', "-")
+    // The program's own, whichever crate a line comes from.
+    let target = metadata.target().replacen("usher_agent", "usher", 1);
+    target.replace("::", ".").replace('_', "-")
 }
 
 /// Control characters would forge lines or drive a terminal.

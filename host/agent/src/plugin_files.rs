@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use tracing::subscriber::NoSubscriber;
 use usher_config::Settings;
 use usher_engine::{Cache, Compiler, Engine, Failure, Found, Kind, LoadError, Plugin, find};
 
-use crate::cli::complain;
 use crate::lock::Lock;
+use crate::reporter::Reporter;
 
 /// The hidden command by which the agent compiles in a child.
 pub(crate) const COMPILE: [&str; 2] = ["plugin", "compile"];
@@ -65,8 +64,9 @@ pub(crate) async fn load(
     engine: &Engine,
     kind: Kind,
     found: &Found,
+    reporter: Reporter,
 ) -> Result<Arc<Plugin>, LoadError> {
-    let plugin = engine.load_file(found, &compiler()).await?;
+    let plugin = engine.load_file(found, &compiler(reporter)).await?;
     if plugin.kind == kind {
         return Ok(plugin);
     }
@@ -89,7 +89,7 @@ pub(crate) fn cache_place() -> Option<PathBuf> {
 }
 
 /// How the agent starts itself as a compiler, and where it keeps what comes of it.
-pub(crate) fn compiler() -> Compiler {
+pub fn compiler(reporter: Reporter) -> Compiler {
     static CACHE: OnceLock<Option<Cache>> = OnceLock::new();
     let cache = CACHE.get_or_init(|| {
         const WITHOUT: &str = "no cache for compiled plug-ins: each start compiles them again";
@@ -107,24 +107,18 @@ pub(crate) fn compiler() -> Compiler {
         program: std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe")),
         arguments: COMPILE.iter().map(Into::into).collect(),
         cache: cache.clone(),
-        announce,
+        announce: reporter.compiling,
     }
 }
 
-/// In the log of an agent; a command has none.
-fn announce(found: &Found) {
-    let file = found.path.display();
-    let is_command = tracing::dispatcher::get_default(tracing::Dispatch::is::<NoSubscriber>);
-    if is_command {
-        complain(&format!("compiling {file}, which may take a while"));
-    } else {
-        tracing::info!(plugin = found.name, %file, "compiling the plug-in");
-    }
+/// Says in the log that a plug-in is being compiled.
+pub fn log_compiling(found: &Found) {
+    tracing::info!(plugin = found.name, file = %found.path.display(), "compiling the plug-in");
 }
 
 /// The file with the line that is at fault, and what is wrong there. A script's failure begins
 /// with the name of its file, which would stand there twice.
-pub(crate) fn located(file: &str, error: &LoadError) -> (String, String) {
+pub fn located(file: &str, error: &LoadError) -> (String, String) {
     let name = file.rsplit('/').next().unwrap_or(file);
     if let LoadError::Start(failure) = error
         && let Some(rest) = failure.message.strip_prefix(name)

@@ -9,12 +9,14 @@ use usher_engine::{
 };
 
 use crate::plugin_files::{self, PluginFiles, located};
+use crate::reporter::Reporter;
 
 /// Loads each plug-in once, when it is first named.
-pub(crate) struct Plugins<'a> {
+pub struct Plugins<'a> {
     engine: &'a Engine,
     settings: &'a Settings,
     patience: Patience,
+    reporter: Reporter,
     loaded: HashMap<(bool, String), Arc<Plugin>>,
     /// What is wrong with the settings of those that serve.
     found: Vec<Diagnostic>,
@@ -22,7 +24,7 @@ pub(crate) struct Plugins<'a> {
 
 /// What is done without a plug-in that can be loaded.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Patience {
+pub enum Patience {
     /// Its uses wait: the directory is watched.
     Wait,
     /// It is a problem of the configuration.
@@ -30,7 +32,7 @@ pub(crate) enum Patience {
 }
 
 /// Why there is no plug-in.
-pub(crate) enum Absence {
+pub enum Absence {
     /// The configuration must be corrected.
     Problem(Diagnostic),
     /// It may still come.
@@ -38,12 +40,18 @@ pub(crate) enum Absence {
 }
 
 impl<'a> Plugins<'a> {
-    pub(crate) fn new(engine: &'a Engine, settings: &'a Settings, patience: Patience) -> Self {
-        Self { engine, settings, patience, loaded: HashMap::new(), found: Vec::new() }
+    /// Finds what `settings` name, for `engine`.
+    pub fn new(
+        engine: &'a Engine,
+        settings: &'a Settings,
+        patience: Patience,
+        reporter: Reporter,
+    ) -> Self {
+        Self { engine, settings, patience, reporter, loaded: HashMap::new(), found: Vec::new() }
     }
 
     /// The plug-in for `kind` called `name`; `location` is where the configuration names it.
-    pub(crate) async fn find(
+    pub async fn find(
         &mut self,
         kind: Kind,
         name: &str,
@@ -59,12 +67,12 @@ impl<'a> Plugins<'a> {
     }
 
     /// Looks for settings that the plug-in's schema doesn't have; [`Self::found`] has them.
-    pub(crate) fn judge(&mut self, plugin: &Plugin, config: &PluginConfig) {
+    pub fn judge(&mut self, plugin: &Plugin, config: &PluginConfig) {
         self.found.extend(config.unknown_keys(&plugin.name, &plugin.info.config_schema));
     }
 
     /// What was found in the settings of plug-ins, besides what [`Self::find`] answers.
-    pub(crate) fn found(&mut self) -> Vec<Diagnostic> {
+    pub fn found(&mut self) -> Vec<Diagnostic> {
         std::mem::take(&mut self.found)
     }
 
@@ -119,7 +127,7 @@ impl<'a> Plugins<'a> {
         };
         let file = found.path.display().to_string();
         let loaded = match files.admit(&found).await {
-            Ok(()) => plugin_files::load(self.engine, kind, &found).await,
+            Ok(()) => plugin_files::load(self.engine, kind, &found, self.reporter).await,
             Err(error) => Err(error),
         };
         let plugin = loaded.map_err(|error| self.absence(kind, &file, &error, location))?;
@@ -156,7 +164,7 @@ impl<'a> Plugins<'a> {
     }
 
     /// A warning for each `plugin` block that no plug-in in use obeys.
-    pub(crate) fn without_effect(&self) -> Vec<Diagnostic> {
+    pub fn without_effect(&self) -> Vec<Diagnostic> {
         let in_use = |name: &str| self.loaded.values().find(|plugin| plugin.name == name);
         // Of what can't be loaded that is said, and its block waits for it.
         let wanted: HashSet<&str> = self
@@ -195,7 +203,7 @@ impl<'a> Plugins<'a> {
 }
 
 /// What `settings` allow the plug-in `name`, and its limits.
-pub(crate) fn permissions(settings: &Settings, name: &str) -> (Allow, Limits) {
+pub fn permissions(settings: &Settings, name: &str) -> (Allow, Limits) {
     let mut allow = Allow::default();
     let mut limits = Limits::default();
     if let Some(plugin) = settings.plugins.get(name) {
@@ -253,7 +261,7 @@ pub(crate) fn broken(plugin: &str, error: &LoadError) -> Failure {
 }
 
 /// The code of a failure that ends when the plug-in comes.
-pub(crate) const AWAITED: &str = "plugin.awaited";
+pub const AWAITED: &str = "plugin.awaited";
 
 /// A located problem with a plug-in, called by its name or its file.
 pub(crate) fn problem(

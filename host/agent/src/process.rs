@@ -9,7 +9,7 @@ use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 
 /// Keeps the memory, which holds tokens, out of core dumps and away from other processes of the
 /// same user.
-pub(crate) fn forbid_core_dumps() {
+pub fn forbid_core_dumps() {
     // It can't fail for these arguments; an exotic kernel that refuses is no reason not to start.
     let _ = set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }

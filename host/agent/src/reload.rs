@@ -13,7 +13,6 @@ use usher_server::Client;
 
 use crate::admin::{ReloadAnswer, Request};
 use crate::agent::{Agent, LONGEST_SHUTDOWN, Predecessor, Running};
-use crate::cli::complain;
 use crate::driver::{Ending, Order};
 use crate::identity::{Identity, NamedSink};
 use crate::inheritance::Inheritance;
@@ -78,7 +77,7 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
         })?;
         let Some(settings) = loaded.settings else { return Err(loaded.diagnostics) };
         for warning in loaded.diagnostics {
-            complain(&warning.to_string());
+            (self.reporter.complain)(&warning.to_string());
         }
         let mut diff = usher_config::diff(&self.settings, &settings);
         let settings = self.without_what_takes_a_restart(settings);
@@ -91,8 +90,15 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
         };
         let wanted = |name: &str| diff.added.iter().chain(&diff.changed).any(|new| new == name);
         self.engine.leaving(diff.removed.iter().chain(&diff.changed).cloned().collect());
-        let identities =
-            bind::identities(&settings, wanted, &self.engine, &client, Patience::Refuse).await?;
+        let identities = bind::identities(
+            &settings,
+            wanted,
+            &self.engine,
+            &client,
+            Patience::Refuse,
+            self.reporter,
+        )
+        .await?;
         Ok(Prepared { settings, client, identities, diff })
     }
 
@@ -145,7 +151,7 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
                 let mut reason = String::new();
                 for problem in problems {
                     let problem = problem.to_string();
-                    complain(&problem);
+                    (self.reporter.complain)(&problem);
                     reason += &problem;
                     reason.push('\n');
                 }

@@ -47,7 +47,7 @@ pub(crate) enum Wish {
 }
 
 /// Signals that were sent; each is kept until somebody waits for it.
-pub(crate) struct Signals {
+pub struct Signals {
     end: Vec<Signal>,
     reload: Vec<Signal>,
     tell: Vec<Signal>,
@@ -59,7 +59,7 @@ pub(crate) struct Questions(Vec<Signal>);
 impl Signals {
     /// From now on no signal of the table ends the process, but those that ask for the end: as
     /// long as there is nothing to put in order, they are left to the system.
-    pub(crate) fn new() -> io::Result<Self> {
+    pub fn new() -> io::Result<Self> {
         // What is installed stays.
         drop(listen(Effect::Nothing)?);
         Ok(Self { end: Vec::new(), reload: listen(Effect::Reload)?, tell: listen(Effect::Tell)? })

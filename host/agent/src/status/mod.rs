@@ -18,8 +18,9 @@ use usher_lifecycle::{Lifecycle, NextStep, State};
 use usher_secret::redactor::redact;
 use usher_server::{Client, Governor};
 
-pub(crate) use report::{
-    Counts, ErrorReport, IdentityReport, PluginReport, Report, ServerReport, SinkReport, moment,
+pub use report::{
+    ActionReport, Counts, ErrorReport, IdentityReport, PluginErrorReport, PluginReport, Report,
+    ServerReport, SinkReport, TokenReport, moment,
 };
 
 use self::entry::{Clocks, Entry, LastError, SinkEntry};

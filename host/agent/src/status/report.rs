@@ -9,155 +9,179 @@ use serde::{Deserialize, Serialize};
 
 /// The agent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct Report {
+pub struct Report {
     /// Of the agent.
-    pub(crate) version: String,
+    pub version: String,
+    /// When it was started.
     #[serde(with = "moment")]
-    pub(crate) started_at: SystemTime,
+    pub started_at: SystemTime,
     /// Whether every sink of every identity holds a good token.
-    pub(crate) ready: bool,
+    pub ready: bool,
     /// Absent from agents that don't count yet.
     #[serde(default)]
-    pub(crate) server: ServerReport,
+    pub server: ServerReport,
     /// In the order in which they were set up.
-    pub(crate) identities: Vec<IdentityReport>,
+    pub identities: Vec<IdentityReport>,
     /// Those in use, methods first. Absent from agents that don't tell yet.
     #[serde(default)]
-    pub(crate) plugins: Vec<PluginReport>,
+    pub plugins: Vec<PluginReport>,
 }
 
 /// A plug-in in use.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct PluginReport {
+pub struct PluginReport {
     /// As in the configuration.
-    pub(crate) name: String,
+    pub name: String,
     /// "auth-method" or "sink".
-    pub(crate) kind: String,
+    pub kind: String,
     /// Whether it serves its uses; else they wait for it.
-    pub(crate) loaded: bool,
+    pub loaded: bool,
     /// "built-in", or the path of the file. Of one that is loaded, as the next two.
-    pub(crate) origin: Option<String>,
-    pub(crate) version: Option<String>,
-    pub(crate) sha256: Option<String>,
+    pub origin: Option<String>,
+    /// As the plug-in says.
+    pub version: Option<String>,
+    /// Of the file, in hexadecimal digits.
+    pub sha256: Option<String>,
     /// When a file took its place while the agent ran.
     #[serde(with = "moment::optional")]
-    pub(crate) last_load_at: Option<SystemTime>,
+    pub last_load_at: Option<SystemTime>,
     /// Files that took their place while the agent ran, and files that couldn't.
-    pub(crate) loads: Counts,
-    pub(crate) last_error: Option<PluginErrorReport>,
+    pub loads: Counts,
+    /// What was last wrong with its file.
+    pub last_error: Option<PluginErrorReport>,
 }
 
 /// What was wrong with a plug-in's file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct PluginErrorReport {
-    pub(crate) message: String,
+pub struct PluginErrorReport {
+    /// For people, redacted.
+    pub message: String,
+    /// When.
     #[serde(with = "moment")]
-    pub(crate) at: SystemTime,
+    pub at: SystemTime,
     /// Whether it is still so.
-    pub(crate) current: bool,
+    pub current: bool,
 }
 
 /// Requests to the secrets server, since the agent got to know it.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct ServerReport {
+pub struct ServerReport {
     /// Held to one request a second until the server answers again.
-    pub(crate) in_trouble: bool,
-    pub(crate) succeeded: u64,
-    pub(crate) refused: u64,
+    pub in_trouble: bool,
+    /// With an answer that does what was asked.
+    pub succeeded: u64,
+    /// With an answer that says no.
+    pub refused: u64,
     /// Without an answer, or with one that says that the server is in trouble.
-    pub(crate) passing: u64,
+    pub passing: u64,
 }
 
 /// One identity.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct IdentityReport {
-    pub(crate) name: String,
+pub struct IdentityReport {
+    /// As in the configuration.
+    pub name: String,
     /// The auth method's type, such as "approle".
-    pub(crate) method: String,
+    pub method: String,
     /// One of [`STATES`](super::STATES).
-    pub(crate) state: String,
+    pub state: String,
     /// Whether every sink holds the good token.
-    pub(crate) ready: bool,
+    pub ready: bool,
     /// None: no login has succeeded yet.
-    pub(crate) token: Option<TokenReport>,
+    pub token: Option<TokenReport>,
     /// None while an answer is awaited.
-    pub(crate) next_action: Option<ActionReport>,
+    pub next_action: Option<ActionReport>,
+    /// None: no login has succeeded yet.
     #[serde(with = "moment::optional")]
-    pub(crate) last_login_at: Option<SystemTime>,
-    pub(crate) logins: Counts,
-    pub(crate) renewals: Counts,
+    pub last_login_at: Option<SystemTime>,
+    /// Attempts to log in.
+    pub logins: Counts,
+    /// Attempts to renew the token.
+    pub renewals: Counts,
     /// Look-ups of the token, to see whether it still lives.
-    pub(crate) checks: Counts,
-    pub(crate) last_error: Option<ErrorReport>,
-    pub(crate) sinks: Vec<SinkReport>,
+    pub checks: Counts,
+    /// Of logins, renewals and checks.
+    pub last_error: Option<ErrorReport>,
+    /// In the order of the configuration.
+    pub sinks: Vec<SinkReport>,
 }
 
 /// The newest token, good or not.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct TokenReport {
-    pub(crate) accessor: String,
+pub struct TokenReport {
+    /// As the server calls it.
+    pub accessor: String,
     /// Counts the identity's tokens from 1.
-    pub(crate) generation: u64,
+    pub generation: u64,
     /// Its deadline; None: it never expires.
     #[serde(with = "moment::optional")]
-    pub(crate) expires_at: Option<SystemTime>,
+    pub expires_at: Option<SystemTime>,
 }
 
 /// What comes next.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct ActionReport {
+pub struct ActionReport {
     /// "login", "look", "renewal", "check", "delivery" or "expiry".
-    pub(crate) action: String,
+    pub action: String,
+    /// When it is due.
     #[serde(with = "moment")]
-    pub(crate) at: SystemTime,
+    pub at: SystemTime,
 }
 
 /// How often something went well and failed, since the identity was set up.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-pub(crate) struct Counts {
-    pub(crate) succeeded: u64,
-    pub(crate) failed: u64,
+pub struct Counts {
+    /// Went well.
+    pub succeeded: u64,
+    /// Failed.
+    pub failed: u64,
 }
 
 /// The last failure.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct ErrorReport {
+pub struct ErrorReport {
     /// "login", "renewal", "check" or "delivery".
-    pub(crate) action: String,
+    pub action: String,
     /// "passing", "refused" or "configuration".
-    pub(crate) class: String,
-    pub(crate) code: String,
-    pub(crate) message: String,
+    pub class: String,
+    /// What failed, for programs.
+    pub code: String,
+    /// What failed, for people; redacted.
+    pub message: String,
     /// The first failure in this row.
     #[serde(with = "moment")]
-    pub(crate) since: SystemTime,
+    pub since: SystemTime,
     /// The last one.
     #[serde(with = "moment")]
-    pub(crate) at: SystemTime,
+    pub at: SystemTime,
     /// Failures in a row.
-    pub(crate) count: u64,
+    pub count: u64,
     /// Whether it still matters; false: what failed has succeeded since.
-    pub(crate) current: bool,
+    pub current: bool,
 }
 
 /// One sink.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub(crate) struct SinkReport {
+pub struct SinkReport {
     /// "file" or, with several sinks, "file 2".
-    pub(crate) name: String,
-    pub(crate) kind: String,
+    pub name: String,
+    /// Its type, such as "file".
+    pub kind: String,
     /// Whether it waits for a good token that it doesn't hold yet.
-    pub(crate) pending: bool,
+    pub pending: bool,
     /// Which token it holds.
-    pub(crate) generation: Option<u64>,
+    pub generation: Option<u64>,
+    /// None: nothing was delivered yet.
     #[serde(with = "moment::optional")]
-    pub(crate) last_delivery_at: Option<SystemTime>,
-    pub(crate) deliveries: Counts,
-    pub(crate) last_error: Option<ErrorReport>,
+    pub last_delivery_at: Option<SystemTime>,
+    /// Attempts to deliver.
+    pub deliveries: Counts,
+    /// Of deliveries.
+    pub last_error: Option<ErrorReport>,
 }
 
 /// A time as RFC 3339 has it, in UTC with milliseconds: "2026-11-22T04:17:21.632Z".
-pub(crate) mod moment {
+pub mod moment {
     use std::time::SystemTime;
 
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
@@ -169,7 +193,8 @@ pub(crate) mod moment {
     const FORMAT: &[BorrowedFormatItem<'_>] =
         format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z");
 
-    pub(crate) fn text(at: SystemTime) -> String {
+    /// The text of this time.
+    pub fn text(at: SystemTime) -> String {
         OffsetDateTime::from(at).format(FORMAT).unwrap_or_default()
     }
 

@@ -7,10 +7,11 @@ use usher_envelope::{Content, Error, PrivateKey, open_any};
 use usher_secret::Secret;
 
 use super::files::{self, ReadFile};
-use super::{Failed, ReadArguments, failure, unwrapping};
+use super::{ReadArguments, unwrapping};
+use crate::stop::{Stop, failure};
 
 /// The token, and the file it was in.
-pub(super) fn token(arguments: ReadArguments) -> Result<(Secret<String>, ReadFile), Failed> {
+pub(super) fn token(arguments: ReadArguments) -> Result<(Secret<String>, ReadFile), Stop> {
     let path = &arguments.file;
     let (bytes, file) = files::read("the token file", path).map_err(failure)?;
     if arguments.remove && !file.is_regular() {
@@ -66,7 +67,7 @@ pub(super) fn token(arguments: ReadArguments) -> Result<(Secret<String>, ReadFil
     Ok((token, file))
 }
 
-fn parse(path: &Path, bytes: &[u8]) -> Result<Content, Failed> {
+fn parse(path: &Path, bytes: &[u8]) -> Result<Content, Stop> {
     Content::parse(bytes).map_err(|error| failure(format!("{}: {error}", path.display())))
 }
 
@@ -74,7 +75,7 @@ fn decrypt(
     arguments: &ReadArguments,
     key_file: &Path,
     envelope: &[u8],
-) -> Result<Secret<Vec<u8>>, Failed> {
+) -> Result<Secret<Vec<u8>>, Stop> {
     let (key, _) = files::read("the private key", key_file).map_err(failure)?;
     let key = PrivateKey::from_json(key.expose())
         .map_err(|error| failure(format!("{}: {error}", key_file.display())))?;
@@ -98,7 +99,7 @@ fn decrypt(
     })
 }
 
-fn additional_data(arguments: &ReadArguments) -> Result<Vec<u8>, Failed> {
+fn additional_data(arguments: &ReadArguments) -> Result<Vec<u8>, Stop> {
     if let Some(file) = &arguments.aad_file {
         let (aad, _) = files::read("the additional data", file).map_err(failure)?;
         return Ok(aad.expose().clone());

@@ -1,26 +1,25 @@
 //! `usher validate`: every problem of a configuration, without running it.
 
 use std::io::Write as _;
-use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
+use usher_agent::Exit;
+use usher_agent::bind::{self, Named};
+use usher_agent::plugins::{Absence, Patience, Plugins, permissions};
 use usher_config::{Diagnostic, Identity, PluginConfig, Settings, Severity, load};
 use usher_engine::{Kind, Use};
 
-use crate::bind::{self, Named};
-use crate::cli::complain;
-use crate::cli::flags::Flags;
-use crate::plugins::{Absence, Patience, Plugins, permissions};
-
-/// Exit status of a configuration with which the agent doesn't start.
-const REFUSED: u8 = 2;
+use crate::flags::Flags;
+use crate::runtime::runtime;
+use crate::stop::failure;
+use crate::terminal::REPORTER;
 
 /// Reads flags, environment and files as `usher agent` does.
 #[derive(Args)]
 #[command(
     args_override_self = true,
-    after_help = "Verdicts:
+    after_help = format!("Verdicts:
   valid        the agent starts with it
   unsupported  Vault Agent or OpenBao Agent know it, and this version refuses it by name
   invalid      it can't work
@@ -30,7 +29,7 @@ and what they need; what is compiled for that goes into the agent's cache. Nothi
 login, no delivery, no request. Of the files that settings name only certificates and keys for the
 connection are looked at; the agent looks at the others at its start.
 
-Exit status: 0 valid, 2 otherwise."
+Exit status: {} valid, {} otherwise.", Verdict::Valid.exit(), Verdict::Invalid.exit())
 )]
 pub(crate) struct ValidateArguments {
     #[command(flatten)]
@@ -65,24 +64,17 @@ struct Judgement {
     problems: Vec<Diagnostic>,
 }
 
-pub(crate) fn run(arguments: ValidateArguments) -> ExitCode {
+pub(crate) fn run(arguments: ValidateArguments) -> Exit {
     let (config, overrides) = arguments.flags.into_parts();
     let loaded = load(&config, &overrides, &|name| std::env::var(name).ok());
     let mut problems = loaded.diagnostics;
     let readable = loaded.settings.as_ref().or(loaded.draft.as_ref());
     problems.extend(check_connection(readable, &problems));
     if let Some(settings) = loaded.settings.as_ref().or(loaded.draft.as_ref()) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let checked = match runtime {
-            Ok(runtime) => runtime.block_on(check_plugins(settings)),
-            Err(error) => Err(error.to_string()),
-        };
+        let checked = runtime().and_then(|runtime| runtime.block_on(check_plugins(settings)));
         match checked {
             Ok(found) => problems.extend(found),
-            Err(error) => {
-                complain(&format!("error: the plug-ins can't be checked: {error}"));
-                return ExitCode::FAILURE;
-            }
+            Err(error) => return failure(format!("the plug-ins can't be checked: {error}")).tell(),
         }
     }
     if arguments.strict {
@@ -97,9 +89,24 @@ pub(crate) fn run(arguments: ValidateArguments) -> ExitCode {
     };
     // A closed pipe (`| head`) is no failure worth a message.
     let _ = writeln!(std::io::stdout(), "{}", usher_secret::redactor::redact(&text));
-    match judgement.verdict {
-        Verdict::Valid => ExitCode::SUCCESS,
-        Verdict::Unsupported | Verdict::Invalid => ExitCode::from(REFUSED),
+    judgement.verdict.exit()
+}
+
+impl Verdict {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Valid => "valid",
+            Self::Unsupported => "unsupported",
+            Self::Invalid => "invalid",
+        }
+    }
+
+    /// As `usher agent` ends with such a configuration.
+    fn exit(self) -> Exit {
+        match self {
+            Self::Valid => Exit::Done,
+            Self::Unsupported | Self::Invalid => Exit::Configuration,
+        }
     }
 }
 
@@ -115,13 +122,8 @@ fn verdict(problems: &[Diagnostic]) -> Verdict {
 }
 
 fn text(judgement: &Judgement) -> String {
-    let verdict = match judgement.verdict {
-        Verdict::Valid => "valid",
-        Verdict::Unsupported => "unsupported",
-        Verdict::Invalid => "invalid",
-    };
     let mut lines: Vec<String> = judgement.problems.iter().map(ToString::to_string).collect();
-    lines.push(verdict.to_owned());
+    lines.push(judgement.verdict.name().to_owned());
     lines.join("\n")
 }
 
@@ -149,7 +151,7 @@ fn check_connection(settings: Option<&Settings>, problems: &[Diagnostic]) -> Vec
 /// What the plug-ins say of their settings, and what keeps one from serving.
 async fn check_plugins(settings: &Settings) -> Result<Vec<Diagnostic>, String> {
     let engine = bind::engine(settings).map_err(|problem| problem.message)?;
-    let mut plugins = Plugins::new(&engine, settings, Patience::Refuse);
+    let mut plugins = Plugins::new(&engine, settings, Patience::Refuse, REPORTER);
     let mut problems = Vec::new();
     // To the end, since two sinks must not write the same.
     let (mut methods, mut sinks) = (Vec::new(), Vec::new());
@@ -213,5 +215,20 @@ fn usage(
         allow,
         limits,
         unwrapper: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_documented_exit_status_of_a_verdict_is_its_own() {
+        let document = include_str!("../../../docs/compatibility.md");
+        for verdict in [Verdict::Valid, Verdict::Unsupported, Verdict::Invalid] {
+            let start = format!("| `{}` |", verdict.name());
+            let row = document.lines().find(|line| line.starts_with(&start)).unwrap_or_default();
+            assert!(row.ends_with(&format!("| {} |", verdict.exit())), "{row}");
+        }
     }
 }

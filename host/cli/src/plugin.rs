@@ -5,18 +5,20 @@ mod lock;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
+use usher_agent::Exit;
+use usher_agent::plugin_files::{compiler, located};
 use usher_config::{Overrides, load};
 use usher_engine::{
     Engine, Found, Kind, Limits, LoadError, Origin, Plugin, Protected, digest, scan,
 };
 
-use crate::cli::{complain, table};
-use crate::plugin_files::{compiler, located};
+use crate::runtime::runtime;
+use crate::stop::{Stop, failure, usage};
+use crate::terminal::{REPORTER, complain, table};
 
 #[derive(Subcommand)]
 pub(crate) enum PluginCommand {
@@ -62,16 +64,13 @@ pub(crate) struct InspectArguments {
     json: bool,
 }
 
-pub(crate) fn run(command: PluginCommand) -> ExitCode {
+pub(crate) fn run(command: PluginCommand) -> Exit {
     if let PluginCommand::Compile = command {
         return compile();
     }
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            complain(&format!("error: the runtime can't be started: {error}"));
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return failure(error).tell(),
     };
     let result = runtime.block_on(async {
         match command {
@@ -86,41 +85,31 @@ pub(crate) fn run(command: PluginCommand) -> ExitCode {
         Ok(text) => {
             // A closed pipe (`| head`) is no failure worth a message.
             let _ = std::io::stdout().write_all(text.as_bytes());
-            ExitCode::SUCCESS
+            Exit::Done
         }
-        Err((status, message)) => {
-            complain(&format!("error: {message}"));
-            ExitCode::from(status)
-        }
+        Err(stop) => stop.tell(),
     }
 }
 
 #[cfg(feature = "compile")]
-fn compile() -> ExitCode {
+fn compile() -> Exit {
     match usher_engine::compile_stream(std::io::stdin(), std::io::stdout()) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => Exit::Done,
         Err(error) => {
             complain(&error);
-            ExitCode::FAILURE
+            Exit::Failed
         }
     }
 }
 
 #[cfg(not(feature = "compile"))]
-fn compile() -> ExitCode {
+fn compile() -> Exit {
     complain("this build of Usher has no compiler");
-    ExitCode::FAILURE
+    Exit::Failed
 }
 
-type CommandResult = Result<String, (u8, String)>;
-
-fn usage(message: impl ToString) -> (u8, String) {
-    (2, message.to_string())
-}
-
-fn failure(message: impl ToString) -> (u8, String) {
-    (1, message.to_string())
-}
+/// What is printed, or why there is nothing.
+type CommandResult = Result<String, Stop>;
 
 /// What is wrong with a file.
 fn refusal(path: &Path, error: &LoadError) -> String {
@@ -138,7 +127,7 @@ async fn list(arguments: ListArguments) -> CommandResult {
     if let Some(directory) = directory(arguments.directory, &arguments.config)? {
         for (path, found) in scan(&directory).map_err(failure)? {
             let loaded = match found {
-                Ok(found) => engine.load_file(&found, &compiler()).await,
+                Ok(found) => engine.load_file(&found, &compiler(REPORTER)).await,
                 Err(error) => Err(error),
             };
             match loaded {
@@ -180,7 +169,7 @@ async fn show(arguments: InspectArguments) -> CommandResult {
     } else {
         let found = find(&arguments.plugin, directory.as_deref())?;
         engine
-            .load_file(&found, &compiler())
+            .load_file(&found, &compiler(REPORTER))
             .await
             .map_err(|error| failure(refusal(&found.path, &error)))?
     };
@@ -237,7 +226,7 @@ async fn show(arguments: InspectArguments) -> CommandResult {
 }
 
 /// With nothing to protect: no plug-in is bound to a use here.
-fn engine() -> Result<Engine, (u8, String)> {
+fn engine() -> Result<Engine, Stop> {
     let engine = Engine::new(Protected::default()).map_err(failure)?;
     Ok(engine.with_scripts(&usher_builtins::SCRIPT))
 }
@@ -252,10 +241,7 @@ async fn load_built_in(
 }
 
 /// What the plug-in needs for the configuration that uses it; None without a configuration.
-async fn needs(
-    plugin: &Plugin,
-    config: &[PathBuf],
-) -> Result<Option<Vec<(String, String)>>, (u8, String)> {
+async fn needs(plugin: &Plugin, config: &[PathBuf]) -> Result<Option<Vec<(String, String)>>, Stop> {
     if config.is_empty() {
         return Ok(None);
     }
@@ -300,7 +286,7 @@ async fn prepared(
     Ok(Some(needs))
 }
 
-fn settings(config: &[PathBuf]) -> Result<usher_config::Settings, (u8, String)> {
+fn settings(config: &[PathBuf]) -> Result<usher_config::Settings, Stop> {
     let loaded = load(config, &Overrides::default(), &|name| std::env::var(name).ok());
     loaded.settings.ok_or_else(|| {
         let problems: Vec<String> = loaded.diagnostics.iter().map(ToString::to_string).collect();
@@ -308,14 +294,14 @@ fn settings(config: &[PathBuf]) -> Result<usher_config::Settings, (u8, String)> 
     })
 }
 
-fn directory(given: Option<PathBuf>, config: &[PathBuf]) -> Result<Option<PathBuf>, (u8, String)> {
+fn directory(given: Option<PathBuf>, config: &[PathBuf]) -> Result<Option<PathBuf>, Stop> {
     if given.is_some() || config.is_empty() {
         return Ok(given);
     }
     Ok(settings(config)?.plugin_directory)
 }
 
-fn find(plugin: &str, directory: Option<&Path>) -> Result<Found, (u8, String)> {
+fn find(plugin: &str, directory: Option<&Path>) -> Result<Found, Stop> {
     let file = Path::new(plugin);
     if file.is_file() {
         let bytes = std::fs::read(file).map_err(|error| failure(format!("{plugin}: {error}")))?;

@@ -1,25 +1,26 @@
 //! `usher reload`: asks the agent to read its configuration again.
 
 use std::io::Write as _;
-use std::process::ExitCode;
 
 use clap::Args;
 use hyper::{Method, StatusCode};
+use usher_agent::Exit;
 
-use crate::cli::socket::{SocketArguments, ask, refused};
-use crate::cli::{block_on, complain};
+use crate::runtime::block_on;
+use crate::socket::{SocketArguments, ask, refused};
+use crate::stop::failure;
 
 /// Flags of `usher reload`.
 #[derive(Args)]
-#[command(after_help = "Exit status:
-  0  the agent took its configuration; what it changed is printed
-  1  it didn't, and goes on unchanged, or there is no agent; why is printed")]
+#[command(after_help = format!("Exit status:
+  {}  the agent took its configuration; what it changed is printed
+  {}  it didn't, and goes on unchanged, or there is no agent; why is printed", Exit::Done, Exit::Failed))]
 pub(crate) struct ReloadArguments {
     #[command(flatten)]
     socket: SocketArguments,
 }
 
-pub(crate) fn run(arguments: &ReloadArguments) -> ExitCode {
+pub(crate) fn run(arguments: &ReloadArguments) -> Exit {
     let result = block_on(async {
         let socket = arguments.socket.find()?;
         match ask(&socket, Method::POST, "/v1/reload").await {
@@ -31,11 +32,8 @@ pub(crate) fn run(arguments: &ReloadArguments) -> ExitCode {
     match result {
         Ok(done) => {
             let _ = writeln!(std::io::stdout(), "{}", done.trim_end());
-            ExitCode::SUCCESS
+            Exit::Done
         }
-        Err(message) => {
-            complain(&format!("error: {message}"));
-            ExitCode::FAILURE
-        }
+        Err(message) => failure(message).tell(),
     }
 }

@@ -6,14 +6,15 @@ use std::time::Duration;
 use serde::Deserialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use usher_agent::bind::connect;
 use usher_config::Overrides;
 use usher_envelope::WrapInfo;
 use usher_secret::{Secret, redactor};
 use usher_server::{Class, Scope};
 
-use super::{Failed, failure, usage};
-use crate::bind::connect;
-use crate::cli::complain;
+use crate::runtime::runtime;
+use crate::stop::{Stop, failure, usage};
+use crate::terminal::complain;
 
 /// Where sinks wrap.
 const WRAP: &str = "sys/wrapping/wrap";
@@ -24,7 +25,7 @@ pub(super) fn unwrap(
     info: &WrapInfo,
     expected: Option<&str>,
     overrides: Overrides,
-) -> Result<Secret<String>, Failed> {
+) -> Result<Secret<String>, Stop> {
     let _live = redactor::keep_out_of_logs(&info.token);
     let (connection, problems) =
         usher_config::connection(&overrides, &|name| std::env::var(name).ok());
@@ -36,10 +37,7 @@ pub(super) fn unwrap(
     };
     let client = connect(&connection.server).map_err(failure)?;
     let scope = Scope::new(&connection.namespace);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| failure(format!("the runtime can't be started: {error}")))?;
+    let runtime = runtime().map_err(failure)?;
     let shown = file.display();
     let answer = runtime.block_on(async {
         let lookup = client.wrapping_lookup(&scope, &info.token).await;

@@ -2,24 +2,26 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use hyper::{Method, StatusCode};
+use usher_agent::Exit;
+use usher_agent::plugins::AWAITED;
+use usher_agent::status::{ErrorReport, IdentityReport, Report, moment};
 
-use crate::cli::socket::{SocketArguments, ask, refused};
-use crate::cli::{block_on, complain, table};
-use crate::plugins::AWAITED;
-use crate::status::{ErrorReport, IdentityReport, Report, moment};
+use crate::runtime::block_on;
+use crate::socket::{SocketArguments, ask, refused};
+use crate::stop::failure;
+use crate::terminal::table;
 
 /// Flags of `usher status`.
 #[derive(Args)]
-#[command(after_help = "Exit status:
-  0  the agent answered, ready or not (usher wait --for ready tells that)
-  1  there is no agent, or it can't be asked; why is printed
+#[command(after_help = format!("Exit status:
+  {}  the agent answered, ready or not (usher wait --for ready tells that)
+  {}  there is no agent, or it can't be asked; why is printed
 
-The JSON is described in docs/status.md.")]
+The JSON is described in docs/status.md.", Exit::Done, Exit::Failed))]
 pub(crate) struct StatusArguments {
     #[command(flatten)]
     socket: SocketArguments,
@@ -28,7 +30,7 @@ pub(crate) struct StatusArguments {
     json: bool,
 }
 
-pub(crate) fn run(arguments: &StatusArguments) -> ExitCode {
+pub(crate) fn run(arguments: &StatusArguments) -> Exit {
     let result = block_on(async {
         let socket = arguments.socket.find()?;
         match ask(&socket, Method::GET, "/v1/status").await {
@@ -41,12 +43,9 @@ pub(crate) fn run(arguments: &StatusArguments) -> ExitCode {
         Ok(text) => {
             // A closed pipe (`| head`) is no failure worth a message.
             let _ = std::io::stdout().write_all(text.as_bytes());
-            ExitCode::SUCCESS
+            Exit::Done
         }
-        Err(message) => {
-            complain(&format!("error: {message}"));
-            ExitCode::FAILURE
-        }
+        Err(message) => failure(message).tell(),
     }
 }
 
@@ -152,7 +151,7 @@ pub(crate) fn problems(report: &Report) -> String {
     for identity in &report.identities {
         let error = identity.last_error.as_ref().filter(|error| error.current);
         if let Some(error) = error {
-            let _ = writeln!(text, "  {}: {}", identity.name, failure(error, now));
+            let _ = writeln!(text, "  {}: {}", identity.name, told(error, now));
             let _ = writeln!(text, "    {}", advice(identity, error, now));
         } else if identity.state == "failed" {
             let _ = writeln!(
@@ -171,7 +170,7 @@ pub(crate) fn problems(report: &Report) -> String {
                     "  {}, sink {}: {}\n    it is tried again until it succeeds",
                     identity.name,
                     sink.name,
-                    failure(error, now)
+                    told(error, now)
                 );
             }
         }
@@ -192,7 +191,7 @@ pub(crate) fn problems(report: &Report) -> String {
     text.chars().filter(|character| *character == '\n' || !character.is_control()).collect()
 }
 
-fn failure(error: &ErrorReport, now: SystemTime) -> String {
+fn told(error: &ErrorReport, now: SystemTime) -> String {
     let times = if error.count == 1 { "time" } else { "times in a row" };
     format!(
         "{} failed {} {times}, last {} ({}, {}): {}",

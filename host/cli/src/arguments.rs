@@ -1,22 +1,9 @@
 //! The command line: what each command takes, and which function it calls.
 
-mod agent;
-mod config;
-mod explain;
-mod flags;
-mod go_style;
-mod plugin;
-mod reload;
-mod socket;
-mod status;
-mod token;
-mod validate;
-mod wait;
-
-use std::fmt::Write as _;
-use std::process::ExitCode;
-
 use clap::{Parser, Subcommand};
+use usher_agent::Exit;
+
+use crate::{agent, config, explain, go_style, plugin, reload, status, token, validate, wait};
 
 /// The command line.
 #[derive(Parser)]
@@ -58,7 +45,7 @@ enum Command {
 }
 
 /// Runs what the command line asks for.
-pub(crate) fn run() -> ExitCode {
+pub(crate) fn run() -> Exit {
     let arguments = go_style::normalize(std::env::args_os());
     match Arguments::parse_from(arguments).command {
         Command::Agent(arguments) => agent::run(*arguments),
@@ -71,33 +58,4 @@ pub(crate) fn run() -> ExitCode {
         Command::Plugin(command) => plugin::run(command),
         Command::Token(command) => token::run(command),
     }
-}
-
-/// Prints a message of the command line itself, not of the running agent.
-#[allow(clippy::print_stderr, reason = "what a command says when it fails")]
-pub(crate) fn complain(message: &str) {
-    eprintln!("{}", usher_secret::redactor::redact(message));
-}
-
-/// Runs what a command does on a runtime of its own.
-pub(crate) fn block_on<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| format!("the runtime can't be started: {error}"))?
-        .block_on(work)
-}
-
-/// Rows below each other, their cells aligned.
-pub(crate) fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
-    let widths: [usize; COLUMNS] = std::array::from_fn(|column| {
-        rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default()
-    });
-    let mut text = String::new();
-    for row in rows {
-        let cells: Vec<String> =
-            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        let _ = writeln!(text, "{}", cells.join("  ").trim_end());
-    }
-    text
 }

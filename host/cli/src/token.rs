@@ -7,13 +7,12 @@ mod unwrapping;
 
 use std::io::Write as _;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
+use usher_agent::{Exit, forbid_core_dumps};
 
-use crate::cli::complain;
-use crate::cli::flags::ServerFlags;
-use crate::process;
+use crate::flags::ServerFlags;
+use crate::stop::{Stop, failure};
 
 #[derive(Subcommand)]
 pub(crate) enum TokenCommand {
@@ -25,13 +24,14 @@ pub(crate) enum TokenCommand {
 
 #[derive(Args)]
 #[command(
-    after_help = "The private key stays with the reader of the token and is readable by its owner alone.
+    after_help = format!("The private key stays with the reader of the token and is readable by its owner alone.
 The public key goes where the sink's dh_path points (with dh_type = \"curve25519\"); give
 whoever makes the configuration its path. A file that exists is never overwritten: an
 agent keeps the public key that it read first for as long as the identity runs unchanged; a
 reload that changes the identity reads the key anew.
 
-Exit status: 0 both files are written, 1 they are not, 2 wrong usage"
+Exit status: {} both files are written, {} they are not, {} wrong usage",
+        Exit::Done, Exit::Failed, Exit::Configuration)
 )]
 pub(crate) struct KeygenArguments {
     /// File to make for the private key, mode 0600.
@@ -43,7 +43,7 @@ pub(crate) struct KeygenArguments {
 }
 
 #[derive(Args)]
-#[command(after_help = "Prints the token and a line break, nothing else:
+#[command(after_help = format!("Prints the token and a line break, nothing else:
   VAULT_TOKEN=\"$(usher token read /run/app/token)\" && export VAULT_TOKEN
 Not export VAULT_TOKEN=\"$(...)\", nor VAULT_TOKEN=\"$(...)\" COMMAND: a shell ignores there that
 nothing was printed, and goes on with an empty token.
@@ -62,7 +62,8 @@ The server is that of the flags below, else of BAO_ADDR and so on, else of VAULT
 --remove removes the file that was read, but not one that has replaced it meanwhile; of a
 symbolic link, what it leads to.
 
-Exit status: 0 the token is printed (and the file removed), 1 it is not, 2 wrong usage")]
+Exit status: {} the token is printed (and the file removed), {} it is not, {} wrong usage",
+    Exit::Done, Exit::Failed, Exit::Configuration))]
 pub(crate) struct ReadArguments {
     /// What the sink delivered.
     #[arg(value_name = "FILE")]
@@ -89,8 +90,8 @@ pub(crate) struct ReadArguments {
     server: ServerFlags,
 }
 
-pub(crate) fn run(command: TokenCommand) -> ExitCode {
-    process::forbid_core_dumps();
+pub(crate) fn run(command: TokenCommand) -> Exit {
+    forbid_core_dumps();
     let result = match command {
         TokenCommand::Keygen(arguments) => {
             keygen::make_keys(&arguments.private_key, &arguments.public_key)
@@ -98,27 +99,13 @@ pub(crate) fn run(command: TokenCommand) -> ExitCode {
         TokenCommand::Read(arguments) => print_token(*arguments),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err((status, message)) => {
-            complain(&format!("error: {message}"));
-            ExitCode::from(status)
-        }
+        Ok(()) => Exit::Done,
+        Err(stop) => stop.tell(),
     }
 }
 
-/// An exit status and what to say.
-type Failed = (u8, String);
-
-fn usage(message: impl ToString) -> Failed {
-    (2, message.to_string())
-}
-
-fn failure(message: impl ToString) -> Failed {
-    (1, message.to_string())
-}
-
 /// The file goes only once somebody has the token.
-fn print_token(arguments: ReadArguments) -> Result<(), Failed> {
+fn print_token(arguments: ReadArguments) -> Result<(), Stop> {
     let remove = arguments.remove;
     let (token, file) = read::token(arguments)?;
     let mut output = std::io::stdout().lock();

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use usher_secret::Secret;
 use zeroize::Zeroizing;
 
-use crate::cli::complain;
+use crate::terminal::complain;
 
 /// More than any token, envelope, key or additional data.
 const LARGEST: usize = 1024 * 1024;

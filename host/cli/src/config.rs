@@ -1,9 +1,9 @@
 //! `usher config`: what a configuration may hold.
 
 use std::io::Write as _;
-use std::process::ExitCode;
 
 use clap::Subcommand;
+use usher_agent::Exit;
 
 #[derive(Subcommand)]
 pub(crate) enum ConfigCommand {
@@ -11,9 +11,9 @@ pub(crate) enum ConfigCommand {
     Schema,
 }
 
-pub(crate) fn run(command: ConfigCommand) -> ExitCode {
+pub(crate) fn run(command: ConfigCommand) -> Exit {
     let ConfigCommand::Schema = command;
     // A closed pipe (`| head`) is no failure worth a message.
     let _ = writeln!(std::io::stdout(), "{:#}", usher_config::json_schema());
-    ExitCode::SUCCESS
+    Exit::Done
 }

@@ -5,21 +5,24 @@ use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 
 use clap::Args;
+use usher_agent::Exit;
+use usher_agent::lock::{Entry, Lock};
+use usher_agent::plugin_files::compiler;
 use usher_config::Settings;
 use usher_engine::{Engine, Found, LoadError, find, scan};
 
-use super::{CommandResult, engine, failure, prepared, refusal, settings, usage};
-use crate::cli::complain;
-use crate::lock::{Entry, Lock};
-use crate::plugin_files::compiler;
+use super::{CommandResult, engine, prepared, refusal, settings};
+use crate::stop::{Stop, failure, usage};
+use crate::terminal::{REPORTER, complain};
 
 /// Flags of `usher plugin lock`.
 #[derive(Args)]
 #[command(
-    after_help = "Every plug-in of plugin_directory is listed in plugin_lock, with its digest \
+    after_help = format!("Every plug-in of plugin_directory is listed in plugin_lock, with its digest \
 and what it needs for the configuration. Afterwards the agent loads no other file.
 
-Exit status: 0 written; 1 a plug-in can't be loaded, and nothing is written; 2 wrong usage."
+Exit status: {} written; {} a plug-in can't be loaded, and nothing is written; {} wrong usage.",
+        Exit::Done, Exit::Failed, Exit::Configuration)
 )]
 pub(crate) struct LockArguments {
     /// Configuration of the agent.
@@ -30,10 +33,11 @@ pub(crate) struct LockArguments {
 /// Flags of `usher plugin approve`.
 #[derive(Args)]
 #[command(
-    after_help = "Shows what differs from the lock's entry, and asks. A running agent takes \
+    after_help = format!("Shows what differs from the lock's entry, and asks. A running agent takes \
 the file as soon as the lock lists it.
 
-Exit status: 0 approved, or nothing to approve; 1 not approved; 2 wrong usage."
+Exit status: {} approved, or nothing to approve; {} not approved; {} wrong usage.",
+        Exit::Done, Exit::Failed, Exit::Configuration)
 )]
 pub(crate) struct ApproveArguments {
     /// Name of the plug-in: its file's, without extension.
@@ -54,7 +58,7 @@ struct Places {
 }
 
 impl Places {
-    fn read(config: &[PathBuf]) -> Result<Self, (u8, String)> {
+    fn read(config: &[PathBuf]) -> Result<Self, Stop> {
         let settings = settings(config)?;
         let missing = |key: &str| {
             usage(format!("the configuration has no {key}; write {key} = \"/etc/usher/…\""))
@@ -70,7 +74,7 @@ impl Places {
 
     /// What the lock says of a file. Compiles it, which no agent has done for it yet.
     async fn entry(&self, engine: &Engine, found: &Found) -> Result<Entry, LoadError> {
-        let plugin = engine.load_file(found, &compiler()).await?;
+        let plugin = engine.load_file(found, &compiler(REPORTER)).await?;
         let needs = prepared(&plugin, &self.settings).await?;
         Ok(Entry {
             sha256: plugin.digest.clone(),
@@ -88,7 +92,7 @@ impl Places {
         })
     }
 
-    fn write(&self, lock: &Lock) -> Result<(), (u8, String)> {
+    fn write(&self, lock: &Lock) -> Result<(), Stop> {
         lock.write(&self.lock).map_err(|error| {
             failure(format!("the lock {} can't be written: {error}", self.lock.display()))
         })
@@ -164,7 +168,7 @@ pub(super) async fn approve(arguments: ApproveArguments) -> CommandResult {
 }
 
 /// Asks at the terminal.
-fn agrees(text: &str, name: &str) -> Result<bool, (u8, String)> {
+fn agrees(text: &str, name: &str) -> Result<bool, Stop> {
     if !std::io::stdin().is_terminal() {
         complain(text);
         return Err(usage("there is no terminal at which to ask; if you agree, add --yes"));

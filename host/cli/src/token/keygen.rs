@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use usher_envelope::PrivateKey;
 
-use super::{Failed, failure, usage};
+use crate::stop::{Stop, failure, usage};
 
 /// Writes both files, or neither.
-pub(super) fn make_keys(private_file: &Path, public_file: &Path) -> Result<(), Failed> {
+pub(super) fn make_keys(private_file: &Path, public_file: &Path) -> Result<(), Stop> {
     if private_file == public_file {
         return Err(usage("--private-key and --public-key name the same file"));
     }

@@ -1,35 +1,29 @@
 //! `usher agent`: flags, configuration, and the runtime it all runs on.
 
-use std::process::ExitCode;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use clap::Args;
+use usher_agent::{Exit, Reporter, Signals, forbid_core_dumps, logging, plugin_files};
 use usher_config::{Diagnostic, load};
 
-use crate::cli::flags::{Flags, go_bool};
-use crate::cli::{complain, status};
-use crate::signals::Signals;
-use crate::{agent, logging, process};
-
-/// Exit status of a wrong command line or configuration.
-const USAGE: u8 = 2;
+use crate::flags::{Flags, go_bool};
+use crate::runtime::runtime;
+use crate::status;
+use crate::stop::failure;
+use crate::terminal::complain;
 
 /// Flags of `usher agent`. They win over the environment (`BAO_…`, then `VAULT_…`), which wins
 /// over the files.
 #[derive(Args)]
 #[command(
     args_override_self = true,
-    after_help = "Each flag may be written with one dash or two.
+    after_help = format!("Each flag may be written with one dash or two.
 
 Exit status:
-  0  success, or a clean shutdown on SIGTERM, SIGINT, SIGQUIT or SIGPWR
-  1  failure at run time; the server was unreachable
-  2  wrong usage or configuration
-  3  authentication refused (with exit_on_err, or with exit_after_auth when --timeout is over)
-  4  a sink failed (with exit_after_auth, when --timeout is over)
-
+{}
 SIGHUP reads the configuration again, SIGUSR1 writes the status to the log (what usher status
-shows), SIGUSR2 and its like do nothing. docs/status.md tells every signal."
+shows), SIGUSR2 and its like do nothing. docs/status.md tells every signal.", statuses())
 )]
 pub(crate) struct AgentArguments {
     #[command(flatten)]
@@ -51,24 +45,18 @@ pub(crate) struct AgentArguments {
 }
 
 /// Runs the agent to its end.
-pub(crate) fn run(arguments: AgentArguments) -> ExitCode {
-    process::forbid_core_dumps();
+pub(crate) fn run(arguments: AgentArguments) -> Exit {
+    forbid_core_dumps();
     // One thread: guests yield at each tick, files are read on the blocking pool, and an agent
     // spends its life waiting.
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match runtime() {
         Ok(runtime) => runtime,
-        Err(error) => {
-            complain(&format!("error: the runtime can't be started: {error}"));
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return failure(error).tell(),
     };
     // Before anything that takes its time: a signal that asks for no end must not be one.
     let signals = match runtime.block_on(async { Signals::new() }) {
         Ok(signals) => signals,
-        Err(error) => {
-            complain(&format!("error: signals can't be handled: {error}"));
-            return ExitCode::FAILURE;
-        }
+        Err(error) => return failure(format!("signals can't be handled: {error}")).tell(),
     };
     let (paths, mut overrides) = arguments.flags.into_parts();
     let strict = arguments.strict;
@@ -88,11 +76,11 @@ pub(crate) fn run(arguments: AgentArguments) -> ExitCode {
         if strict && !loaded.diagnostics.iter().any(Diagnostic::is_error) {
             complain("error: --strict takes these warnings for errors");
         }
-        return ExitCode::from(USAGE);
+        return Exit::Configuration;
     };
     if let Err(problem) = logging::start(&settings.log) {
         complain(&format!("error: {problem}"));
-        return ExitCode::from(USAGE);
+        return Exit::Configuration;
     }
     for (flag, given) in [
         ("non-interactive", arguments.non_interactive.is_some()),
@@ -108,19 +96,31 @@ pub(crate) fn run(arguments: AgentArguments) -> ExitCode {
             "arguments that are no flags are ignored"
         );
     }
-    let status = runtime.block_on(agent::run(
+    let exit = runtime.block_on(usher_agent::run(
         settings,
         arguments.timeout,
         load,
         signals,
         status::for_people,
+        REPORTER,
     ));
     // A file system that hangs must not keep the process.
     runtime.shutdown_background();
-    ExitCode::from(status)
+    exit
 }
 
+/// What the exit statuses mean, a line each.
+fn statuses() -> String {
+    Exit::ALL.iter().fold(String::new(), |mut text, exit| {
+        let _ = writeln!(text, "  {exit}  {}", exit.meaning());
+        text
+    })
+}
+
+/// What the library says of an agent that has a log.
+const REPORTER: Reporter = Reporter { complain, compiling: plugin_files::log_compiling };
+
 /// A duration in any of the incumbents' spellings.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     usher_config::duration(text).ok_or_else(|| "write a duration such as 30s or 2m".to_owned())
 }

@@ -4,36 +4,30 @@ mod claims;
 
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
+use usher_agent::{Exit, below_the_mount, bind, forbid_core_dumps};
 use usher_config::{Identity, Settings, load};
 use usher_engine::{Answer, AuthMethod, Call, Credential, FailureKind, Reason};
 use usher_secret::redactor::{self, Live};
 use usher_server::{Class, Client, Scope, Session};
 
-use crate::bind;
-use crate::cli::flags::Flags;
-use crate::cli::{block_on, complain};
-use crate::identity::below_the_mount;
-use crate::process;
-use crate::trouble::Trouble;
-
-/// Exit status of a wrong command line or configuration.
-const USAGE: u8 = 2;
-/// Exit status of a refused login.
-const REFUSED: u8 = 3;
+use crate::flags::Flags;
+use crate::runtime::block_on;
+use crate::stop::{failure, usage};
+use crate::terminal::{REPORTER, complain};
 
 #[derive(Args)]
 #[command(
     args_override_self = true,
-    after_help = "A credential that works once (a wrapped secret-id, a secret-id whose file is removed) is left
+    after_help = format!("A credential that works once (a wrapped secret-id, a secret-id whose file is removed) is left
 unused unless --consume is given. The token that the login brings is revoked at once, unless it
 was handed over (token_file).
 
-Exit status: 0 the login works, or only a one-shot credential was left unused; 1 it can't be tried
-now; 2 wrong usage or configuration; 3 the login is refused."
+Exit status: {} the login works, or only a one-shot credential was left unused; {} it can't be tried
+now; {} wrong usage or configuration; {} the login is refused.",
+        Exit::Done, Exit::Failed, Exit::Configuration, Exit::Refused)
 )]
 pub(crate) struct ExplainArguments {
     #[command(flatten)]
@@ -46,39 +40,32 @@ pub(crate) struct ExplainArguments {
     consume: bool,
 }
 
-pub(crate) fn run(arguments: ExplainArguments) -> ExitCode {
-    process::forbid_core_dumps();
+pub(crate) fn run(arguments: ExplainArguments) -> Exit {
+    forbid_core_dumps();
     let (config, overrides) = arguments.flags.into_parts();
     let loaded = load(&config, &overrides, &|name| std::env::var(name).ok());
     for problem in &loaded.diagnostics {
         complain(&problem.to_string());
     }
-    let Some(settings) = loaded.settings else { return ExitCode::from(USAGE) };
+    let Some(settings) = loaded.settings else { return Exit::Configuration };
     let mut names = settings.identities.iter().map(|identity| identity.name.as_str());
     if !names.clone().any(|name| name == arguments.identity) {
         let known: Vec<&str> = names.by_ref().collect();
-        complain(&format!(
-            "error: no identity is called {:?}; there is {}",
+        return usage(format!(
+            "no identity is called {:?}; there is {}",
             arguments.identity,
             known.join(", ")
-        ));
-        return ExitCode::from(USAGE);
+        ))
+        .tell();
     }
-    let status =
-        block_on(async { Ok(explain(&settings, &arguments.identity, arguments.consume).await) });
-    match status {
-        Ok(status) => ExitCode::from(status),
-        Err(error) => {
-            complain(&format!("error: {error}"));
-            ExitCode::FAILURE
-        }
-    }
+    block_on(async { Ok(explain(&settings, &arguments.identity, arguments.consume).await) })
+        .unwrap_or_else(|error| failure(error).tell())
 }
 
 /// The exit status, once every step is told.
-async fn explain(settings: &Settings, name: &str, consume: bool) -> u8 {
+async fn explain(settings: &Settings, name: &str, consume: bool) -> Exit {
     let Some(identity) = settings.identities.iter().find(|identity| identity.name == name) else {
-        return USAGE;
+        return Exit::Configuration;
     };
     let method = &identity.method;
     let scope = Scope::new(&method.namespace);
@@ -92,7 +79,7 @@ async fn explain(settings: &Settings, name: &str, consume: bool) -> u8 {
         Ok(bound) => bound,
         Err(problem) => {
             bad("plug-in", &problem);
-            return USAGE;
+            return Exit::Configuration;
         }
     };
     let watched = bound.watched();
@@ -106,21 +93,21 @@ async fn explain(settings: &Settings, name: &str, consume: bool) -> u8 {
         Err(failure) if failure.code == "explain.one-shot" => {
             good("credential", &failure.message);
             good("login", "not tried");
-            return 0;
+            return Exit::Done;
         }
         Err(failure) => {
             bad("credential", &failure.to_string());
             return match failure.kind {
-                FailureKind::Config => USAGE,
-                FailureKind::Denied => REFUSED,
-                FailureKind::Unavailable | FailureKind::Internal => 1,
+                FailureKind::Config => Exit::Configuration,
+                FailureKind::Denied => Exit::Refused,
+                FailureKind::Unavailable | FailureKind::Internal => Exit::Failed,
             };
         }
     };
     let _live = tell_credential(&answer);
     let (session, ours) = match log_in(&client, &scope, &method.mount_path, answer).await {
         Ok(logged_in) => logged_in,
-        Err(status) => return status,
+        Err(exit) => return exit,
     };
     if consume
         && let Err(failure) = {
@@ -132,13 +119,13 @@ async fn explain(settings: &Settings, name: &str, consume: bool) -> u8 {
     }
     if !ours {
         good("revocation", "not done: the token was handed over");
-        return 0;
+        return Exit::Done;
     }
     match client.revoke_self(&session).await {
         Ok(()) => good("revocation", "the token is revoked"),
         Err(error) => bad("revocation", &error.to_string()),
     }
-    0
+    Exit::Done
 }
 
 async fn bound(
@@ -148,7 +135,7 @@ async fn bound(
     let show = |problem: usher_config::Diagnostic| problem.to_string();
     let engine = bind::engine(settings).map_err(show)?;
     let client = bind::client(settings).map_err(show)?;
-    let method = bind::method(settings, identity, &engine, &client).await;
+    let method = bind::method(settings, identity, &engine, &client, REPORTER).await;
     let method = method.map_err(|problems| {
         let problems: Vec<String> = problems.into_iter().map(show).collect();
         problems.join("\n")
@@ -214,7 +201,7 @@ async fn log_in(
     scope: &Scope,
     mount_path: &str,
     answer: Answer,
-) -> Result<(Session, bool), u8> {
+) -> Result<(Session, bool), Exit> {
     let (step, result) = match answer.credential {
         Credential::Login(login) => {
             let login = below_the_mount(mount_path, login);
@@ -245,14 +232,14 @@ async fn log_in(
             // Without a status there was no answer.
             if error.status.is_some() {
                 good("server", "answers");
-                bad(step, &Trouble::from(error.clone()).failure.message);
+                bad(step, &error.to_string());
             } else {
                 bad("server", &error.to_string());
             }
             Err(match error.class {
-                Class::Passing => 1,
-                Class::Refused => REFUSED,
-                Class::Configuration => USAGE,
+                Class::Passing => Exit::Failed,
+                Class::Refused => Exit::Refused,
+                Class::Configuration => Exit::Configuration,
             })
         }
     }

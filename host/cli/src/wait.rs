@@ -1,23 +1,24 @@
 //! `usher wait`: returns once the agent is ready, for scripts and for units that come after it.
 
 use std::path::Path;
-use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use hyper::{Method, StatusCode};
 use tokio::time::{Instant, sleep, timeout_at};
+use usher_agent::Exit;
+use usher_agent::status::Report;
 
-use crate::cli::agent::duration;
-use crate::cli::socket::{SocketArguments, Unreachable, ask, refused};
-use crate::cli::{block_on, complain};
-use crate::status::Report;
+use crate::agent::duration;
+use crate::runtime::block_on;
+use crate::socket::{SocketArguments, Unreachable, ask, refused};
+use crate::stop::failure;
 
 /// Flags of `usher wait`.
 #[derive(Args)]
-#[command(after_help = "Exit status:
-  0  ready
-  1  not ready in time, or no agent; why is printed")]
+#[command(after_help = format!("Exit status:
+  {}  ready
+  {}  not ready in time, or no agent; why is printed", Exit::Done, Exit::Failed))]
 pub(crate) struct WaitArguments {
     #[command(flatten)]
     socket: SocketArguments,
@@ -34,7 +35,7 @@ enum What {
     Ready,
 }
 
-pub(crate) fn run(arguments: &WaitArguments) -> ExitCode {
+pub(crate) fn run(arguments: &WaitArguments) -> Exit {
     let What::Ready = arguments.what;
     let result = block_on(async {
         let socket = arguments.socket.find()?;
@@ -47,11 +48,8 @@ pub(crate) fn run(arguments: &WaitArguments) -> ExitCode {
         }
     });
     match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            complain(&format!("error: {message}"));
-            ExitCode::FAILURE
-        }
+        Ok(()) => Exit::Done,
+        Err(message) => failure(message).tell(),
     }
 }
 
@@ -95,7 +93,7 @@ async fn too_late(socket: &Path, timeout: Duration, last: Option<String>) -> Str
         },
     };
     match asked {
-        Ok(report) => text += &super::status::problems(&report),
+        Ok(report) => text += &crate::status::problems(&report),
         Err(reason) => text += &reason,
     }
     text.trim_end().to_owned()
