@@ -1,6 +1,6 @@
 // The plug-in contract for editors and tsc, as scripts and componentize-js see it.
-// Made from wit/: `USHER_WRITE_DOCS=1 cargo test --release --workspace --test typescript` writes it
-// anew.
+// Made from wit/: `USHER_WRITE_DOCS=1 cargo test --release --workspace --test project typescript`
+// writes it anew.
 
 /** What a function of an imported module throws: an `Error` with the failure in `payload`. */
 interface ComponentError extends Error {

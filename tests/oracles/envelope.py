@@ -1,5 +1,5 @@
 """Opens and seals the envelopes of encrypted sinks with PyPI's `cryptography`: the independent
-client of tests/tests/envelope.rs.
+client of tests/tests/delivery/envelope.rs.
 
     envelope.py open PRIVATE_KEY_FILE DERIVE AAD < envelope > plaintext
     envelope.py seal PUBLIC_KEY_FILE DERIVE AAD < plaintext > envelope

@@ -27,7 +27,16 @@ pub(crate) fn run() -> Result<()> {
     process::run(process::cargo().args(["build", "--release", "--workspace", "--bins"]))?;
     process::run(
         process::cargo()
-            .args(["test", "--release", "--workspace", "--test", "lean", "--", "--ignored"])
+            .args([
+                "test",
+                "--release",
+                "--workspace",
+                "--test",
+                "plugins",
+                "lean::",
+                "--",
+                "--ignored",
+            ])
             .env("USHER_TEST_SETUP", tools.directory())
             .env("USHER_LEAN", &program),
     )?;

@@ -7,10 +7,10 @@ const SOURCES: [&str; 7] = [
     include_str!("../tests/forms.rs"),
     include_str!("../tests/precedence.rs"),
     include_str!("../tests/problems.rs"),
-    include_str!("../../../../tests/tests/differential/cases.rs"),
-    include_str!("../../../../tests/tests/differential.rs"),
-    include_str!("../../../../tests/tests/wrapping.rs"),
-    include_str!("../../../../tests/tests/identities.rs"),
+    include_str!("../../../../tests/tests/config/differential/cases.rs"),
+    include_str!("../../../../tests/tests/config/differential.rs"),
+    include_str!("../../../../tests/tests/delivery/wrapping.rs"),
+    include_str!("../../../../tests/tests/lifecycle/identities.rs"),
 ];
 
 /// What `usher validate` and OpenBao Agent are both asked about.

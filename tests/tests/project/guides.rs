@@ -33,7 +33,7 @@ fn trusted_orchestrator() {
     );
     assert!(!said.status.success());
     let said = String::from_utf8_lossy(&said.stdout).into_owned();
-    let text = include_str!("../../docs/trusted-orchestrator.md");
+    let text = include_str!("../../../docs/trusted-orchestrator.md");
     let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     let quotes: Vec<&str> = text.split('*').filter(|part| part.starts_with("was used")).collect();
     assert_eq!(quotes.len(), 1, "{quotes:?}");

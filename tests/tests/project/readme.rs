@@ -74,7 +74,7 @@ fn rows(text: &str) -> impl Iterator<Item = &str> {
     text.lines().filter(|line| line.starts_with("| ["))
 }
 
-/// Links such as `(../../tests/tests/jwt.rs#a_name_of_a_test)`: file and test.
+/// Links such as `(../../tests/tests/methods/jwt.rs#a_name_of_a_test)`: file and test.
 fn tests_named(text: &str) -> Vec<(String, String)> {
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     let tests = targets.filter_map(|target| target.split_once(".rs#"));

@@ -17,8 +17,8 @@ const FILE: &str = "../sdk/js/usher.d.ts";
 
 const HEAD: &str = "\
 // The plug-in contract for editors and tsc, as scripts and componentize-js see it.
-// Made from wit/: `USHER_WRITE_DOCS=1 cargo test --release --workspace --test typescript` writes it
-// anew.
+// Made from wit/: `USHER_WRITE_DOCS=1 cargo test --release --workspace --test project typescript`
+// writes it anew.
 ";
 
 /// Thrown by the functions of the imported modules.
@@ -42,7 +42,7 @@ fn the_types_for_editors_are_what_the_contract_says() {
     let written = std::fs::read_to_string(&file).unwrap_or_default();
     assert!(
         written == text,
-        "sdk/js/usher.d.ts is out of date; USHER_WRITE_DOCS=1 cargo test --release --workspace --test typescript writes it"
+        "sdk/js/usher.d.ts is out of date; USHER_WRITE_DOCS=1 cargo test --release --workspace --test project typescript writes it"
     );
 }
 

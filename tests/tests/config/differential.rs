@@ -17,9 +17,7 @@ use usher_tests::agent::{Launch, is_root};
 use usher_tests::plugins::setup_directory;
 use usher_tests::site::Site;
 
-#[path = "differential/cases.rs"]
 mod cases;
-#[path = "differential/effects.rs"]
 mod effects;
 
 use cases::{Case, cases};
@@ -197,7 +195,7 @@ fn disagreement(Case { name, file, text }: &Case) -> Option<String> {
 
 #[test]
 fn the_documentation_tells_every_difference_and_no_other() {
-    let document = include_str!("../../docs/compatibility.md");
+    let document = include_str!("../../../docs/compatibility.md");
     for (heading, taken) in [("## Taken here", true), ("## Refused here", false)] {
         let (_, after) = document.split_once(heading).unwrap();
         let section = after.split("\n## ").next().unwrap();

@@ -1,0 +1,9 @@
+//! A token's life: the first login, renewal, another login, reload, the end.
+
+mod first_login;
+mod identities;
+mod reauthentication;
+mod reload;
+mod renewal;
+mod revocation;
+mod shutdown;
