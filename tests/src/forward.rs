@@ -1,17 +1,18 @@
 //! An HTTP proxy as companies have them: tunnels with CONNECT, forwards the rest, wants a password.
 
 use std::io::{self, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::http::{self, Message};
+use crate::http_server::{Connection, HttpServer};
 
-/// On a free loopback port. Its thread ends with the test.
+/// On a free loopback port, until it is dropped.
 pub struct ForwardProxy {
-    port: u16,
+    server: HttpServer,
     seen: Arc<Mutex<Vec<Seen>>>,
 }
 
@@ -29,26 +30,16 @@ pub struct Seen {
 impl ForwardProxy {
     /// Lets in this user with this password.
     pub fn start(user: &str, password: &str) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("an address").port();
         let authorization = format!("Basic {}", STANDARD.encode(format!("{user}:{password}")));
         let seen: Arc<Mutex<Vec<Seen>>> = Arc::default();
         let shared = Arc::clone(&seen);
-        std::thread::spawn(move || {
-            while let Ok((client, _)) = listener.accept() {
-                let (authorization, seen) = (authorization.clone(), Arc::clone(&shared));
-                std::thread::spawn(move || {
-                    // Either side may be gone at any time; that is its affair.
-                    let _ = serve(client, &authorization, &seen);
-                });
-            }
-        });
-        Self { port, seen }
+        let server = HttpServer::http(move |connection| serve(connection, &authorization, &shared));
+        Self { server, seen }
     }
 
     /// "127.0.0.1:PORT".
     pub fn authority(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        self.server.authority()
     }
 
     /// What it was asked so far.
@@ -57,8 +48,8 @@ impl ForwardProxy {
     }
 }
 
-fn serve(mut client: TcpStream, authorization: &str, seen: &Mutex<Vec<Seen>>) -> io::Result<()> {
-    let Some(mut request) = Message::read(&client)? else { return Ok(()) };
+fn serve(mut client: Connection, authorization: &str, seen: &Mutex<Vec<Seen>>) -> io::Result<()> {
+    let Some(mut request) = client.request()? else { return Ok(()) };
     let let_in = request.header("proxy-authorization") == Some(authorization);
     seen.lock().unwrap_or_else(PoisonError::into_inner).push(Seen {
         first_line: request.first_line.clone(),
@@ -67,15 +58,18 @@ fn serve(mut client: TcpStream, authorization: &str, seen: &Mutex<Vec<Seen>>) ->
     });
     if !let_in {
         let first_line = "HTTP/1.1 407 Proxy Authentication Required".into();
-        return Message { first_line, ..Message::default() }.write(&client);
+        return client.answer(&Message { first_line, ..Message::default() });
     }
     let words: Vec<String> = request.first_line.split(' ').map(str::to_owned).collect();
     if words[0] == "CONNECT" {
         let server = TcpStream::connect(&words[1])?;
+        let client = client.tcp();
         client.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
+        // A tunnel may be silent.
+        client.set_read_timeout(None)?;
         let (from_client, to_server) = (client.try_clone()?, server.try_clone()?);
         std::thread::spawn(move || copy(&from_client, &to_server));
-        copy(&server, &client);
+        copy(&server, client);
         return Ok(());
     }
     // "PUT http://127.0.0.1:8200/v1/… HTTP/1.1"
@@ -83,7 +77,7 @@ fn serve(mut client: TcpStream, authorization: &str, seen: &Mutex<Vec<Seen>>) ->
     let (authority, path) = whole.split_once('/').expect("a path");
     request.first_line = format!("{} /{path} HTTP/1.1", words[0]);
     request.headers.retain(|(name, _)| name != "proxy-authorization");
-    http::exchange(authority, &request)?.write(&client)
+    client.answer(&http::exchange(authority, &request)?)
 }
 
 /// Until either side ends.

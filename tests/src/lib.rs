@@ -39,4 +39,5 @@ pub mod token_review;
 pub mod user_servers;
 
 mod http;
+mod http_server;
 mod process;

@@ -1,21 +1,20 @@
 //! A proxy in front of the real server that records every request and injects faults.
 
 use std::io::{Read, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::http::{self, Message};
+use crate::http_server::{Connection, HttpServer};
 
 /// Plain HTTP on a free loopback port, passed on to a server.
 pub struct Proxy {
-    port: u16,
+    server: HttpServer,
     shared: Arc<Shared>,
-    acceptor: Option<JoinHandle<()>>,
 }
 
 /// What happens to a request instead of an undisturbed answer.
@@ -63,24 +62,20 @@ impl Proxy {
     /// Starts in front of `upstream`: "http://127.0.0.1:PORT".
     pub fn start(upstream: &str) -> Self {
         let authority = upstream.strip_prefix("http://").expect("plain HTTP").to_owned();
-        let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
-        let port = listener.local_addr().expect("an address").port();
         let shared = Arc::new(Shared {
             upstream: authority,
             rules: Mutex::default(),
             judges: Mutex::default(),
             exchanges: Mutex::default(),
-            stopping: AtomicBool::new(false),
             ended: AtomicBool::new(false),
         });
-        let mut proxy = Self { port, shared, acceptor: None };
-        proxy.accept(listener);
-        proxy
+        let serving = Arc::clone(&shared);
+        Self { server: HttpServer::http(move |client| serving.serve(client)), shared }
     }
 
     /// URL for the agent: "http://127.0.0.1:PORT".
     pub fn address(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.server.url()
     }
 
     /// From now on every request whose path contains `path` meets the fault.
@@ -116,19 +111,12 @@ impl Proxy {
 
     /// Connections are refused, as when the server isn't running.
     pub fn down(&mut self) {
-        self.shared.stopping.store(true, Ordering::SeqCst);
-        // Wakes the thread that waits for a connection.
-        let _ = TcpStream::connect(("127.0.0.1", self.port));
-        if let Some(acceptor) = self.acceptor.take() {
-            acceptor.join().expect("the accepting thread ends");
-        }
+        self.server.down();
     }
 
     /// Connections are accepted again, on the same port.
     pub fn up(&mut self) {
-        self.shared.stopping.store(false, Ordering::SeqCst);
-        let listener = TcpListener::bind(("127.0.0.1", self.port)).expect("our port again");
-        self.accept(listener);
+        self.server.up();
     }
 
     /// Everything that arrived so far.
@@ -162,7 +150,7 @@ impl Proxy {
     /// Sends a request of the test's own through the proxy: the status and the answer's JSON.
     /// `None`: no answer, or none that is HTTP.
     pub fn send(&self, method: &str, path: &str, body: &Value) -> Option<(u16, Value)> {
-        let authority = format!("127.0.0.1:{}", self.port);
+        let authority = self.server.authority();
         let request = Message {
             first_line: format!("{method} {path} HTTP/1.1"),
             headers: vec![("host".into(), authority.clone())],
@@ -172,28 +160,11 @@ impl Proxy {
         let status = answer.first_line.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
         Some((status, serde_json::from_slice(&answer.body).unwrap_or_default()))
     }
-
-    fn accept(&mut self, listener: TcpListener) {
-        let shared = Arc::clone(&self.shared);
-        self.acceptor = Some(std::thread::spawn(move || {
-            while let Ok((client, _)) = listener.accept() {
-                if shared.stopping.load(Ordering::SeqCst) {
-                    break;
-                }
-                let shared = Arc::clone(&shared);
-                std::thread::spawn(move || {
-                    // The client may be gone at any time; that is its affair.
-                    let _ = shared.serve(client);
-                });
-            }
-        }));
-    }
 }
 
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::SeqCst);
-        self.down();
     }
 }
 
@@ -202,7 +173,7 @@ struct Shared {
     rules: Mutex<Vec<Rule>>,
     judges: Mutex<Vec<Judged>>,
     exchanges: Mutex<Vec<Exchange>>,
-    stopping: AtomicBool,
+    /// The proxy is no more: nobody waits for an answer.
     ended: AtomicBool,
 }
 
@@ -245,9 +216,8 @@ impl Judged {
 }
 
 impl Shared {
-    fn serve(&self, mut client: TcpStream) -> std::io::Result<()> {
-        client.set_read_timeout(Some(Duration::from_mins(1)))?;
-        let Some(head) = peek_first_line(&client)? else { return Ok(()) };
+    fn serve(&self, mut client: Connection) -> std::io::Result<()> {
+        let Some(head) = peek_first_line(client.tcp())? else { return Ok(()) };
         let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
         let fault = self.fault(&path);
         if matches!(fault, Some(Fault::Reset)) {
@@ -255,7 +225,7 @@ impl Shared {
             // Closing with unread data resets the connection.
             return Ok(());
         }
-        let Some(request) = Message::read(&client)? else { return Ok(()) };
+        let Some(request) = client.request()? else { return Ok(()) };
         let index = self.record(&request);
         let error = |status: u16| Message {
             first_line: format!("HTTP/1.1 {status} Injected"),
@@ -285,11 +255,11 @@ impl Shared {
             Some(Fault::Body(status, body)) => Message { body: body.into_bytes(), ..error(status) },
             Some(Fault::Garbage) => {
                 client.write_all(b"\x15\x03\x01 this is no HTTP\r\n\r\n")?;
-                return client.shutdown(Shutdown::Both);
+                return client.tcp().shutdown(Shutdown::Both);
             }
             Some(Fault::Hang) => {
                 // Ends when the client closes its side.
-                client.set_read_timeout(Some(Duration::from_millis(100)))?;
+                client.tcp().set_read_timeout(Some(Duration::from_millis(100)))?;
                 while !self.ended.load(Ordering::SeqCst) {
                     match client.read(&mut [0; 64]) {
                         Ok(0) => break,
@@ -308,7 +278,7 @@ impl Shared {
             Some(Fault::Reset) => return Ok(()),
         };
         self.record_answer(index, &answer);
-        answer.write(&client)
+        client.answer(&answer)
     }
 
     fn judged(&self, path: &str) -> Option<Judged> {
