@@ -101,6 +101,13 @@ impl Site {
         std::fs::write(self.file(name), content).expect("a file of the site");
     }
 
+    /// Writes a file of the site in one step: whoever reads it meets what was or what is.
+    pub fn replace(&self, name: &str, content: &str) {
+        let new = format!("{name}.new");
+        self.write(&new, content);
+        std::fs::rename(self.file(&new), self.file(name)).expect("in one step");
+    }
+
     /// Login with role-id and secret-id, kept after reading; one file sink; quick retries and
     /// no token check within the time of a test.
     pub fn configuration(&self) -> Configuration {
@@ -122,17 +129,30 @@ impl Site {
         }
     }
 
-    /// The same with the example method `files-login` of this directory, and what it needs granted.
-    pub fn files_login(&self, directory: &PluginDirectory) -> Configuration {
+    /// The same with a method from this directory, which is allowed this and logs in at `approle`.
+    pub fn plugin_login(
+        &self,
+        directory: &PluginDirectory,
+        method: &str,
+        allow: &str,
+    ) -> Configuration {
         let mut configuration = self.configuration();
-        let role_id = self.file("role-id").display().to_string();
-        let secret_id = self.file("secret-id").display().to_string();
         configuration.top = format!(
-            "plugin_directory = \"{}\"\nplugin \"files-login\" {{\n  allow {{\n    read = [\"{role_id}\", \"{secret_id}\"]\n  }}\n}}",
+            "plugin_directory = \"{}\"\nplugin \"{method}\" {{\n  allow {{\n    {allow}\n  }}\n}}",
             directory.path().display()
         );
-        configuration.method = "files-login".into();
+        configuration.method = method.into();
         configuration.method_settings += "\nmount_path = \"auth/approle\"";
+        configuration.method_config = String::new();
+        configuration
+    }
+
+    /// The same with the example method `files-login` of this directory, and what it needs granted.
+    pub fn files_login(&self, directory: &PluginDirectory) -> Configuration {
+        let role_id = self.file("role-id").display().to_string();
+        let secret_id = self.file("secret-id").display().to_string();
+        let allow = format!("read = [\"{role_id}\", \"{secret_id}\"]");
+        let mut configuration = self.plugin_login(directory, "files-login", &allow);
         configuration.method_config =
             format!("role_id_file = \"{role_id}\"\nsecret_id_file = \"{secret_id}\"");
         configuration
@@ -168,12 +188,16 @@ impl Site {
         self.proxy.count("/v1/auth/approle/login")
     }
 
+    /// What a login with the site's credentials sends.
+    pub fn login_body(&self) -> Value {
+        let read = |name| std::fs::read_to_string(self.file(name)).expect("a credential");
+        json!({ "role_id": read("role-id"), "secret_id": read("secret-id") })
+    }
+
     /// A login with the site's credentials as anybody could make it, through the proxy: the
     /// status and the answer. `None`: no answer.
     pub fn log_in(&self) -> Option<(u16, Value)> {
-        let read = |name| std::fs::read_to_string(self.file(name)).expect("a credential");
-        let body = json!({ "role_id": read("role-id"), "secret_id": read("secret-id") });
-        self.proxy.send("POST", "/v1/auth/approle/login", &body)
+        self.proxy.send("POST", "/v1/auth/approle/login", &self.login_body())
     }
 
     /// Every secret that exists here: secret-ids, wrapping tokens, tokens.

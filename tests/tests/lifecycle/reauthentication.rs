@@ -92,7 +92,7 @@ fn a_component_decides_likewise_for_files_and_for_what_it_looks_for_itself() {
         (true, true, "enable_reauth_on_new_credentials = true", true),
     ] {
         let places = Places::new();
-        let method = Method::new(&places.login());
+        let method = Method::new(&places.site.login_body());
         let method = if looks_by_itself {
             method.logs_in_every(300)
         } else {
@@ -140,11 +140,6 @@ impl Places {
         Self { site, directory: PluginDirectory::new() }
     }
 
-    fn login(&self) -> serde_json::Value {
-        let read = |name| std::fs::read_to_string(self.site.file(name)).expect("a credential");
-        json!({ "role_id": read("role-id"), "secret_id": read("secret-id") })
-    }
-
     /// A method whose revision is the credential's text, with these attributes.
     fn script(&self, attributes: &str) {
         let text = format!(
@@ -164,21 +159,16 @@ export const authMethod = {{
   authenticated() {{}},
 }};
 "#,
-            login = self.login()
+            login = self.site.login_body()
         );
         self.directory.rename_to("acme.js", text.as_bytes());
     }
 
     fn configuration(&self, auto_auth: &str) -> Configuration {
         let credential = self.site.file("credential").display().to_string();
-        let mut configuration = self.site.configuration();
-        configuration.top = format!(
-            "plugin_directory = \"{}\"\nplugin \"acme\" {{\n  allow {{\n    watch = [\"{credential}\"]\n  }}\n}}",
-            self.directory.path().display()
-        );
+        let allow = format!("watch = [\"{credential}\"]");
+        let mut configuration = self.site.plugin_login(&self.directory, "acme", &allow);
         configuration.auto_auth = format!("{}\n{auto_auth}", configuration.auto_auth);
-        configuration.method = "acme".into();
-        configuration.method_settings += "\nmount_path = \"auth/approle\"";
         configuration.method_config = format!("credential = \"{credential}\"");
         configuration
     }
@@ -192,21 +182,15 @@ export const authMethod = {{
     }
 
     fn another_credential(&self) {
-        self.put(&format!("{}, another", self.credential()));
+        self.site.replace("credential", &format!("{}, another", self.credential()));
     }
 
     fn the_same_credential(&self) {
-        self.put(&self.credential());
+        self.site.replace("credential", &self.credential());
     }
 
     fn credential(&self) -> String {
         std::fs::read_to_string(self.site.file("credential")).expect("the credential")
-    }
-
-    fn put(&self, credential: &str) {
-        self.site.write("credential.new", credential);
-        std::fs::rename(self.site.file("credential.new"), self.site.file("credential"))
-            .expect("the credential takes its name");
     }
 
     /// Waits for that many logins since the start.

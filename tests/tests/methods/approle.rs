@@ -64,8 +64,7 @@ fn a_role_id_file_that_appears_is_used_at_once() {
         assert!(agent.is_running());
         assert_eq!(site.login_attempts(), 0);
         let _ = std::fs::remove_dir(site.file("role-id"));
-        site.write("role-id.new", &role_id);
-        std::fs::rename(site.file("role-id.new"), site.file("role-id")).expect("in one step");
+        site.replace("role-id", &role_id);
         let appeared = Instant::now();
         site.wait_for_token();
         assert!(appeared.elapsed() < Duration::from_secs(5), "{:?}", appeared.elapsed());

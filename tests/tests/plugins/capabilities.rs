@@ -241,8 +241,7 @@ fn a_token_as_the_answer_is_granted_apart() {
 fn roots_for_the_server_are_granted_apart() {
     let probe = Probe::new();
     probe.refuses(&[("server", "trust")], &[("server", "token")], "server = [\"trust\"]");
-    let read = |name| std::fs::read_to_string(probe.site.file(name)).expect("a credential");
-    let body = json!({ "role_id": read("role-id"), "secret_id": read("secret-id") }).to_string();
+    let body = probe.site.login_body().to_string();
     // The roots matter only for TLS; that they may be answered at all is what is granted.
     let tls = usher_tests::openbao::OpenBao::start_with_tls();
     let ca_pem = std::fs::read_to_string(tls.ca_file()).expect("a certificate");

@@ -268,8 +268,9 @@ impl Place {
 
     /// What a login sends.
     fn body(&self, marker: &str) -> Value {
-        let read = |name| std::fs::read_to_string(self.site.file(name)).expect("a credential");
-        json!({ "role_id": read("role-id"), "secret_id": read("secret-id"), "marker": marker })
+        let mut body = self.site.login_body();
+        body["marker"] = marker.into();
+        body
     }
 
     fn method(&self, marker: &str) -> Method {
@@ -333,18 +334,13 @@ export const authMethod = {{
     }
 
     fn configuration(&self) -> String {
-        let mut configuration = self.site.configuration();
-        configuration.top = format!(
-            "plugin_directory = \"{}\"\nadmin_socket = \"{}\"\nplugin \"made\" {{\n  allow {{\n  }}\n}}",
-            self.directory.path().display(),
-            self.socket().display()
-        );
+        let mut configuration = self.site.plugin_login(&self.directory, "made", "");
+        let top = configuration.top;
+        configuration.top = format!("{top}\nadmin_socket = \"{}\"", self.socket().display());
         configuration.auto_auth += "\nenable_reauth_on_new_credentials = true";
-        configuration.method = "made".into();
         configuration.method_settings =
             "min_backoff = \"100ms\"\nmax_backoff = \"500ms\"\nmount_path = \"auth/approle\""
                 .into();
-        configuration.method_config = String::new();
         configuration.text()
     }
 

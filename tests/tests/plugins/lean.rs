@@ -37,17 +37,8 @@ fn a_script_delivers() {
 fn a_component_is_used_once_the_full_flavour_has_compiled_it() {
     let site = Site::new(json!({ "token_ttl": "1h" }));
     let directory = PluginDirectory::new();
-    let read = |name| std::fs::read_to_string(site.file(name)).expect("a credential");
-    let body = json!({ "role_id": read("role-id"), "secret_id": read("secret-id") });
-    let file = directory.replace("made", &Method::new(&body).build());
-    let mut configuration = site.configuration();
-    configuration.top = format!(
-        "plugin_directory = \"{}\"\nplugin \"made\" {{\n  allow {{\n  }}\n}}",
-        directory.path().display()
-    );
-    configuration.method = "made".into();
-    configuration.method_settings = "mount_path = \"auth/approle\"".into();
-    configuration.method_config = String::new();
+    let file = directory.replace("made", &Method::new(&site.login_body()).build());
+    let configuration = site.plugin_login(&directory, "made", "");
     let mut agent = Launch::agent(&configuration.text()).program(lean()).start();
     let command = format!("usher plugin inspect {}", file.display());
     agent.wait_for_log(&format!("run `{command}` with the full build of this version"));

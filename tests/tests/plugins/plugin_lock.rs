@@ -133,26 +133,16 @@ impl Place {
     }
 
     fn method(&self, version: &str) -> Method {
-        let read = |name| std::fs::read_to_string(self.site.file(name)).expect("a credential");
-        let body = json!({
-            "role_id": read("role-id"),
-            "secret_id": read("secret-id"),
-            "version": version,
-        });
+        let mut body = self.site.login_body();
+        body["version"] = version.into();
         Method::new(&body).version(version).logs_in_every(200)
     }
 
     fn configuration(&self) -> String {
-        let mut configuration = self.site.configuration();
-        configuration.top = format!(
-            "plugin_directory = \"{}\"\nplugin_lock = \"{}\"\nplugin \"made\" {{\n  allow {{\n    env = [\"ACME\"]\n  }}\n}}",
-            self.directory.path().display(),
-            self.lock_file().display()
-        );
+        let mut configuration = self.site.plugin_login(&self.directory, "made", "env = [\"ACME\"]");
+        let top = configuration.top;
+        configuration.top = format!("{top}\nplugin_lock = \"{}\"", self.lock_file().display());
         configuration.auto_auth += "\nenable_reauth_on_new_credentials = true";
-        configuration.method = "made".into();
-        configuration.method_settings += "\nmount_path = \"auth/approle\"";
-        configuration.method_config = String::new();
         configuration.text()
     }
 
