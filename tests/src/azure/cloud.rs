@@ -1,16 +1,31 @@
 //! What Azure's services answer, and what they refuse; both the agent and Microsoft's SDK are driven
 //! against it.
 
-use std::path::PathBuf;
-use std::sync::Mutex;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
-use super::{
-    ASSIGNED, CLIENT, Fields, HEADER, RESOURCE, SECRET, TENANT, check_assertion, fields, lock, part,
-};
 use crate::issuer::{Issuer, in_seconds};
+use crate::oracle::{ask_for_text, clouds_python};
 use crate::stand_in::{Answer, Received};
+
+/// What the tokens are for.
+pub const RESOURCE: &str = "https://vault.test";
+/// The application's.
+pub const TENANT: &str = "11111111-2222-3333-4444-555555555555";
+/// The application's.
+pub const CLIENT: &str = "66666666-7777-8888-9999-000000000000";
+/// The application's.
+pub const SECRET: &str = "sEcret~of.the-application";
+/// What App Service wants to see.
+pub const HEADER: &str = "header-of-app-service";
+/// Of the identity assigned to the machine.
+pub const ASSIGNED: [(&str, &str); 2] = [
+    ("client_id", "aaaaaaaa-1111-2222-3333-444444444444"),
+    ("object_id", "bbbbbbbb-1111-2222-3333-444444444444"),
+];
 
 /// What the stand-ins share.
 pub(super) struct Cloud {
@@ -206,4 +221,54 @@ impl Cloud {
 /// The header of a JWT, decoded.
 fn assertion_header(assertion: &str) -> String {
     String::from_utf8_lossy(&part(assertion, 0)).into_owned()
+}
+
+/// A part of a JWT, decoded.
+pub fn part(jwt: &str, index: usize) -> Vec<u8> {
+    use base64::Engine as _;
+    let part = jwt.split('.').nth(index).unwrap_or_default();
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(part).unwrap_or_default()
+}
+
+/// What is wrong with an assertion, by an independent program; "" if nothing.
+pub fn check_assertion(certificate: &Path, audience: &str, assertion: &str) -> String {
+    let mut python = clouds_python("azure_application.py");
+    ask_for_text(python.arg("check").arg(certificate).args([audience, CLIENT]), assertion)
+}
+
+/// Names and values, by name.
+pub type Fields = BTreeMap<String, String>;
+
+/// The fields of a query or a form. Panics if a name repeats.
+pub fn fields(text: &str) -> Fields {
+    let mut fields = Fields::new();
+    for pair in text.split('&').filter(|pair| !pair.is_empty()) {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let before = fields.insert(decoded(name), decoded(value));
+        assert!(before.is_none(), "{name} twice");
+    }
+    fields
+}
+
+fn decoded(text: &str) -> String {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, after @ ..] = rest {
+        rest = after;
+        match (first, after) {
+            (b'%', [high, low, after @ ..]) => {
+                let digits = [*high, *low];
+                let digits = str::from_utf8(&digits).expect("hexadecimal digits");
+                bytes.push(u8::from_str_radix(digits, 16).expect("hexadecimal digits"));
+                rest = after;
+            }
+            (b'+', _) => bytes.push(b' '),
+            _ => bytes.push(*first),
+        }
+    }
+    String::from_utf8(bytes).expect("UTF-8")
+}
+
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
