@@ -2,7 +2,7 @@
 //!
 //! As in AWS's "SDKs and Tools Reference Guide" (container credential provider).
 
-use crate::chain::{Credentials, Handed};
+use crate::credentials::{Credentials, Handed};
 use crate::environment::{Needs, variable};
 use crate::failed;
 use std::net::Ipv4Addr;

@@ -2,7 +2,7 @@
 //!
 //! As in the EC2 User Guide ("Use the Instance Metadata Service to access instance metadata").
 
-use crate::chain::{Credentials, Handed};
+use crate::credentials::{Credentials, Handed};
 use crate::environment::{Needs, is_true, variable};
 use crate::failed;
 use usher_plugin::http::Response;

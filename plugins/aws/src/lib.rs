@@ -7,15 +7,18 @@
 
 mod chain;
 mod container;
+mod credentials;
 mod ec2;
 mod environment;
 mod imds;
 mod login;
+mod memory;
 mod profile;
 mod region;
+mod region_lookup;
 mod web_identity;
 
-use chain::Memory;
+use memory::Memory;
 use region::Region;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -103,7 +106,7 @@ impl AuthMethod for Aws {
         let mut memory = Saved::<Memory>::load();
         let (body, whose) = match config.proof {
             Proof::Iam => {
-                let region = region::resolve(config, &mut memory)?;
+                let region = region_lookup::resolve(config, &mut memory)?;
                 let credentials = chain::credentials(config, &mut memory)?;
                 (login::body(config, &credentials, &region, clock::now()), credentials.whose)
             }
@@ -157,7 +160,7 @@ impl Config {
             let what = "is no region; write one like \"eu-west-1\", or \"\" to have it looked up";
             return Err(refused("region", "invalid", what));
         }
-        let mut wanted = region::needs(&self.region).concat();
+        let mut wanted = region_lookup::needs(&self.region).concat();
         let mut needs = Vec::new();
         if self.own_keys().is_none() {
             wanted.extend(chain::NEEDS.concat());

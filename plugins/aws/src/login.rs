@@ -1,7 +1,7 @@
 //! The login of `iam`: a signed `GetCallerIdentity` that the server, not the agent, sends to STS.
 
 use crate::Config;
-use crate::chain::Credentials;
+use crate::credentials::Credentials;
 use crate::region::sts_host;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

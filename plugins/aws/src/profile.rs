@@ -3,7 +3,7 @@
 //! As in AWS's "SDKs and Tools Reference Guide" (shared config and credentials files): of a setting
 //! in both files, that in the credentials file counts.
 
-use crate::chain::{Credentials, end};
+use crate::credentials::{Credentials, end};
 use crate::environment::{Needs, variable};
 use crate::failed;
 use crate::region::Region;

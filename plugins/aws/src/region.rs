@@ -1,12 +1,9 @@
-//! Regions: which is meant, and where its Security Token Service (STS) is.
+//! Regions: which is configured, and where its Security Token Service (STS) is.
 
-use crate::chain::Memory;
-use crate::environment::Needs;
+use crate::environment::{self, Needs};
 use crate::failed;
-use crate::{Config, environment, imds, profile};
 use serde::Deserialize;
 use usher_plugin::{Failure, Kind};
-use usher_plugin_lib::Saved;
 
 /// A region as configured; empty: to be looked up. None: [`DEFAULT`], though a region of the
 /// environment counts for requests that the agent itself sends.
@@ -25,38 +22,9 @@ impl Region {
         self.explicit().is_none_or(is_region)
     }
 
-    fn is_looked_up(&self) -> bool {
+    pub(crate) fn is_looked_up(&self) -> bool {
         self.0.as_deref() == Some("")
     }
-}
-
-/// What looking up the region needs.
-pub(crate) fn needs(region: &Region) -> [Needs; 3] {
-    if region.is_looked_up() { [ENVIRONMENT, profile::NEEDS, imds::NEEDS] } else { [&[]; 3] }
-}
-
-/// The region that the login is signed for.
-pub(crate) fn resolve(config: &Config, memory: &mut Saved<Memory>) -> Result<String, Failure> {
-    if !config.region.is_looked_up() {
-        return Ok(config.region.explicit().unwrap_or(DEFAULT).to_owned());
-    }
-    if let Some(region) = environment::first(&VARIABLES)? {
-        return checked(region, "AWS_REGION");
-    }
-    if let Some(region) = profile::region()? {
-        return checked(region, "the profile");
-    }
-    // An instance stays where it is.
-    if let Some(region) = &memory.region {
-        return Ok(region.clone());
-    }
-    let Some(imds) = imds::Imds::of_environment()? else {
-        let message = "no region is set: write `region`, or set AWS_REGION";
-        return Err(failed(Kind::Unavailable, "aws.region", message).detail("key", "config.region"));
-    };
-    let region = checked(imds.open()?.region()?, "the EC2 metadata service")?;
-    memory.region = Some(region.clone());
-    Ok(region)
 }
 
 /// The region of the STS that the agent itself asks for credentials: nearer is better, and the
@@ -94,7 +62,8 @@ pub(crate) fn sts_host(region: &str) -> String {
     format!("sts.{region}.{}", partition.map_or(AWS, |(_, domain)| domain))
 }
 
-fn checked(region: String, source: &str) -> Result<String, Failure> {
+/// A region that `source` gives, if it is one.
+pub(crate) fn checked(region: String, source: &str) -> Result<String, Failure> {
     if is_region(&region) {
         return Ok(region);
     }
@@ -109,9 +78,9 @@ fn is_region(text: &str) -> bool {
 
 pub(crate) const DEFAULT: &str = "us-east-1";
 
-const ENVIRONMENT: Needs = &[("env", VARIABLES[0]), ("env", VARIABLES[1])];
+pub(crate) const ENVIRONMENT: Needs = &[("env", VARIABLES[0]), ("env", VARIABLES[1])];
 
-const VARIABLES: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
+pub(crate) const VARIABLES: [&str; 2] = ["AWS_REGION", "AWS_DEFAULT_REGION"];
 
 /// Of the partitions `aws` and `aws-us-gov`.
 const AWS: &str = "amazonaws.com";

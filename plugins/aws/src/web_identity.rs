@@ -1,7 +1,7 @@
 //! A role assumed with a JWT of the platform, as EKS puts it into pods (IRSA): STS's
 //! `AssumeRoleWithWebIdentity`.
 
-use crate::chain::{Credentials, end};
+use crate::credentials::{Credentials, end};
 use crate::environment::{Needs, variable};
 use crate::failed;
 use crate::region::{self, Region};
