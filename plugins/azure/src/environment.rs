@@ -8,9 +8,11 @@
 
 use crate::certificate::Certificate;
 use crate::entra::Application;
-use crate::managed_identity::{self, Identity, ManagedIdentity};
+use crate::identity::Identity;
+use crate::managed_identity::{self, ManagedIdentity};
 use crate::metadata::MetadataService;
-use usher_plugin::{Failure, Need, env, log};
+use crate::variable::variable;
+use usher_plugin::{Failure, Need, log};
 use usher_plugin_lib::{CredentialFile, Text, looks_like_jwt, nothing_to_use};
 
 /// Where the access token comes from.
@@ -58,11 +60,6 @@ pub(crate) fn needs() -> Vec<Need> {
     ]);
     needs.extend(managed_identity::needs());
     needs
-}
-
-/// The variable; one that is empty counts as unset, as in the vendor's SDKs.
-pub(crate) fn variable(name: &str) -> Result<Option<String>, Failure> {
-    Ok(env::get(name)?.filter(|value| !value.is_empty()))
 }
 
 impl Source {

@@ -7,11 +7,13 @@
 mod certificate;
 mod entra;
 mod environment;
+mod identity;
 mod managed_identity;
 mod metadata;
+mod variable;
 
 use environment::Source;
-use managed_identity::Identity;
+use identity::Identity;
 use metadata::{Instance, MetadataService};
 use schemars::JsonSchema;
 use serde::Deserialize;

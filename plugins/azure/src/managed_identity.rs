@@ -3,23 +3,13 @@
 //! <https://learn.microsoft.com/entra/identity/managed-identities-azure-resources/overview>
 
 use crate::entra;
-use crate::environment::variable;
+use crate::identity::Identity;
 use crate::metadata::MetadataService;
+use crate::variable::variable;
 use serde::Deserialize;
 use usher_plugin::http::{Request, Response};
 use usher_plugin::{Failure, Kind, Need, files, json};
 use usher_plugin_lib::{access_token, ask_metadata, form};
-
-/// Which one of the identities that a machine may have.
-#[derive(Debug)]
-pub(crate) enum Identity {
-    /// Its own; or, where there is none, the only one assigned to it.
-    System,
-    /// The one with this client id.
-    Client(String),
-    /// The one with this object id.
-    Object(String),
-}
 
 /// An identity, and who hands out its tokens here.
 pub(crate) struct ManagedIdentity {
@@ -63,17 +53,6 @@ pub(crate) fn needs() -> Vec<Need> {
         Need::read(format!("{ARC_DIRECTORY}*.key")),
     ]);
     needs
-}
-
-impl Identity {
-    /// The field that names it, as the instance metadata service calls it.
-    pub(crate) fn field(&self) -> Option<(&str, &str)> {
-        match self {
-            Self::System => None,
-            Self::Client(id) => Some(("client_id", id)),
-            Self::Object(id) => Some(("object_id", id)),
-        }
-    }
 }
 
 impl ManagedIdentity {

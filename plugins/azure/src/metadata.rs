@@ -4,8 +4,8 @@
 //! <https://learn.microsoft.com/azure/virtual-machines/instance-metadata-service>
 
 use crate::entra;
-use crate::environment::variable;
-use crate::managed_identity::Identity;
+use crate::identity::Identity;
+use crate::variable::variable;
 use serde::Deserialize;
 use usher_plugin::http::{Request, Response};
 use usher_plugin::{Failure, Kind, Need, log};
