@@ -13,7 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
 use usher_config::SinkOnExit;
 use usher_engine::{Call, Failure, Reason};
-use usher_lifecycle::{Action, Class, Event, Lifecycle, Token, Worth};
+use usher_lifecycle::{Action, Class, Event, Generation, Lifecycle, Token, Worth};
 use usher_secret::Secret;
 use usher_secret::redactor::Live;
 use usher_watch::Watcher;
@@ -109,7 +109,7 @@ pub(crate) async fn run(
         sink_attempts: vec![0; sinks],
         board,
         reports,
-        told_delivered: 0,
+        told_delivered: None,
     });
     driver.run(watcher, orders).await
 }
@@ -120,7 +120,7 @@ struct Driver {
     /// As the configuration says by now.
     life: Arc<Life>,
     machine: Lifecycle,
-    tokens: HashMap<u64, Arc<Held>>,
+    tokens: HashMap<Generation, Arc<Held>>,
     work: JoinSet<Outcome>,
     /// Keeps the last tokens out of the log after they are forgotten: a server's late answer may
     /// repeat one that is still valid.
@@ -151,7 +151,7 @@ struct Driver {
     board: Handle,
     reports: mpsc::UnboundedSender<Report>,
     /// The generation of which the agent knows that every sink has it.
-    told_delivered: u64,
+    told_delivered: Option<Generation>,
 }
 
 /// What goes with a token that an identity has inherited but would not have got itself.
@@ -297,7 +297,7 @@ impl Driver {
 
     /// Tells the agent once for each token that every sink has it.
     fn tell_delivered(&mut self) {
-        let newest = self.machine.last_generation();
+        let newest = self.machine.generation();
         if newest > self.told_delivered && self.machine.all_delivered() && self.aside.is_empty() {
             self.told_delivered = newest;
             let _ = self.reports.send(Report::Delivered { identity: self.number });
@@ -307,17 +307,18 @@ impl Driver {
     fn start(&mut self, action: Action) {
         let identity = Arc::clone(&self.identity);
         match action {
-            Action::LogIn if self.inherited.is_some() => {
+            Action::LogIn { generation } if self.inherited.is_some() => {
                 if let Some(inherited) = self.inherited.take() {
-                    let fallback = Outcome::Login(LoginOutcome::Failed(Trouble::defect()));
-                    self.spawn(fallback, async {
-                        Outcome::Login(LoginOutcome::Inherited(inherited))
+                    let fallback = failed_login(generation);
+                    self.spawn(fallback, async move {
+                        let outcome = LoginOutcome::Inherited(inherited);
+                        Outcome::Login { generation, outcome }
                     });
                 }
             }
-            Action::LogIn | Action::Look => {
+            Action::LogIn { generation } | Action::Look { generation } => {
                 self.cancel.send_replace(None);
-                let look = action == Action::Look;
+                let look = matches!(action, Action::Look { .. });
                 if look {
                     tracing::debug!(
                         identity = identity.name,
@@ -339,8 +340,9 @@ impl Driver {
                 };
                 let known = look.then(|| self.revision.clone());
                 let cancel = self.cancel.subscribe();
-                self.spawn(Outcome::Login(LoginOutcome::Failed(Trouble::defect())), async move {
-                    Outcome::Login(identity.log_in(call, known, cancel).await)
+                self.spawn(failed_login(generation), async move {
+                    let outcome = identity.log_in(call, known, cancel).await;
+                    Outcome::Login { generation, outcome }
                 });
             }
             Action::Renew { generation } => {
@@ -377,8 +379,9 @@ impl Driver {
                     .map(|at| SystemTime::now() + at.saturating_duration_since(Instant::now()));
                 let stop = self.stop.subscribe();
                 self.spawn_with_token(generation, fallback, move |held| async move {
+                    let number = generation.number();
                     let delivered =
-                        identity.deliver(sink, call, &held, generation, expires_at, stop).await;
+                        identity.deliver(sink, call, &held, number, expires_at, stop).await;
                     match delivered {
                         Ok(()) => Outcome::Delivered { sink, generation },
                         Err(trouble) => Outcome::DeliveryFailed { sink, generation, trouble },
@@ -428,7 +431,7 @@ impl Driver {
 
     fn spawn_with_token<F>(
         &mut self,
-        generation: u64,
+        generation: Generation,
         fallback: Outcome,
         task: impl FnOnce(Arc<Held>) -> F,
     ) where
@@ -463,6 +466,11 @@ async fn until(timeout: Option<Instant>) {
         Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,
     }
+}
+
+/// What is answered for a login or a look whose task ends without an outcome.
+fn failed_login(generation: Generation) -> Outcome {
+    Outcome::Login { generation, outcome: LoginOutcome::Failed(Trouble::defect()) }
 }
 
 /// For the log: whole milliseconds are enough.

@@ -5,17 +5,17 @@ use std::time::Instant;
 use rand::rngs::SmallRng;
 
 use crate::backoff::{Backoff, LastChance, Retry};
-use crate::{Class, Failure, Settings};
+use crate::{Class, Failure, Generation, Settings};
 
 /// The deliveries to one sink. They never overlap, and generations only rise.
 #[derive(Debug)]
 pub(crate) struct Delivery {
-    in_flight: Option<u64>,
-    delivered: Option<u64>,
+    in_flight: Option<Generation>,
+    delivered: Option<Generation>,
     /// What the sink ought to hold; `None` while there is no good token.
-    wanted: Option<u64>,
+    wanted: Option<Generation>,
     /// The latest token ever wanted, and since when.
-    latest: u64,
+    latest: Option<Generation>,
     since: Instant,
     retry: Retry,
 }
@@ -26,7 +26,7 @@ impl Delivery {
             in_flight: None,
             delivered: None,
             wanted: None,
-            latest: 0,
+            latest: None,
             since: now,
             retry: Retry::default(),
         }
@@ -34,10 +34,8 @@ impl Delivery {
 
     /// Sets what the sink ought to hold. A newer token doesn't wait for the retry of an older
     /// one.
-    pub(crate) fn want(&mut self, now: Instant, generation: Option<u64>) {
-        if let Some(generation) = generation
-            && generation > self.latest
-        {
+    pub(crate) fn want(&mut self, now: Instant, generation: Option<Generation>) {
+        if generation > self.latest {
             self.latest = generation;
             self.since = now;
             self.retry.supersede();
@@ -52,7 +50,7 @@ impl Delivery {
     }
 
     /// Starts the delivery if it is due.
-    pub(crate) fn start(&mut self, now: Instant) -> Option<u64> {
+    pub(crate) fn start(&mut self, now: Instant) -> Option<Generation> {
         if self.due_at()? > now {
             return None;
         }
@@ -62,7 +60,7 @@ impl Delivery {
     }
 
     /// Whether this answers the delivery in flight, which then has ended.
-    pub(crate) fn end(&mut self, generation: u64) -> bool {
+    pub(crate) fn end(&mut self, generation: Generation) -> bool {
         let answers = self.in_flight == Some(generation);
         if answers {
             self.in_flight = None;
@@ -70,7 +68,7 @@ impl Delivery {
         answers
     }
 
-    pub(crate) fn succeeded(&mut self, generation: u64) {
+    pub(crate) fn succeeded(&mut self, generation: Generation) {
         self.delivered = Some(generation);
         self.retry.reset();
     }
@@ -80,13 +78,13 @@ impl Delivery {
     pub(crate) fn failed(
         &mut self,
         now: Instant,
-        generation: u64,
+        generation: Generation,
         failure: Failure,
         settings: &Settings,
         chance: Option<LastChance>,
         random: &mut SmallRng,
     ) {
-        if generation < self.latest {
+        if Some(generation) < self.latest {
             // A newer one is waiting, and has its own first attempt.
             return;
         }
@@ -115,15 +113,15 @@ impl Delivery {
     }
 
     /// Whether somebody may read this token from the sink, now or soon.
-    pub(crate) fn holds(&self, generation: u64) -> bool {
+    pub(crate) fn holds(&self, generation: Generation) -> bool {
         self.has(generation) || self.in_flight == Some(generation)
     }
 
-    pub(crate) fn has(&self, generation: u64) -> bool {
+    pub(crate) fn has(&self, generation: Generation) -> bool {
         self.delivered == Some(generation)
     }
 
-    pub(crate) fn delivered(&self) -> Option<u64> {
+    pub(crate) fn delivered(&self) -> Option<Generation> {
         self.delivered
     }
 

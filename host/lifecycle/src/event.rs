@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::Generation;
+
 /// What a server said about a token: in the answer to a login, a renewal or a look-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token {
@@ -51,17 +53,19 @@ pub enum Class {
 /// token nobody waits for, which is revoked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// Answers [`Action::LogIn`], or [`Action::Look`] when it found a new credential. The token
-    /// gets the next generation: see [`Lifecycle::last_generation`](crate::Lifecycle::last_generation).
+    /// Answers [`Action::LogIn`], or [`Action::Look`] when it found a new credential.
     LoggedIn {
+        /// The one that the action named. A second token under the same is no answer.
+        generation: Generation,
         /// As the server granted it.
         token: Token,
         /// When the method wants to be looked at again, from now.
         check_after: Option<Duration>,
     },
     /// Answers [`Action::LogIn`]: a token that an earlier life of this identity left is still good.
-    /// It gets the next generation too.
     Inherited {
+        /// The one that the action named, whatever the token was called in that life.
+        generation: Generation,
         /// What is left of it.
         token: Token,
         /// When the method wants to be looked at again, from now.
@@ -85,28 +89,28 @@ pub enum Event {
     /// Answers [`Action::Renew`].
     Renewed {
         /// The token renewed.
-        generation: u64,
+        generation: Generation,
         /// What the server now grants.
         token: Token,
     },
     /// Answers [`Action::Renew`].
     RenewalFailed {
         /// The token that was to be renewed.
-        generation: u64,
+        generation: Generation,
         /// Why not.
         failure: Failure,
     },
     /// Answers [`Action::Check`].
     Checked {
         /// The token looked up.
-        generation: u64,
+        generation: Generation,
         /// What the server says is left of it.
         token: Token,
     },
     /// Answers [`Action::Check`].
     CheckFailed {
         /// The token that was to be looked up.
-        generation: u64,
+        generation: Generation,
         /// Why it wasn't.
         failure: Failure,
     },
@@ -115,14 +119,14 @@ pub enum Event {
         /// Index of the sink.
         sink: usize,
         /// The token it now holds.
-        generation: u64,
+        generation: Generation,
     },
     /// Answers [`Action::Deliver`].
     DeliveryFailed {
         /// Index of the sink.
         sink: usize,
         /// The token it did not take.
-        generation: u64,
+        generation: Generation,
         /// Why not.
         failure: Failure,
     },
@@ -154,20 +158,26 @@ pub enum Worth {
 pub enum Action {
     /// Ask the method for a credential and log in. Answer: [`Event::LoggedIn`] or
     /// [`Event::LoginFailed`].
-    LogIn,
+    LogIn {
+        /// What the token is called that comes of it. If none comes, the next login gets the same.
+        generation: Generation,
+    },
     /// Ask the method for a credential, and log in only if it is a new one. Answer:
     /// [`Event::Unchanged`], [`Event::LookFailed`], [`Event::LoggedIn`] or
     /// [`Event::LoginFailed`].
-    Look,
+    Look {
+        /// What the token is called that may come of it, as for a login.
+        generation: Generation,
+    },
     /// Renew this token. Answer: [`Event::Renewed`] or [`Event::RenewalFailed`].
     Renew {
         /// Which token.
-        generation: u64,
+        generation: Generation,
     },
     /// Look this token up. Answer: [`Event::Checked`] or [`Event::CheckFailed`].
     Check {
         /// Which token.
-        generation: u64,
+        generation: Generation,
     },
     /// Deliver this token to this sink. Answer: [`Event::Delivered`] or
     /// [`Event::DeliveryFailed`].
@@ -175,7 +185,7 @@ pub enum Action {
         /// Index of the sink.
         sink: usize,
         /// Which token.
-        generation: u64,
+        generation: Generation,
     },
     /// This life ends while a login or a look is in flight: end it early if that is safe, and
     /// answer it all the same, with [`Event::LoggedIn`] if a token did come.
@@ -184,12 +194,12 @@ pub enum Action {
     /// `Forget`. No answer; see it through even after `Finished`.
     Revoke {
         /// Which token.
-        generation: u64,
+        generation: Generation,
     },
     /// Drop the secret. No answer.
     Forget {
         /// Which token.
-        generation: u64,
+        generation: Generation,
     },
     /// Tell the operator. No answer.
     Say(Notice),
@@ -208,23 +218,23 @@ pub enum Notice {
     /// The server granted a token that has no life left; treated as a failed login.
     Lifeless {
         /// Which token.
-        generation: u64,
+        generation: Generation,
     },
     /// Renewal no longer helps (refused, or the token's maximum TTL is near): a new login
     /// follows in time before it expires.
     RenewalEnded {
         /// Which token.
-        generation: u64,
+        generation: Generation,
     },
     /// The server proved the token dead before its time: revoked, or the server lost it.
     Died {
         /// Which token.
-        generation: u64,
+        generation: Generation,
     },
     /// The token expired before another one could be had.
     Expired {
         /// Which token.
-        generation: u64,
+        generation: Generation,
     },
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use rand::rngs::SmallRng;
 
 use crate::backoff::{LastChance, Retry, after, spread};
-use crate::{Backoff, Class, Failure, Token, TokenCheck};
+use crate::{Backoff, Class, Failure, Generation, Token, TokenCheck};
 
 /// Nothing is planned sooner after a grant, so that tiny TTLs don't become storms.
 const SHORTEST_PLAN: Duration = Duration::from_millis(500);
@@ -20,7 +20,7 @@ const SECOND_OPINION: Duration = Duration::from_secs(4);
 /// What is known of one token.
 #[derive(Debug)]
 pub(crate) struct Grant {
-    pub(crate) generation: u64,
+    pub(crate) generation: Generation,
     renewable: bool,
     use_limited: bool,
     /// TTL of the last grant that prolonged the token's life.
@@ -61,7 +61,12 @@ enum End {
 }
 
 impl Grant {
-    pub(crate) fn new(now: Instant, generation: u64, token: Token, random: &mut SmallRng) -> Self {
+    pub(crate) fn new(
+        now: Instant,
+        generation: Generation,
+        token: Token,
+        random: &mut SmallRng,
+    ) -> Self {
         let mut grant = Self {
             generation,
             renewable: token.renewable,
@@ -372,7 +377,7 @@ fn replacement(ttl: Duration, random: &mut SmallRng) -> Duration {
 pub(crate) fn find<'a>(
     current: &'a mut Option<Grant>,
     old: &'a mut [Grant],
-    generation: u64,
+    generation: Generation,
 ) -> Option<&'a mut Grant> {
     current.iter_mut().chain(old).find(|grant| grant.generation == generation)
 }

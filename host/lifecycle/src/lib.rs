@@ -12,13 +12,12 @@
 //! # use usher_lifecycle::{Action, Event, Lifecycle, Settings, Token};
 //! let now = Instant::now();
 //! let mut lifecycle = Lifecycle::new(now, Settings { sinks: 1, ..Settings::default() }, 42);
-//! assert_eq!(lifecycle.poll_action(), Some(Action::LogIn));
+//! let Some(Action::LogIn { generation }) = lifecycle.poll_action() else { panic!() };
 //! assert_eq!(lifecycle.poll_action(), None);
 //!
-//! // … the login is made, and its outcome handed in …
+//! // … the login is made, the secret kept under that number, and the outcome handed in …
 //! let token = Token { ttl: Some(Duration::from_hours(1)), renewable: true, use_limited: false };
-//! lifecycle.handle(now, Event::LoggedIn { token, check_after: None });
-//! let generation = lifecycle.last_generation(); // keep the secret under this number
+//! lifecycle.handle(now, Event::LoggedIn { generation, token, check_after: None });
 //! assert_eq!(lifecycle.poll_action(), Some(Action::Deliver { sink: 0, generation }));
 //! ```
 //!
@@ -27,23 +26,25 @@
 //! until [`Lifecycle::next_timeout`] or the next event. Each action that asks for something is
 //! answered by exactly one event; [`Action`] says which.
 //!
-//! The machine never sees a token. Each token that arrives is named by a *generation*, 1, 2, …;
-//! the caller keeps the secret under that number until [`Action::Forget`].
+//! The machine never sees a token. Each one has a [`Generation`] that the machine chose when it asked
+//! for the login; the caller keeps the secret under it until [`Action::Forget`].
 
 #![forbid(unsafe_code)]
 
-mod answers;
 mod backoff;
 mod delivery;
 mod event;
+mod generation;
 mod grant;
 mod machine;
 mod settings;
+mod transitions;
 
 #[cfg(test)]
 mod tests;
 
 pub use backoff::Backoff;
 pub use event::{Action, Class, Event, Failure, NextStep, Notice, State, Step, Token, Worth};
+pub use generation::Generation;
 pub use machine::Lifecycle;
 pub use settings::{Settings, TokenCheck};

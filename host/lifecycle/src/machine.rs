@@ -9,7 +9,7 @@ use rand::rngs::SmallRng;
 use crate::backoff::{Retry, after};
 use crate::delivery::Delivery;
 use crate::grant::{Grant, find};
-use crate::{Action, Class, Event, NextStep, Notice, Settings, State, Step};
+use crate::{Action, Class, Event, Generation, NextStep, Notice, Settings, State, Step};
 
 /// The life of one identity. See the [crate] for how to drive it.
 #[derive(Debug)]
@@ -20,7 +20,8 @@ pub struct Lifecycle {
     pub(crate) phase: Phase,
     /// The one request that is in flight: logins, looks, renewals and checks never overlap.
     pub(crate) in_flight: Option<Request>,
-    pub(crate) last_generation: u64,
+    /// What the next token is called; a login or a look in flight has said so already.
+    pub(crate) next_generation: Generation,
     pub(crate) current: Option<Grant>,
     /// Older tokens that a sink still holds.
     pub(crate) old: Vec<Grant>,
@@ -50,8 +51,8 @@ pub struct Lifecycle {
 pub(crate) enum Request {
     LogIn,
     Look,
-    Renew(u64),
-    Check(u64),
+    Renew(Generation),
+    Check(Generation),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +76,7 @@ impl Lifecycle {
             actions: VecDeque::new(),
             phase: Phase::Running,
             in_flight: None,
-            last_generation: 0,
+            next_generation: Generation::FIRST,
             current: None,
             old: Vec::new(),
             deliveries,
@@ -118,14 +119,8 @@ impl Lifecycle {
 
     /// The token in use: the newest one, whether good, dead or expired. `None` before the first
     /// and after one that was revoked.
-    pub fn generation(&self) -> Option<u64> {
+    pub fn generation(&self) -> Option<Generation> {
         self.current.as_ref().map(|grant| grant.generation)
-    }
-
-    /// The number given to the latest token that arrived, 0 before the first. Right after
-    /// [`Event::LoggedIn`] it names that token.
-    pub fn last_generation(&self) -> u64 {
-        self.last_generation
     }
 
     /// When the token in use expires or did; `None` if there is none or it never does.
@@ -146,7 +141,7 @@ impl Lifecycle {
     }
 
     /// The token that this sink holds, good or not; `None` before its first delivery.
-    pub fn delivered_to(&self, sink: usize) -> Option<u64> {
+    pub fn delivered_to(&self, sink: usize) -> Option<Generation> {
         self.deliveries.get(sink).and_then(Delivery::delivered)
     }
 
@@ -226,9 +221,10 @@ impl Lifecycle {
         {
             self.in_flight = Some(request);
             self.begin(now, request);
+            let generation = self.next_generation;
             self.actions.push_back(match request {
-                Request::LogIn => Action::LogIn,
-                Request::Look => Action::Look,
+                Request::LogIn => Action::LogIn { generation },
+                Request::Look => Action::Look { generation },
                 Request::Renew(generation) => Action::Renew { generation },
                 Request::Check(generation) => Action::Check { generation },
             });

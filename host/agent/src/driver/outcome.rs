@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use usher_engine::{Call, Reason};
-use usher_lifecycle::{Class, Event, Notice, Step, Token, Worth};
+use usher_lifecycle::{Class, Event, Generation, Notice, Step, Token, Worth};
 
 use super::{Driver, Foreign, Report, seconds};
 use crate::identity::{Identity, LoggedIn, LoginOutcome};
@@ -15,13 +15,36 @@ use crate::trouble::Trouble;
 
 /// How an action ended.
 pub(super) enum Outcome {
-    Login(LoginOutcome),
-    Renewed { generation: u64, token: Token },
-    RenewalFailed { generation: u64, trouble: Trouble },
-    Checked { generation: u64, token: Token },
-    CheckFailed { generation: u64, trouble: Trouble },
-    Delivered { sink: usize, generation: u64 },
-    DeliveryFailed { sink: usize, generation: u64, trouble: Trouble },
+    /// The number is for the token that came, if one did.
+    Login {
+        generation: Generation,
+        outcome: LoginOutcome,
+    },
+    Renewed {
+        generation: Generation,
+        token: Token,
+    },
+    RenewalFailed {
+        generation: Generation,
+        trouble: Trouble,
+    },
+    Checked {
+        generation: Generation,
+        token: Token,
+    },
+    CheckFailed {
+        generation: Generation,
+        trouble: Trouble,
+    },
+    Delivered {
+        sink: usize,
+        generation: Generation,
+    },
+    DeliveryFailed {
+        sink: usize,
+        generation: Generation,
+        trouble: Trouble,
+    },
 }
 
 impl Driver {
@@ -30,7 +53,7 @@ impl Driver {
         self.put_on_board(&outcome);
         let identity = Arc::clone(&self.identity);
         match outcome {
-            Outcome::Login(outcome) => self.finish_login(outcome),
+            Outcome::Login { generation, outcome } => self.finish_login(generation, outcome),
             Outcome::Renewed { generation, token } => {
                 tracing::info!(
                     identity = identity.name,
@@ -102,16 +125,15 @@ impl Driver {
     fn put_on_board(&self, outcome: &Outcome) {
         let board = &self.board;
         match outcome {
-            Outcome::Login(LoginOutcome::LoggedIn(_)) => board.succeeded(Attempt::Login),
-            // It says only that the agent stops.
-            Outcome::Login(LoginOutcome::Failed(trouble))
-                if trouble.failure.code == "host.stopping" => {}
-            Outcome::Login(LoginOutcome::Failed(trouble)) => board.failed(Attempt::Login, trouble),
-            Outcome::Login(
+            Outcome::Login { outcome, .. } => match outcome {
+                LoginOutcome::LoggedIn(_) => board.succeeded(Attempt::Login),
+                // It says only that the agent stops.
+                LoginOutcome::Failed(trouble) if trouble.failure.code == "host.stopping" => {}
+                LoginOutcome::Failed(trouble) => board.failed(Attempt::Login, trouble),
                 LoginOutcome::Unchanged { .. }
                 | LoginOutcome::LookFailed(_)
-                | LoginOutcome::Inherited(_),
-            ) => {}
+                | LoginOutcome::Inherited(_) => {}
+            },
             Outcome::Renewed { .. } => board.succeeded(Attempt::Renewal),
             Outcome::RenewalFailed { trouble, .. } => board.failed(Attempt::Renewal, trouble),
             Outcome::Checked { .. } => board.succeeded(Attempt::Check),
@@ -123,7 +145,7 @@ impl Driver {
         }
     }
 
-    fn finish_login(&mut self, outcome: LoginOutcome) -> Event {
+    fn finish_login(&mut self, generation: Generation, outcome: LoginOutcome) -> Event {
         let identity = Arc::clone(&self.identity);
         match outcome {
             LoginOutcome::LoggedIn(new) => {
@@ -147,8 +169,7 @@ impl Driver {
                 self.check_after = check_after;
                 self.foreign = None;
                 self.sink_attempts.fill(0);
-                // The machine names it when it handles the event; the number is known already.
-                self.tokens.insert(self.machine.last_generation() + 1, Arc::new(held));
+                self.tokens.insert(generation, Arc::new(held));
                 self.aside.spawn(async move {
                     let call = Call { reason: Reason::Login, previous_failure: None };
                     if let Err(failure) = identity.method.authenticated(call).await {
@@ -159,7 +180,7 @@ impl Driver {
                         );
                     }
                 });
-                Event::LoggedIn { token, check_after }
+                Event::LoggedIn { generation, token, check_after }
             }
             LoginOutcome::Failed(trouble) => {
                 let event = Event::LoginFailed(trouble.for_lifecycle());
@@ -174,7 +195,7 @@ impl Driver {
                 self.check_after = check_after;
                 Event::Unchanged { check_after }
             }
-            LoginOutcome::Inherited(inheritance) => self.inherit(inheritance),
+            LoginOutcome::Inherited(inheritance) => self.inherit(generation, inheritance),
             LoginOutcome::LookFailed(failure) => {
                 tracing::debug!(
                     identity = identity.name,
@@ -187,7 +208,7 @@ impl Driver {
         }
     }
 
-    fn inherit(&mut self, inheritance: Inheritance) -> Event {
+    fn inherit(&mut self, generation: Generation, inheritance: Inheritance) -> Event {
         let identity = self.identity.name.as_str();
         let Inheritance { held, token, revision, check_after, memory, holders, worth } =
             inheritance;
@@ -196,19 +217,20 @@ impl Driver {
             let sink = self.identity.sinks[sink].name.as_str();
             tracing::debug!(identity, sink, "the sink keeps the token that it has");
         }
-        self.tokens.insert(self.machine.last_generation() + 1, held);
+        self.tokens.insert(generation, held);
         if worth == Worth::Foreign {
             tracing::info!(
                 identity,
                 "the token in use is another identity's now; it goes on until a login has succeeded"
             );
             self.foreign = Some(Foreign { revision, check_after, memory });
-            return Event::Inherited { token, check_after: None, holders, worth };
+            let check_after = None;
+            return Event::Inherited { generation, token, check_after, holders, worth };
         }
         tracing::info!(identity, "the token in use goes on");
         self.revision = revision;
         self.check_after = check_after;
-        Event::Inherited { token, check_after, holders, worth }
+        Event::Inherited { generation, token, check_after, holders, worth }
     }
 
     /// Says why a login failed and when the next one follows, once the machine knows.

@@ -2,7 +2,7 @@
 
 use std::time::{Instant, SystemTime};
 
-use usher_lifecycle::{Class, NextStep, State, Step};
+use usher_lifecycle::{Class, Generation, NextStep, State, Step};
 
 use super::Attempt;
 use super::report::{ActionReport, Counts, ErrorReport, IdentityReport, SinkReport, TokenReport};
@@ -13,7 +13,7 @@ pub(super) struct Entry {
     /// None: a defect ended it.
     pub(super) state: Option<State>,
     pub(super) ready: bool,
-    pub(super) generation: Option<u64>,
+    pub(super) generation: Option<Generation>,
     pub(super) accessor: String,
     pub(super) expires_at: Option<Instant>,
     pub(super) next: Option<NextStep>,
@@ -29,7 +29,7 @@ pub(super) struct SinkEntry {
     pub(super) name: String,
     pub(super) kind: String,
     pub(super) pending: bool,
-    pub(super) generation: Option<u64>,
+    pub(super) generation: Option<Generation>,
     pub(super) last_delivery_at: Option<SystemTime>,
     pub(super) deliveries: Counts,
     pub(super) last_error: Option<LastError>,
@@ -69,7 +69,7 @@ impl Entry {
             ready: self.ready,
             token: self.generation.map(|generation| TokenReport {
                 accessor: self.accessor.clone(),
-                generation,
+                generation: generation.number(),
                 expires_at: self.expires_at.map(|at| clocks.system_time(at)),
             }),
             next_action: self.next.map(|next| ActionReport {
@@ -96,7 +96,7 @@ impl SinkEntry {
             name: self.name.clone(),
             kind: self.kind.clone(),
             pending: self.pending,
-            generation: self.generation,
+            generation: self.generation.map(Generation::number),
             last_delivery_at: self.last_delivery_at,
             deliveries: self.deliveries,
             last_error: self.last_error.as_ref().map(LastError::report),

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 use usher_engine::{Engine, Kind};
-use usher_lifecycle::{Lifecycle, NextStep, State};
+use usher_lifecycle::{Generation, Lifecycle, NextStep, State};
 use usher_secret::redactor::redact;
 use usher_server::{Client, Governor};
 
@@ -241,7 +241,7 @@ impl Handle {
         &self,
         machine: &Lifecycle,
         next: Option<NextStep>,
-        accessor: impl FnOnce(u64) -> Option<String>,
+        accessor: impl FnOnce(Generation) -> Option<String>,
     ) {
         self.update(|entry| {
             let generation = machine.generation();
@@ -337,7 +337,7 @@ impl Drop for Handle {
 #[cfg(test)]
 mod tests {
     use usher_engine::{Failure, FailureKind};
-    use usher_lifecycle::{Event, Settings, Token};
+    use usher_lifecycle::{Action, Event, Settings, Token};
 
     use super::entry::state_name;
     use super::*;
@@ -354,10 +354,12 @@ mod tests {
         Failure::new(FailureKind::Unavailable, "server.unreachable", "no route").into()
     }
 
-    fn log_in(machine: &mut Lifecycle, now: Instant) {
+    fn log_in(machine: &mut Lifecycle, now: Instant) -> Generation {
+        let Some(Action::LogIn { generation }) = machine.poll_action() else { panic!("no login") };
         let token =
             Token { ttl: Some(Duration::from_mins(1)), renewable: true, use_limited: false };
-        machine.handle(now, Event::LoggedIn { token, check_after: None });
+        machine.handle(now, Event::LoggedIn { generation, token, check_after: None });
+        generation
     }
 
     #[test]
@@ -366,12 +368,12 @@ mod tests {
         let handle = board.identity("app", "approle", one_sink());
         let mut machine = machine(now);
         assert!(!board.readiness().borrow().is_complete());
-        log_in(&mut machine, now);
+        let generation = log_in(&mut machine, now);
         handle.show(&machine, machine.next_step(), |_| Some("accessor".to_owned()));
         let report = board.report();
         assert!(!report.ready && report.identities[0].sinks[0].pending);
         assert_eq!(report.identities[0].token.as_ref().unwrap().accessor, "accessor");
-        machine.handle(now, Event::Delivered { sink: 0, generation: 1 });
+        machine.handle(now, Event::Delivered { sink: 0, generation });
         handle.show(&machine, machine.next_step(), |_| None);
         let report = board.report();
         assert!(report.ready && !report.identities[0].sinks[0].pending);
@@ -396,8 +398,8 @@ mod tests {
         let (board, now) = (Board::new(), Instant::now());
         let handle = board.identity("app", "approle", one_sink());
         let mut machine = machine(now);
-        log_in(&mut machine, now);
-        machine.handle(now, Event::Delivered { sink: 0, generation: 1 });
+        let generation = log_in(&mut machine, now);
+        machine.handle(now, Event::Delivered { sink: 0, generation });
         handle.show(&machine, None, |_| None);
         assert!(board.readiness().borrow().is_complete());
         let result = std::thread::spawn(move || {

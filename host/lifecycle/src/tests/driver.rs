@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{Action, Class, Event, Failure, Lifecycle, Settings, State, Token};
+use crate::{Action, Class, Event, Failure, Generation, Lifecycle, Settings, State, Token};
 
 pub(super) struct Driver {
     pub(super) lifecycle: Lifecycle,
@@ -10,6 +10,8 @@ pub(super) struct Driver {
     pub(super) now: Instant,
     /// What a look-up says of the token, but for its TTL.
     kind: Token,
+    /// What the last login or look was told to call its token.
+    asked: Generation,
 }
 
 impl Driver {
@@ -17,15 +19,21 @@ impl Driver {
     pub(super) fn new(settings: Settings, seed: u64) -> Self {
         let now = Instant::now();
         let kind = renewable(Duration::ZERO);
-        Self { lifecycle: Lifecycle::new(now, settings, seed), start: now, now, kind }
+        Self {
+            lifecycle: Lifecycle::new(now, settings, seed),
+            start: now,
+            now,
+            kind,
+            asked: nth(1),
+        }
     }
 
     /// A machine that got this token, with the actions that follow from it still to be polled.
     pub(super) fn with(settings: Settings, token: Token) -> Self {
         let mut driver = Self::new(settings, 7);
         driver.kind = token;
-        assert_eq!(driver.actions(), [Action::LogIn]);
-        driver.event(Event::LoggedIn { token, check_after: None });
+        assert_eq!(driver.actions(), [log_in(1)]);
+        driver.event(Event::LoggedIn { generation: driver.asked(), token, check_after: None });
         driver
     }
 
@@ -37,7 +45,17 @@ impl Driver {
     }
 
     pub(super) fn actions(&mut self) -> Vec<Action> {
-        std::iter::from_fn(|| self.lifecycle.poll_action()).collect()
+        let actions: Vec<Action> = std::iter::from_fn(|| self.lifecycle.poll_action()).collect();
+        for action in &actions {
+            if let Action::LogIn { generation } | Action::Look { generation } = *action {
+                self.asked = generation;
+            }
+        }
+        actions
+    }
+
+    pub(super) fn asked(&self) -> Generation {
+        self.asked
     }
 
     pub(super) fn event(&mut self, event: Event) {
@@ -117,6 +135,19 @@ impl Driver {
         let ttl = self.lifecycle.expires_at().map(|at| at - self.now);
         Token { ttl, ..self.kind }
     }
+}
+
+/// The number of a token, counted from 1.
+pub(super) fn nth(number: u64) -> Generation {
+    (1..number).fold(Generation::FIRST, |generation, _| generation.next())
+}
+
+pub(super) fn log_in(number: u64) -> Action {
+    Action::LogIn { generation: nth(number) }
+}
+
+pub(super) fn look(number: u64) -> Action {
+    Action::Look { generation: nth(number) }
 }
 
 pub(super) fn settings(sinks: usize) -> Settings {

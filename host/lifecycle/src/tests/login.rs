@@ -1,7 +1,8 @@
 //! Logging in: the first time, after failures, after changes; and looking.
 
 use super::driver::{
-    Driver, batch, forbidden, invalid_token, passing, renewable, secs, settings, within,
+    Driver, batch, forbidden, invalid_token, log_in, look, nth, passing, renewable, secs, settings,
+    within,
 };
 use crate::{Action, Class, Event, Failure, Notice, Settings, State, TokenCheck};
 
@@ -16,7 +17,7 @@ fn looking() -> Settings {
 #[test]
 fn the_first_login_is_at_once() {
     let mut driver = Driver::new(settings(1), 1);
-    assert_eq!(driver.actions(), [Action::LogIn]);
+    assert_eq!(driver.actions(), [log_in(1)]);
     assert_eq!(driver.state(), State::Authenticating);
     assert_eq!(driver.lifecycle.next_timeout(), None);
 }
@@ -32,7 +33,7 @@ fn failed_logins_wait_from_min_doubling_to_max_each_with_jitter() {
                 driver.event(Event::LoginFailed(Failure::new(class)));
                 assert_eq!(driver.state(), State::Unauthenticated);
                 let (wait, actions) = driver.next();
-                assert_eq!(actions, [Action::LogIn]);
+                assert_eq!(actions, [log_in(1)]);
                 assert!(within(wait, secs(nominal), 0.75, 1.0), "{wait:?} for {nominal} s");
                 if nominal == 1 {
                     first_waits.push(wait);
@@ -50,7 +51,7 @@ fn a_changed_credential_ends_the_wait_but_not_against_a_retry_after() {
     let mut driver = Driver::new(settings(0), 1);
     driver.actions();
     driver.event(Event::LoginFailed(passing()));
-    assert_eq!(driver.after(Event::CredentialsChanged), [Action::LogIn]);
+    assert_eq!(driver.after(Event::CredentialsChanged), [log_in(1)]);
 
     driver.event(Event::LoginFailed(Failure { retry_after: Some(secs(30)), ..passing() }));
     driver.sleep(secs(5));
@@ -73,7 +74,7 @@ fn a_credential_that_flaps_wakes_once_per_min_backoff() {
         driver.event(Event::CredentialsChanged);
         driver.sleep(secs(1) / 10);
         for action in driver.actions() {
-            assert_eq!(action, Action::LogIn);
+            assert_eq!(action, log_in(1));
             logins += 1;
             driver.event(Event::LoginFailed(passing()));
         }
@@ -86,7 +87,7 @@ fn a_change_while_a_login_is_in_flight_counts_when_that_fails() {
     let mut driver = Driver::new(settings(0), 1);
     driver.actions();
     assert_eq!(driver.after(Event::CredentialsChanged), []);
-    assert_eq!(driver.after(Event::LoginFailed(passing())), [Action::LogIn]);
+    assert_eq!(driver.after(Event::LoginFailed(passing())), [log_in(1)]);
 }
 
 #[test]
@@ -98,13 +99,13 @@ fn after_a_configuration_failure_only_a_change_leads_to_another_login() {
         assert_eq!(driver.lifecycle.next_timeout(), None);
         driver.sleep(secs(1_000_000));
         assert_eq!(driver.actions(), []);
-        assert_eq!(driver.after(change.clone()), [Action::LogIn]);
+        assert_eq!(driver.after(change.clone()), [log_in(1)]);
 
         // Nor does a file that flaps make a storm of it.
         driver.event(Event::LoginFailed(Failure::new(Class::Configuration)));
         assert_eq!(driver.after(change.clone()), []);
         assert_eq!(driver.after(change), []);
-        assert_eq!(driver.next(), (secs(1), vec![Action::LogIn]));
+        assert_eq!(driver.next(), (secs(1), vec![log_in(1)]));
     }
 }
 
@@ -113,14 +114,14 @@ fn a_change_frees_the_login_also_while_the_token_has_time_left() {
     for change in [Event::ConfigurationChanged, Event::CredentialsChanged] {
         let settings = Settings { token_check: TokenCheck::Every(secs(10)), ..settings(0) };
         let mut driver = Driver::with(settings, batch(secs(60)));
-        assert_eq!(driver.next_but_checks().1, Action::LogIn);
+        assert_eq!(driver.next_but_checks().1, log_in(2));
         driver.event(Event::LoginFailed(Failure::new(Class::Configuration)));
         // Somebody else prolonged the token.
-        assert_eq!(driver.next().1, [Action::Check { generation: 1 }]);
-        driver.event(Event::Checked { generation: 1, token: batch(secs(3600)) });
+        assert_eq!(driver.next().1, [Action::Check { generation: nth(1) }]);
+        driver.event(Event::Checked { generation: nth(1), token: batch(secs(3600)) });
         assert_eq!(driver.after(change), []);
         let (at, action) = driver.next_but_checks();
-        assert_eq!(action, Action::LogIn);
+        assert_eq!(action, log_in(2));
         assert!(at > secs(2000), "{at:?}");
     }
 }
@@ -129,7 +130,7 @@ fn a_change_frees_the_login_also_while_the_token_has_time_left() {
 fn a_changed_credential_beside_a_good_token_leads_to_a_look_only_if_wanted() {
     let token = renewable(secs(3600));
     let mut driver = Driver::with(looking(), token);
-    assert_eq!(driver.after(Event::CredentialsChanged), [Action::Look]);
+    assert_eq!(driver.after(Event::CredentialsChanged), [look(2)]);
     assert_eq!(driver.state(), State::Valid);
 
     let unwanted = Settings { reauthenticate_on_new_credentials: false, ..looking() };
@@ -140,10 +141,10 @@ fn a_changed_credential_beside_a_good_token_leads_to_a_look_only_if_wanted() {
 #[test]
 fn a_change_during_a_look_leads_to_another_look() {
     let mut driver = Driver::with(looking(), renewable(secs(3600)));
-    assert_eq!(driver.after(Event::CredentialsChanged), [Action::Look]);
+    assert_eq!(driver.after(Event::CredentialsChanged), [look(2)]);
     assert_eq!(driver.after(Event::CredentialsChanged), []);
     assert_eq!(driver.after(Event::Unchanged { check_after: None }), []);
-    assert_eq!(driver.next(), (secs(1), vec![Action::Look]));
+    assert_eq!(driver.next(), (secs(1), vec![look(2)]));
 }
 
 #[test]
@@ -151,12 +152,16 @@ fn a_method_is_looked_at_when_it_asked_for_it() {
     let mut driver = Driver::new(looking(), 1);
     driver.actions();
     let token = renewable(secs(3600));
-    driver.event(Event::LoggedIn { token, check_after: Some(secs(60)) });
-    assert_eq!(driver.next(), (secs(60), vec![Action::Look]));
+    driver.event(Event::LoggedIn {
+        generation: driver.asked(),
+        token,
+        check_after: Some(secs(60)),
+    });
+    assert_eq!(driver.next(), (secs(60), vec![look(2)]));
     driver.event(Event::Unchanged { check_after: Some(secs(90)) });
-    assert_eq!(driver.next(), (secs(90), vec![Action::Look]));
-    driver.event(Event::LoggedIn { token, check_after: None });
-    assert_eq!(driver.lifecycle.generation(), Some(2));
+    assert_eq!(driver.next(), (secs(90), vec![look(2)]));
+    driver.event(Event::LoggedIn { generation: driver.asked(), token, check_after: None });
+    assert_eq!(driver.lifecycle.generation(), Some(nth(2)));
 }
 
 #[test]
@@ -165,13 +170,17 @@ fn a_method_that_asked_for_it_is_looked_at_only_if_wanted() {
     let mut driver = Driver::new(unwanted.clone(), 1);
     driver.actions();
     let token = renewable(secs(3600));
-    driver.event(Event::LoggedIn { token, check_after: Some(secs(60)) });
+    driver.event(Event::LoggedIn {
+        generation: driver.asked(),
+        token,
+        check_after: Some(secs(60)),
+    });
     driver.sleep(secs(120));
     assert_eq!(driver.actions(), []);
 
     // Another version of the method sees it differently, and then the first one again.
     driver.lifecycle.set(driver.now, looking());
-    assert_eq!(driver.after(Event::ConfigurationChanged), [Action::Look]);
+    assert_eq!(driver.after(Event::ConfigurationChanged), [look(2)]);
     driver.event(Event::Unchanged { check_after: Some(secs(60)) });
     driver.lifecycle.set(driver.now, unwanted);
     driver.sleep(secs(120));
@@ -184,9 +193,10 @@ fn the_number_of_sinks_stays_when_other_settings_count() {
     driver.actions();
     driver.lifecycle.set(driver.now, settings(2));
     let token = renewable(secs(3600));
-    let actions = driver.after(Event::LoggedIn { token, check_after: None });
-    assert!(actions.contains(&Action::Deliver { sink: 0, generation: 1 }), "{actions:?}");
-    driver.event(Event::Delivered { sink: 0, generation: 1 });
+    let actions =
+        driver.after(Event::LoggedIn { generation: driver.asked(), token, check_after: None });
+    assert!(actions.contains(&Action::Deliver { sink: 0, generation: nth(1) }), "{actions:?}");
+    driver.event(Event::Delivered { sink: 0, generation: nth(1) });
     assert!(driver.lifecycle.all_delivered());
 }
 
@@ -195,12 +205,12 @@ fn a_failed_look_changes_nothing_but_is_repeated() {
     for class in [Class::Passing, Class::Refused, Class::Configuration] {
         let mut driver = Driver::with(looking(), renewable(secs(36000)));
         driver.event(Event::CredentialsChanged);
-        assert_eq!(driver.actions(), [Action::Look]);
+        assert_eq!(driver.actions(), [look(2)]);
         driver.event(Event::LookFailed(Failure::new(class)));
         assert_eq!(driver.state(), State::Valid);
-        assert_eq!(driver.lifecycle.generation(), Some(1));
+        assert_eq!(driver.lifecycle.generation(), Some(nth(1)));
         let (wait, actions) = driver.next();
-        assert_eq!(actions, [Action::Look]);
+        assert_eq!(actions, [look(2)]);
         assert!(wait <= secs(300));
     }
 }
@@ -210,21 +220,29 @@ fn tokens_without_life_are_failed_logins_and_cost_no_good_token() {
     let mut driver = Driver::new(settings(1), 1);
     driver.actions();
     for nominal in [1, 2, 4] {
-        driver.event(Event::LoggedIn { token: batch(secs(0)), check_after: None });
-        let generation = driver.lifecycle.last_generation();
+        driver.event(Event::LoggedIn {
+            generation: driver.asked(),
+            token: batch(secs(0)),
+            check_after: None,
+        });
+        let generation = driver.asked();
         let actions = driver.actions();
         let lifeless = Action::Say(Notice::Lifeless { generation });
         assert_eq!(actions, [lifeless, Action::Forget { generation }]);
         let (wait, actions) = driver.next();
-        assert_eq!(actions, [Action::LogIn]);
+        assert_eq!(actions, [Action::LogIn { generation: generation.next() }]);
         assert!(within(wait, secs(nominal), 0.75, 1.0));
     }
 
     let mut driver = Driver::settled(looking(), renewable(secs(3600)));
     driver.event(Event::CredentialsChanged);
-    assert_eq!(driver.actions(), [Action::Look]);
-    driver.event(Event::LoggedIn { token: batch(secs(0)), check_after: None });
-    assert_eq!(driver.lifecycle.generation(), Some(1));
+    assert_eq!(driver.actions(), [look(2)]);
+    driver.event(Event::LoggedIn {
+        generation: driver.asked(),
+        token: batch(secs(0)),
+        check_after: None,
+    });
+    assert_eq!(driver.lifecycle.generation(), Some(nth(1)));
     assert_eq!(driver.state(), State::Valid);
 }
 
@@ -233,8 +251,12 @@ fn tokens_that_are_dead_at_once_are_replaced_once_and_then_on_the_back_off() {
     let mut driver = Driver::new(settings(0), 1);
     driver.actions();
     let mut waits = Vec::new();
-    for generation in 1..=6 {
-        driver.event(Event::LoggedIn { token: renewable(secs(3600)), check_after: None });
+    for generation in (1..=6).map(nth) {
+        driver.event(Event::LoggedIn {
+            generation: driver.asked(),
+            token: renewable(secs(3600)),
+            check_after: None,
+        });
         assert_eq!(driver.actions().last(), Some(&Action::Check { generation }));
         driver.event(Event::CheckFailed { generation, failure: invalid_token() });
         assert_eq!(driver.actions()[0], Action::Say(Notice::Died { generation }));
@@ -243,7 +265,7 @@ fn tokens_that_are_dead_at_once_are_replaced_once_and_then_on_the_back_off() {
         } else {
             assert_eq!(driver.state(), State::Expired);
             let (wait, actions) = driver.next();
-            assert_eq!(actions, [Action::LogIn]);
+            assert_eq!(actions, [Action::LogIn { generation: generation.next() }]);
             waits.push(wait);
         }
     }
@@ -259,10 +281,14 @@ fn tokens_of_a_few_milliseconds_make_no_storm() {
     driver.actions();
     let mut logins = 1;
     while driver.elapsed() < secs(3600) {
-        driver.event(Event::LoggedIn { token: renewable(secs(1) / 1000), check_after: None });
+        driver.event(Event::LoggedIn {
+            generation: driver.asked(),
+            token: renewable(secs(1) / 1000),
+            check_after: None,
+        });
         loop {
             let (_, actions) = driver.next();
-            if actions.contains(&Action::LogIn) {
+            if actions.iter().any(|action| matches!(action, Action::LogIn { .. })) {
                 break;
             }
             for action in actions {
@@ -283,11 +309,11 @@ fn an_answer_that_nobody_asked_for_changes_nothing() {
         Event::LoginFailed(forbidden()),
         Event::LookFailed(forbidden()),
         Event::Unchanged { check_after: Some(secs(1)) },
-        Event::RenewalFailed { generation: 1, failure: invalid_token() },
-        Event::CheckFailed { generation: 1, failure: invalid_token() },
-        Event::CheckFailed { generation: 9, failure: invalid_token() },
-        Event::Delivered { sink: 9, generation: 1 },
-        Event::DeliveryFailed { sink: 0, generation: 1, failure: forbidden() },
+        Event::RenewalFailed { generation: nth(1), failure: invalid_token() },
+        Event::CheckFailed { generation: nth(1), failure: invalid_token() },
+        Event::CheckFailed { generation: nth(9), failure: invalid_token() },
+        Event::Delivered { sink: 9, generation: nth(1) },
+        Event::DeliveryFailed { sink: 0, generation: nth(1), failure: forbidden() },
     ] {
         let before = driver.lifecycle.next_step();
         assert_eq!(driver.after(event), []);
@@ -295,8 +321,36 @@ fn an_answer_that_nobody_asked_for_changes_nothing() {
         assert_eq!(driver.state(), State::Valid);
     }
     // A token nobody waits for is at least not left behind.
-    let stray = Event::LoggedIn { token: renewable(secs(60)), check_after: None };
-    let generation = 2;
+    let generation = nth(2);
+    let stray = Event::LoggedIn { generation, token: renewable(secs(60)), check_after: None };
     assert_eq!(driver.after(stray), [Action::Revoke { generation }, Action::Forget { generation }]);
-    assert_eq!(driver.lifecycle.generation(), Some(1));
+    assert_eq!(driver.lifecycle.generation(), Some(nth(1)));
+}
+
+#[test]
+fn no_number_names_two_tokens() {
+    let mut driver = Driver::settled(looking(), renewable(secs(3600)));
+    let token = renewable(secs(60));
+    let again = |number| Event::LoggedIn { generation: nth(number), token, check_after: None };
+    assert_eq!(driver.after(again(1)), [], "not even to revoke it: it would hit the first");
+    assert_eq!(driver.after(Event::CredentialsChanged), [look(2)]);
+    assert_eq!(driver.after(again(1)), []);
+    assert_eq!(driver.lifecycle.generation(), Some(nth(1)));
+    driver.event(again(2));
+    assert_eq!(driver.lifecycle.generation(), Some(nth(2)), "the look was still to be answered");
+}
+
+#[test]
+fn a_login_that_brings_no_token_leaves_its_number_to_the_next() {
+    let mut driver = Driver::new(settings(0), 1);
+    assert_eq!(driver.actions(), [log_in(1)]);
+    driver.event(Event::LoginFailed(passing()));
+    assert_eq!(driver.next().1, [log_in(1)]);
+    driver.event(Event::LoggedIn {
+        generation: driver.asked(),
+        token: batch(secs(0)),
+        check_after: None,
+    });
+    driver.actions();
+    assert_eq!(driver.next().1, [log_in(2)], "one without life is a token all the same");
 }

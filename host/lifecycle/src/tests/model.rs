@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 use super::watch::Watch;
 use crate::grant::Grant;
 use crate::{
-    Action, Backoff, Class, Event, Failure, Lifecycle, Notice, Settings, State, TokenCheck, Worth,
+    Action, Backoff, Class, Event, Failure, Generation, Lifecycle, Notice, Settings, State,
+    TokenCheck, Worth,
 };
 
 pub(super) struct Model {
@@ -18,9 +19,9 @@ pub(super) struct Model {
     watch: Watch,
     history: Vec<(Duration, Action)>,
     unanswered: Vec<Action>,
-    tokens: BTreeMap<u64, Known>,
+    tokens: BTreeMap<Generation, Known>,
     /// The newest token each sink took.
-    has: Vec<Option<u64>>,
+    has: Vec<Option<Generation>>,
     /// Logins, and renewals of the token in use unless it is another identity's.
     attempts: Pace,
     deliveries: Vec<Pace>,
@@ -85,6 +86,11 @@ impl Model {
         &self.history
     }
 
+    /// Whether a token ever came.
+    pub(super) fn knows_a_token(&self) -> bool {
+        !self.tokens.is_empty()
+    }
+
     pub(super) fn is_finished(&self) -> bool {
         self.finished
     }
@@ -142,13 +148,13 @@ impl Model {
         self.judge_state();
     }
 
-    fn alive(&self, generation: u64) -> bool {
+    fn alive(&self, generation: Generation) -> bool {
         self.tokens
             .get(&generation)
             .is_some_and(|token| !token.dead && token.expires_at.is_none_or(|at| at > self.now))
     }
 
-    fn in_use(&self) -> Option<u64> {
+    fn in_use(&self) -> Option<Generation> {
         self.lifecycle.generation().filter(|generation| self.alive(*generation))
     }
 
@@ -158,8 +164,9 @@ impl Model {
         let now = self.now;
         let in_use = self.in_use();
         match event {
-            Event::LoggedIn { token, .. } | Event::Inherited { token, .. } => {
-                let generation = self.lifecycle.last_generation() + 1;
+            Event::LoggedIn { generation, token, .. }
+            | Event::Inherited { generation, token, .. } => {
+                let generation = *generation;
                 let expires_at = token.ttl.map(|ttl| now + ttl);
                 let mut known = Known { expires_at, ..Known::default() };
                 if let Event::Inherited { holders, worth, .. } = event
@@ -281,7 +288,7 @@ impl Model {
         self.tokens[&self.in_use()?].expires_at
     }
 
-    fn renewal_failed(&mut self, generation: u64, failure: Failure) {
+    fn renewal_failed(&mut self, generation: Generation, failure: Failure) {
         let (now, backoff) = (self.now, self.settings.backoff);
         let is_current = self.lifecycle.generation() == Some(generation);
         let Some(known) = self.tokens.get_mut(&generation) else { return };
@@ -313,7 +320,7 @@ impl Model {
         let now = self.now;
         let current = self.lifecycle.generation();
         match action {
-            Action::LogIn => self.attempts.attempt(now, self.settings.backoff),
+            Action::LogIn { .. } => self.attempts.attempt(now, self.settings.backoff),
             Action::Renew { generation } => {
                 assert!(self.alive(generation), "{action:?} of a dead token");
                 if current == Some(generation) && !self.tokens[&generation].foreign {
@@ -356,20 +363,20 @@ impl Model {
                 let expires_at = self.tokens[&generation].expires_at;
                 assert!(expires_at.is_some_and(|at| at <= now), "{action:?} too early");
             }
-            Action::Look
+            Action::Look { .. }
             | Action::CancelLogin
             | Action::Revoke { .. }
             | Action::Forget { .. }
             | Action::Say(_) => {}
             Action::Finished => self.finished = true,
         }
-        if matches!(action, Action::LogIn | Action::Look) {
-            self.watch.looked = action == Action::Look;
+        if matches!(action, Action::LogIn { .. } | Action::Look { .. }) {
+            self.watch.looked = matches!(action, Action::Look { .. });
         }
         if matches!(
             action,
-            Action::LogIn
-                | Action::Look
+            Action::LogIn { .. }
+                | Action::Look { .. }
                 | Action::Renew { .. }
                 | Action::Check { .. }
                 | Action::Deliver { .. }
@@ -460,10 +467,10 @@ fn proves_death(failure: Failure, worked_before: bool) -> bool {
 fn answers(event: &Event, action: Action) -> bool {
     match *event {
         Event::LoggedIn { .. } | Event::LoginFailed(_) => {
-            matches!(action, Action::LogIn | Action::Look)
+            matches!(action, Action::LogIn { .. } | Action::Look { .. })
         }
-        Event::Inherited { .. } => action == Action::LogIn,
-        Event::Unchanged { .. } | Event::LookFailed(_) => action == Action::Look,
+        Event::Inherited { .. } => matches!(action, Action::LogIn { .. }),
+        Event::Unchanged { .. } | Event::LookFailed(_) => matches!(action, Action::Look { .. }),
         Event::Renewed { generation, .. } | Event::RenewalFailed { generation, .. } => {
             action == Action::Renew { generation }
         }

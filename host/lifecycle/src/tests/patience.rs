@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use super::driver::{Driver, batch, forbidden, passing, renewable, secs, settings, within};
+use super::driver::{
+    Driver, batch, forbidden, log_in, nth, passing, renewable, secs, settings, within,
+};
 use crate::{Action, Backoff, Event, Failure, Settings, State, TokenCheck};
 
 fn unchecked(max_backoff: Duration) -> Settings {
@@ -25,7 +27,7 @@ fn busy(seconds: u64) -> Failure {
 }
 
 fn not_renewed(failure: Failure) -> Event {
-    Event::RenewalFailed { generation: 1, failure }
+    Event::RenewalFailed { generation: nth(1), failure }
 }
 
 #[test]
@@ -42,7 +44,7 @@ fn a_retry_after_is_a_lower_bound_within_the_longest_wait() {
         driver.actions();
         driver.event(Event::LoginFailed(busy(asked)));
         let (wait, actions) = driver.next();
-        assert_eq!(actions, [Action::LogIn]);
+        assert_eq!(actions, [log_in(1)]);
         assert!((low..=high).contains(&wait.as_secs_f64()), "{wait:?} for {asked} within {max}");
     }
 }
@@ -52,12 +54,16 @@ fn a_renewal_that_the_server_puts_off_comes_before_the_token_needs_another_login
     for asked in [3600, u64::MAX] {
         for ttl in [15, 60, 3600] {
             let mut driver = Driver::with(unchecked(secs(300)), renewable(secs(ttl)));
-            assert_eq!(driver.next().1, [Action::Renew { generation: 1 }]);
+            assert_eq!(driver.next().1, [Action::Renew { generation: nth(1) }]);
             driver.event(not_renewed(busy(asked)));
-            assert_eq!(driver.next().1, [Action::Renew { generation: 1 }], "{asked} for {ttl} s");
+            assert_eq!(
+                driver.next().1,
+                [Action::Renew { generation: nth(1) }],
+                "{asked} for {ttl} s"
+            );
             assert!(driver.elapsed() <= secs(ttl).mul_f64(0.9));
             let token = renewable(secs(ttl));
-            assert_eq!(driver.after(Event::Renewed { generation: 1, token }), []);
+            assert_eq!(driver.after(Event::Renewed { generation: nth(1), token }), []);
             assert_eq!(driver.state(), State::Valid);
         }
     }
@@ -66,19 +72,19 @@ fn a_renewal_that_the_server_puts_off_comes_before_the_token_needs_another_login
 #[test]
 fn what_the_server_asks_of_renewals_binds_no_login_and_the_other_way_round() {
     let mut driver = Driver::with(unchecked(secs(300)), renewable(secs(60)));
-    assert_eq!(driver.next().1, [Action::Renew { generation: 1 }]);
+    assert_eq!(driver.next().1, [Action::Renew { generation: nth(1) }]);
     driver.event(not_renewed(busy(3600)));
-    assert_eq!(driver.next().1, [Action::Renew { generation: 1 }]);
+    assert_eq!(driver.next().1, [Action::Renew { generation: nth(1) }]);
     driver.event(not_renewed(busy(3600)));
     let (wait, actions) = driver.next();
-    assert_eq!(actions, [Action::LogIn]);
+    assert_eq!(actions, [log_in(2)]);
     assert!(wait <= secs(2), "{wait:?}");
     driver.event(Event::LoginFailed(busy(3600)));
     // The renewal waits for half of what the token had left, not for the login's hour.
     let before = driver.elapsed();
-    assert_eq!(driver.next().1, [Action::Renew { generation: 1 }]);
+    assert_eq!(driver.next().1, [Action::Renew { generation: nth(1) }]);
     assert!(driver.elapsed() - before < secs(60) - before, "not past its end");
-    driver.event(Event::Renewed { generation: 1, token: renewable(secs(60)) });
+    driver.event(Event::Renewed { generation: nth(1), token: renewable(secs(60)) });
     assert_eq!(driver.state(), State::Valid);
 }
 
@@ -90,7 +96,7 @@ fn a_server_that_always_asks_for_an_hour_is_asked_to_the_tokens_last_second_but_
         while driver.state() != State::Expired {
             for action in driver.next().1 {
                 match action {
-                    Action::LogIn => driver.event(Event::LoginFailed(busy(3600))),
+                    Action::LogIn { .. } => driver.event(Event::LoginFailed(busy(3600))),
                     Action::Renew { .. } => driver.event(not_renewed(busy(3600))),
                     _ => continue,
                 }
@@ -111,7 +117,7 @@ fn a_wait_of_the_back_off_does_not_outlast_a_token_either() {
     let mut last = secs(0);
     while driver.state() != State::Expired {
         for action in driver.next().1 {
-            if action == Action::LogIn {
+            if matches!(action, Action::LogIn { .. }) {
                 last = driver.elapsed();
                 driver.event(Event::LoginFailed(passing()));
             }
@@ -123,9 +129,9 @@ fn a_wait_of_the_back_off_does_not_outlast_a_token_either() {
 #[test]
 fn a_login_beside_a_good_token_is_tried_again_before_that_ends() {
     let mut driver = Driver::with(unchecked(secs(300)), batch(secs(15)));
-    assert_eq!(driver.next().1, [Action::LogIn]);
+    assert_eq!(driver.next().1, [log_in(2)]);
     driver.event(Event::LoginFailed(busy(120)));
-    assert_eq!(driver.next().1, [Action::LogIn]);
+    assert_eq!(driver.next().1, [log_in(2)]);
     assert!(driver.elapsed() < secs(15), "{:?}", driver.elapsed());
 }
 
@@ -138,7 +144,7 @@ fn a_wrapping_that_the_server_puts_off_costs_no_token() {
         let mut driver = Driver::with(settings.clone(), renewable(secs(ttl)));
         driver.actions();
         let failure = busy(asked);
-        driver.event(Event::DeliveryFailed { sink: 0, generation: 1, failure });
+        driver.event(Event::DeliveryFailed { sink: 0, generation: nth(1), failure });
         let next = loop {
             let (_, actions) = driver.next();
             match actions[0] {
@@ -148,7 +154,7 @@ fn a_wrapping_that_the_server_puts_off_costs_no_token() {
                 action => break action,
             }
         };
-        assert_eq!(next, Action::Deliver { sink: 0, generation: 1 });
+        assert_eq!(next, Action::Deliver { sink: 0, generation: nth(1) });
         let waited = driver.elapsed();
         assert!((secs(low)..=secs(high)).contains(&waited), "{waited:?} for {asked} of {ttl} s");
     }
@@ -168,7 +174,7 @@ fn what_waits_for_the_server_goes_on_within_a_second_of_its_return() {
         driver.sleep(secs(10));
         assert_eq!(driver.after(Event::ServerReached), []);
         let (wait, actions) = driver.next();
-        assert_eq!(actions, [Action::LogIn]);
+        assert_eq!(actions, [log_in(1)]);
         assert!(wait <= secs(1), "{wait:?}");
         waits.push(wait);
     }
@@ -199,8 +205,11 @@ fn renewals_checks_and_deliveries_go_on_too_when_the_server_is_reached() {
             driver.event(Event::ServerReached);
             driver.sleep(secs(1));
             actions = driver.actions();
-            assert!(actions.contains(&Action::Check { generation: 1 }), "{actions:?}");
-            assert!(actions.contains(&Action::Deliver { sink: 0, generation: 1 }), "{actions:?}");
+            assert!(actions.contains(&Action::Check { generation: nth(1) }), "{actions:?}");
+            assert!(
+                actions.contains(&Action::Deliver { sink: 0, generation: nth(1) }),
+                "{actions:?}"
+            );
             woken = true;
         } else {
             actions = driver.next().1;
@@ -209,13 +218,13 @@ fn renewals_checks_and_deliveries_go_on_too_when_the_server_is_reached() {
 
     let mut driver = Driver::with(unchecked(secs(300)), renewable(secs(36_000)));
     for _ in 0..8 {
-        assert_eq!(driver.next().1, [Action::Renew { generation: 1 }]);
+        assert_eq!(driver.next().1, [Action::Renew { generation: nth(1) }]);
         driver.event(not_renewed(passing()));
     }
     driver.event(Event::ServerReached);
     let (wait, actions) = driver.next();
     assert!(wait <= secs(1), "{wait:?}");
-    assert_eq!(actions, [Action::Renew { generation: 1 }]);
+    assert_eq!(actions, [Action::Renew { generation: nth(1) }]);
 }
 
 #[test]
@@ -230,7 +239,7 @@ fn reaching_the_server_wakes_neither_refusals_nor_what_it_put_off() {
         driver.event(Event::LoginFailed(failure));
         driver.event(Event::ServerReached);
         let (wait, actions) = driver.next();
-        assert_eq!(actions, [Action::LogIn]);
+        assert_eq!(actions, [log_in(1)]);
         assert!(wait >= secs(200), "{wait:?}");
     }
 }
@@ -246,7 +255,7 @@ fn where_waking_does_not_help_it_follows_a_back_off_of_its_own() {
         driver.event(Event::ServerReached);
         driver.sleep(secs(1));
         for action in driver.actions() {
-            assert_eq!(action, Action::LogIn);
+            assert_eq!(action, log_in(1));
             logins += 1;
             driver.event(Event::LoginFailed(passing()));
         }
@@ -255,8 +264,12 @@ fn where_waking_does_not_help_it_follows_a_back_off_of_its_own() {
     // Once it has worked, the next outage is a new one.
     driver.event(Event::ServerReached);
     driver.next();
-    driver.event(Event::LoggedIn { token: renewable(secs(3600)), check_after: None });
-    assert_eq!(driver.next().1, [Action::Renew { generation: 1 }]);
+    driver.event(Event::LoggedIn {
+        generation: driver.asked(),
+        token: renewable(secs(3600)),
+        check_after: None,
+    });
+    assert_eq!(driver.next().1, [Action::Renew { generation: nth(1) }]);
     driver.event(not_renewed(passing()));
     driver.next();
     driver.event(not_renewed(passing()));
@@ -279,7 +292,7 @@ fn a_change_and_the_servers_return_share_one_attempt_per_min_backoff() {
         assert!(driver.next().0 <= secs(1));
         driver.event(Event::LoginFailed(passing()));
         driver.event(second);
-        assert_eq!(driver.next(), (secs(5), vec![Action::LogIn]));
+        assert_eq!(driver.next(), (secs(5), vec![log_in(1)]));
     }
 }
 
@@ -296,7 +309,7 @@ fn an_attempt_that_was_woken_but_put_off_counts_from_when_it_came() {
     assert!(driver.next().0 >= secs(30));
     driver.event(Event::LoginFailed(passing()));
     driver.event(Event::CredentialsChanged);
-    assert_eq!(driver.next(), (secs(5), vec![Action::LogIn]));
+    assert_eq!(driver.next(), (secs(5), vec![log_in(1)]));
 }
 
 #[test]
@@ -315,7 +328,7 @@ fn looks_checks_and_deliveries_are_no_storm_either_whatever_wakes_them() {
         driver.event(Event::CredentialsChanged);
         for action in driver.actions() {
             let (attempts, failed) = match action {
-                Action::Look => (&mut looks, Event::LookFailed(passing())),
+                Action::Look { .. } => (&mut looks, Event::LookFailed(passing())),
                 Action::Check { generation } => {
                     (&mut checks, Event::CheckFailed { generation, failure: passing() })
                 }
@@ -348,7 +361,7 @@ fn other_bounds_hold_at_once_also_for_a_wait_that_has_begun() {
     let shorter = unchecked(secs(5));
     driver.lifecycle.set(driver.now, shorter);
     let (wait, actions) = driver.next();
-    assert_eq!((wait, actions), (secs(5), vec![Action::LogIn]));
+    assert_eq!((wait, actions), (secs(5), vec![log_in(1)]));
     driver.event(Event::LoginFailed(passing()));
     assert!(within(driver.next().0, secs(5), 0.75, 1.0));
 }

@@ -122,9 +122,7 @@ fn play(model: &mut Model, steps: Vec<Step>) {
             Step::Answer(outcome) => {
                 let outcome = match outcome {
                     // What the sinks have from an earlier life they have before this one's first.
-                    Outcome::Inherited(token, _, worth)
-                        if model.lifecycle.last_generation() > 0 =>
-                    {
+                    Outcome::Inherited(token, _, worth) if model.knows_a_token() => {
                         Outcome::Inherited(token, Vec::new(), worth)
                     }
                     other => other,
@@ -139,22 +137,26 @@ fn play(model: &mut Model, steps: Vec<Step>) {
 
 fn answer(action: Action, outcome: Outcome) -> Event {
     let outcome = match (action, outcome) {
-        (Action::LogIn, Outcome::Inherited(token, holders, worth)) => {
-            return Event::Inherited { token, check_after: None, holders, worth };
+        (Action::LogIn { generation }, Outcome::Inherited(token, holders, worth)) => {
+            return Event::Inherited { generation, token, check_after: None, holders, worth };
         }
         (_, Outcome::Inherited(token, ..)) => Outcome::Success(token, None),
         (_, other) => other,
     };
     match (action, outcome) {
-        (Action::Look, Outcome::Unchanged(_, check_after)) => Event::Unchanged { check_after },
+        (Action::Look { .. }, Outcome::Unchanged(_, check_after)) => {
+            Event::Unchanged { check_after }
+        }
         (
-            Action::LogIn | Action::Look,
+            Action::LogIn { generation } | Action::Look { generation },
             Outcome::Success(token, check_after) | Outcome::Unchanged(token, check_after),
-        ) => Event::LoggedIn { token, check_after },
-        (Action::Look, Outcome::Failure(failure)) if failure.retry_after.is_none() => {
+        ) => Event::LoggedIn { generation, token, check_after },
+        (Action::Look { .. }, Outcome::Failure(failure)) if failure.retry_after.is_none() => {
             Event::LookFailed(failure)
         }
-        (Action::LogIn | Action::Look, Outcome::Failure(failure)) => Event::LoginFailed(failure),
+        (Action::LogIn { .. } | Action::Look { .. }, Outcome::Failure(failure)) => {
+            Event::LoginFailed(failure)
+        }
         (Action::Renew { generation }, Outcome::Failure(failure)) => {
             Event::RenewalFailed { generation, failure }
         }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::driver::{forbidden, invalid_token, passing};
 use super::watch::Watch;
-use crate::{Action, Class, Event, Failure, Lifecycle, Settings, Token};
+use crate::{Action, Class, Event, Failure, Generation, Lifecycle, Settings, Token};
 
 /// What the server grants, and what it allows its tokens.
 #[derive(Clone, Debug)]
@@ -54,7 +54,7 @@ pub(super) struct Simulation {
     pub(super) revocations: Vec<Duration>,
     /// By generation, counted from 1.
     pub(super) issued: Vec<Issued>,
-    pub(super) holds: Vec<Option<u64>>,
+    pub(super) holds: Vec<Option<Generation>>,
     pub(super) log: Vec<(Duration, Action)>,
     /// Time in which no sink-held token was alive, per sink, since its first token.
     pub(super) uncovered: Vec<Duration>,
@@ -130,7 +130,7 @@ impl Simulation {
     }
 
     /// Whether the token is alive on the server.
-    pub(super) fn is_alive(&self, generation: u64) -> bool {
+    pub(super) fn is_alive(&self, generation: Generation) -> bool {
         let token = self.token(generation);
         token.revoked.is_none_or(|at| at > self.now) && token.expires > self.now
     }
@@ -176,14 +176,16 @@ impl Simulation {
                 self.holds[sink] = Some(generation);
                 Event::Delivered { sink, generation }
             }
-            Action::LogIn | Action::Look if down => Event::LoginFailed(passing()),
-            Action::LogIn | Action::Look => {
+            Action::LogIn { .. } | Action::Look { .. } if down => Event::LoginFailed(passing()),
+            Action::LogIn { generation } | Action::Look { generation } => {
                 if self.role.one_shot && !self.issued.is_empty() {
                     return Event::LoginFailed(Failure::new(Class::Refused));
                 }
                 let expires = self.now + self.role.ttl;
+                assert_eq!(self.issued.len(), index(generation), "numbers follow each other");
                 self.issued.push(Issued { at: self.now, expires, revoked: None });
-                Event::LoggedIn { token: self.describe(self.role.ttl), check_after: None }
+                let token = self.describe(self.role.ttl);
+                Event::LoggedIn { generation, token, check_after: None }
             }
             Action::Renew { generation } => {
                 let failure = match () {
@@ -229,15 +231,15 @@ impl Simulation {
         if self.role.says_invalid_token { invalid_token() } else { forbidden() }
     }
 
-    fn token(&self, generation: u64) -> &Issued {
+    fn token(&self, generation: Generation) -> &Issued {
         &self.issued[index(generation)]
     }
 
-    fn token_mut(&mut self, generation: u64) -> &mut Issued {
+    fn token_mut(&mut self, generation: Generation) -> &mut Issued {
         &mut self.issued[index(generation)]
     }
 }
 
-fn index(generation: u64) -> usize {
-    usize::try_from(generation).expect("few tokens") - 1
+fn index(generation: Generation) -> usize {
+    usize::try_from(generation.number()).expect("few tokens") - 1
 }

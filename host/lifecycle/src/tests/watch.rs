@@ -3,18 +3,20 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use crate::{Action, Event, Lifecycle, State};
+use crate::{Action, Event, Generation, Lifecycle, State};
 
 #[derive(Default)]
 pub(super) struct Watch {
     /// The request to the server or the method that is in flight.
     pub(super) request: Option<Action>,
-    pub(super) deliveries: Vec<Option<u64>>,
+    pub(super) deliveries: Vec<Option<Generation>>,
     /// The newest token that each sink was ever offered.
-    newest: Vec<u64>,
+    newest: Vec<Option<Generation>>,
     /// Tokens that a sink took, or was taking when they were superseded.
-    pub(super) held: BTreeSet<u64>,
-    forgotten: BTreeSet<u64>,
+    pub(super) held: BTreeSet<Generation>,
+    forgotten: BTreeSet<Generation>,
+    /// Numbers that tokens came under.
+    given: BTreeSet<Generation>,
     /// Whether the last login was a look.
     pub(super) looked: bool,
     stopping: bool,
@@ -23,7 +25,7 @@ pub(super) struct Watch {
 
 impl Watch {
     pub(super) fn new(sinks: usize) -> Self {
-        Self { deliveries: vec![None; sinks], newest: vec![0; sinks], ..Self::default() }
+        Self { deliveries: vec![None; sinks], newest: vec![None; sinks], ..Self::default() }
     }
 
     /// An event is about to be handed in.
@@ -37,14 +39,16 @@ impl Watch {
             Event::CredentialsChanged | Event::ConfigurationChanged | Event::ServerReached => {}
             Event::ShutDown | Event::HandOver => {
                 self.stopping = true;
-                if !matches!(self.request, Some(Action::LogIn | Action::Look)) {
+                if !matches!(self.request, Some(Action::LogIn { .. } | Action::Look { .. })) {
                     self.request = None;
                 }
             }
             _ => self.request = None,
         }
         let supersedes = match event {
-            Event::LoggedIn { token, .. } | Event::Inherited { token, .. } => {
+            Event::LoggedIn { generation, token, .. }
+            | Event::Inherited { generation, token, .. } => {
+                self.given.insert(*generation);
                 token.ttl != Some(Duration::ZERO)
             }
             other => matches!(other, Event::ShutDown | Event::HandOver),
@@ -59,15 +63,16 @@ impl Watch {
         assert!(!self.finished, "{action:?} after Finished");
         let begins = matches!(
             action,
-            Action::LogIn
-                | Action::Look
+            Action::LogIn { .. }
+                | Action::Look { .. }
                 | Action::Renew { .. }
                 | Action::Check { .. }
                 | Action::Deliver { .. }
         );
         assert!(!(begins && self.stopping), "{action:?} while shutting down");
         match action {
-            Action::LogIn | Action::Look => {
+            Action::LogIn { generation } | Action::Look { generation } => {
+                assert!(!self.given.contains(&generation), "{action:?} under a number in use");
                 assert_eq!(self.request, None, "{action:?} beside another request");
                 self.request = Some(action);
             }
@@ -78,11 +83,11 @@ impl Watch {
             }
             Action::Deliver { sink, generation } => {
                 assert_eq!(self.deliveries[sink], None, "two deliveries to sink {sink}");
-                assert!(generation >= self.newest[sink], "an older token after a newer one");
+                assert!(Some(generation) >= self.newest[sink], "an older token after a newer one");
                 assert!(!self.forgotten.contains(&generation), "{action:?} of a forgotten token");
                 assert!(lifecycle.expires_at().is_none_or(|at| at > now), "{action:?} expired");
                 self.deliveries[sink] = Some(generation);
-                self.newest[sink] = generation;
+                self.newest[sink] = Some(generation);
             }
             Action::Revoke { generation } => {
                 assert!(!self.held.contains(&generation), "{action:?}, which somebody may hold");
@@ -124,7 +129,7 @@ impl Watch {
 
     /// Checks what became of the token in use when this event was handled: `was_good` says
     /// that it was good before, `generation` which one it was.
-    pub(super) fn kept(lifecycle: &Lifecycle, generation: Option<u64>) {
+    pub(super) fn kept(lifecycle: &Lifecycle, generation: Option<Generation>) {
         assert!(lifecycle.generation() >= generation, "the token in use was dropped");
     }
 }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use super::driver::{secs, settings};
+use super::driver::{nth, secs, settings};
 use super::simulation::{Role, Simulation};
 use crate::{Action, Settings, State, TokenCheck};
 
 const DAY: Duration = Duration::from_hours(24);
 
 fn is_login(action: &Action) -> bool {
-    *action == Action::LogIn
+    matches!(action, Action::LogIn { .. })
 }
 
 fn is_check(action: &Action) -> bool {
@@ -86,7 +86,7 @@ fn a_revoked_token_that_may_not_look_itself_up_is_replaced_after_a_failed_renewa
     world.run_until(DAY);
     assert_eq!(world.count(&(secs(0)..DAY), is_login), 2);
     assert!(world.uncovered[0] < secs(2520));
-    assert!(world.is_alive(2));
+    assert!(world.is_alive(nth(2)));
 }
 
 #[test]
@@ -141,8 +141,8 @@ fn a_broken_sink_keeps_its_old_token_alive_and_the_other_sink_up_to_date() {
     world.sink_outages[0].push(secs(6000)..DAY);
     world.run_until(DAY);
     assert_eq!(world.uncovered[1], secs(0));
-    assert_eq!(world.holds[0], Some(1), "it could not be given another one");
-    let still_renewed = world.times(|action| *action == Action::Renew { generation: 1 });
+    assert_eq!(world.holds[0], Some(nth(1)), "it could not be given another one");
+    let still_renewed = world.times(|action| *action == Action::Renew { generation: nth(1) });
     assert!(still_renewed.last().is_some_and(|at| *at > secs(5000)));
     world.run_until(DAY + secs(61));
     assert_eq!(world.holds[0], world.holds[1]);

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::backoff::{after, spread};
 use crate::grant::{Grant, find};
 use crate::machine::{Lifecycle, Phase, Request};
-use crate::{Action, Class, Event, Failure, Notice, Settings, Token, Worth};
+use crate::{Action, Class, Event, Failure, Generation, Notice, Settings, Token, Worth};
 
 /// A method that wants to be looked at more often isn't.
 const SHORTEST_POLL: Duration = Duration::from_millis(100);
@@ -17,19 +17,25 @@ impl Lifecycle {
     /// Takes note of one event; what follows from it is started by the caller.
     pub(crate) fn take_in(&mut self, now: Instant, event: Event) {
         match event {
-            Event::LoggedIn { token, check_after } => self.logged_in(now, token, check_after, &[]),
-            Event::Inherited { token, check_after, holders, worth } => {
-                self.logged_in(now, token, check_after, &holders);
-                let inherited = self.last_generation;
+            Event::LoggedIn { generation, token, check_after } => {
+                if self.is_news(generation) {
+                    self.logged_in(now, generation, token, check_after, &[]);
+                }
+            }
+            Event::Inherited { generation, token, check_after, holders, worth } => {
+                if !self.is_news(generation) {
+                    return;
+                }
+                self.logged_in(now, generation, token, check_after, &holders);
                 if let Some(grant) = &mut self.current
-                    && grant.generation == inherited
+                    && grant.generation == generation
                 {
                     if worth == Worth::Foreign {
                         grant.unwanted(now);
                     }
                     for sink in holders {
                         if let Some(delivery) = self.deliveries.get_mut(sink) {
-                            delivery.succeeded(inherited);
+                            delivery.succeeded(generation);
                         }
                     }
                     self.forget_old();
@@ -117,15 +123,23 @@ impl Lifecycle {
         }
     }
 
+    /// Whether this number is free for the token that came; it no longer is then.
+    fn is_news(&mut self, generation: Generation) -> bool {
+        let news = generation == self.next_generation;
+        if news {
+            self.next_generation = generation.next();
+        }
+        news
+    }
+
     fn logged_in(
         &mut self,
         now: Instant,
+        generation: Generation,
         token: Token,
         check_after: Option<Duration>,
         holders: &[usize],
     ) {
-        self.last_generation += 1;
-        let generation = self.last_generation;
         let request = self.authentication_ended();
         match request {
             Some(request) if self.phase != Phase::Stopping || !holders.is_empty() => {
@@ -183,7 +197,7 @@ impl Lifecycle {
         self.catch_up_with_changes(now);
     }
 
-    fn renewed(&mut self, now: Instant, generation: u64, token: Token) {
+    fn renewed(&mut self, now: Instant, generation: Generation, token: Token) {
         let check = self.settings.token_check;
         let is_current = self.generation() == Some(generation);
         let Some(grant) = find(&mut self.current, &mut self.old, generation) else { return };
@@ -205,7 +219,7 @@ impl Lifecycle {
         }
     }
 
-    fn renewal_failed(&mut self, now: Instant, generation: u64, failure: Failure) {
+    fn renewal_failed(&mut self, now: Instant, generation: Generation, failure: Failure) {
         let is_current = self.generation() == Some(generation);
         let Some(grant) = find(&mut self.current, &mut self.old, generation) else { return };
         if grant.renewal_proves_death(failure) {
@@ -245,14 +259,14 @@ impl Lifecycle {
         }
     }
 
-    fn checked(&mut self, now: Instant, generation: u64, token: Token) {
+    fn checked(&mut self, now: Instant, generation: Generation, token: Token) {
         let check = self.settings.token_check;
         if let Some(grant) = find(&mut self.current, &mut self.old, generation) {
             grant.checked(now, token, check, &mut self.random);
         }
     }
 
-    fn check_failed(&mut self, now: Instant, generation: u64, failure: Failure) {
+    fn check_failed(&mut self, now: Instant, generation: Generation, failure: Failure) {
         let check = self.settings.token_check;
         let Some(grant) = find(&mut self.current, &mut self.old, generation) else { return };
         if grant.check_proves_death(failure) {
@@ -267,7 +281,7 @@ impl Lifecycle {
         }
     }
 
-    fn died(&mut self, now: Instant, generation: u64) {
+    fn died(&mut self, now: Instant, generation: Generation) {
         let Some(grant) = find(&mut self.current, &mut self.old, generation) else { return };
         let was_good = grant.is_good();
         grant.die();
@@ -281,7 +295,7 @@ impl Lifecycle {
     }
 
     /// The server may have refused to wrap this token for its delivery.
-    fn doubt(&mut self, now: Instant, generation: u64, failure: Failure) {
+    fn doubt(&mut self, now: Instant, generation: Generation, failure: Failure) {
         if failure.invalid_token {
             self.died(now, generation);
         } else if failure.permission_denied
@@ -306,7 +320,7 @@ impl Lifecycle {
         }
     }
 
-    fn revoke(&mut self, generation: u64) {
+    fn revoke(&mut self, generation: Generation) {
         self.actions.push_back(Action::Revoke { generation });
         self.actions.push_back(Action::Forget { generation });
     }
