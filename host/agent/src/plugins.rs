@@ -4,9 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use usher_config::{Diagnostic, Location, PluginConfig, Settings};
-use usher_engine::{
-    Allow, Capability, Engine, Failure, FailureKind, Kind, Limits, LoadError, Origin, Plugin,
-};
+use usher_engine::{Allow, Engine, Failure, FailureKind, Kind, Limits, LoadError, Origin, Plugin};
 
 use crate::plugin_files::{self, PluginFiles, located};
 use crate::reporter::Reporter;
@@ -204,31 +202,8 @@ impl<'a> Plugins<'a> {
 
 /// What `settings` allow the plug-in `name`, and its limits.
 pub fn permissions(settings: &Settings, name: &str) -> (Allow, Limits) {
-    let mut allow = Allow::default();
-    let mut limits = Limits::default();
-    if let Some(plugin) = settings.plugins.get(name) {
-        let list = &plugin.allow;
-        for (capability, targets) in [
-            (Capability::Connect, &list.connect),
-            (Capability::Read, &list.read),
-            (Capability::Watch, &list.watch),
-            (Capability::Write, &list.write),
-            (Capability::Remove, &list.remove),
-            (Capability::Env, &list.env),
-            (Capability::Server, &list.server),
-            (Capability::Kdc, &list.kdc),
-        ] {
-            allow.0.insert(capability, targets.clone());
-        }
-        if let Some(memory) = plugin.limits.memory {
-            limits.memory = memory;
-        }
-        if let Some(timeout) = plugin.limits.timeout {
-            limits.method_timeout = timeout;
-            limits.sink_timeout = timeout;
-        }
-    }
-    (allow, limits)
+    let block = settings.plugins.get(name);
+    block.map(|block| (block.allow.clone(), block.limits)).unwrap_or_default()
 }
 
 /// The built-in that a type of the configuration means, unless a file takes its place.

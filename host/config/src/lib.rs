@@ -50,8 +50,8 @@ pub use diff::{Diff, diff};
 pub use environment::Overrides;
 pub use schema::json_schema;
 pub use settings::{
-    Allow, ClientPem, Encryption, Identity, Limits, Log, LogFile, LogFormat, LogLevel, Method,
-    OnExit, Plugin, PluginConfig, RateLimit, Server, Settings, Sink, SinkOnExit, TokenCheck,
+    ClientPem, Encryption, Identity, Log, LogFile, LogFormat, LogLevel, Method, OnExit, Plugin,
+    PluginConfig, RateLimit, Server, Settings, Sink, SinkOnExit, TokenCheck,
 };
 
 /// A duration as the incumbents write it: "30" and "30s", "1h30m", "2d". None: it isn't one.

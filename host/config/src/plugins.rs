@@ -1,15 +1,11 @@
 //! Reads `plugin "NAME"`: what the operator pins, allows and limits.
 
+use usher_grant::{Allow, Capability, LARGEST_MEMORY, Limits, Target};
+
 use crate::diagnostic::Diagnostic;
 use crate::fields::{Fields, Nested, Report};
 use crate::schema;
-use crate::settings::{Allow, Limits, Plugin};
-
-/// What a plug-in may be allowed to do with the secrets server.
-const SERVER_GRANTS: [&str; 3] = ["unwrap", "token", "trust"];
-
-/// The most memory that a plug-in can be given, in bytes: the address space reserved for it.
-const LARGEST_MEMORY: u64 = 256 << 20;
+use crate::settings::Plugin;
 
 /// Every plug-in of a file, in order; a name may repeat.
 pub(crate) fn plugins(file: &Fields<'_>, report: &mut Report) -> Vec<(String, Plugin)> {
@@ -46,29 +42,26 @@ fn plugin(block: &Nested<'_>, report: &mut Report) -> Plugin {
 
 fn allow(block: &Nested<'_>, report: &mut Report) -> Allow {
     let fields = Fields::of(block.object, &schema::ALLOW, report);
-    let server = fields.strings("server", report).unwrap_or_default();
-    for grant in server.iter().filter(|grant| !SERVER_GRANTS.contains(&grant.value.as_str())) {
-        report.push(Diagnostic::new_error(
-            "plugin.allow.server",
-            format!("`server` knows no \"{}\"", grant.value),
-            "write some of \"unwrap\", \"token\", \"trust\"",
-            Some(&grant.location),
-        ));
+    let mut allow = Allow::default();
+    for capability in Capability::ALL {
+        let targets = fields.strings(capability.name(), report).unwrap_or_default();
+        if let Target::Word(words) = capability.target() {
+            for target in targets.iter().filter(|target| !words.contains(&target.value.as_str())) {
+                let name = capability.name();
+                let known: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
+                report.push(Diagnostic::new_error(
+                    format!("plugin.allow.{name}"),
+                    format!("`{name}` knows no \"{}\"", target.value),
+                    format!("write some of {}", known.join(", ")),
+                    Some(&target.location),
+                ));
+            }
+        }
+        if !targets.is_empty() {
+            allow.0.insert(capability, targets.into_iter().map(|target| target.value).collect());
+        }
     }
-    let mut list = |key| {
-        let values = fields.strings(key, report).unwrap_or_default();
-        values.into_iter().map(|text| text.value).collect::<Vec<String>>()
-    };
-    Allow {
-        connect: list("connect"),
-        read: list("read"),
-        watch: list("watch"),
-        write: list("write"),
-        remove: list("remove"),
-        env: list("env"),
-        kdc: list("kdc"),
-        server: server.into_iter().map(|grant| grant.value).collect(),
-    }
+    allow
 }
 
 fn limits(block: &Nested<'_>, report: &mut Report) -> Limits {
@@ -91,5 +84,11 @@ fn limits(block: &Nested<'_>, report: &mut Report) -> Limits {
             Some(block.location),
         ));
     }
-    Limits { memory, timeout: timeout.map(|timeout| timeout.value) }
+    let default = Limits::default();
+    let timeout = timeout.map(|timeout| timeout.value);
+    Limits {
+        memory: memory.unwrap_or(default.memory),
+        method_timeout: timeout.unwrap_or(default.method_timeout),
+        sink_timeout: timeout.unwrap_or(default.sink_timeout),
+    }
 }

@@ -145,7 +145,17 @@ const fn no_effect(name: &'static str, kind: Kind, reason: &'static str) -> Key 
 
 #[cfg(test)]
 mod tests {
+    use usher_grant::Capability;
+
     use super::*;
+
+    #[test]
+    fn each_capability_can_be_allowed_and_is_named_to_whoever_errs() {
+        let keys = ALLOW.keys.iter().map(|key| key.name);
+        let names = Capability::ALL.map(Capability::name);
+        assert!(keys.eq(names));
+        assert!(ALLOW.hint.ends_with(&format!(": {}", names.join(", "))), "{}", ALLOW.hint);
+    }
 
     #[test]
     fn no_block_has_a_key_twice_and_each_key_is_described() {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
+use usher_grant::{Allow, Limits};
 use usher_secret::Secret;
 
 use crate::diagnostic::Location;
@@ -369,32 +370,8 @@ pub struct Plugin {
     pub overrides: bool,
     /// What the plug-in may ask of the host.
     pub allow: Allow,
-    /// What one call may use.
+    /// What one call may use, the defaults where the operator says nothing.
     pub limits: Limits,
     /// Of the block.
     pub location: Location,
-}
-
-/// Patterns by capability, as in the `need` of the plug-in contract.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-#[allow(missing_docs)]
-pub struct Allow {
-    pub connect: Vec<String>,
-    pub read: Vec<String>,
-    pub watch: Vec<String>,
-    pub write: Vec<String>,
-    pub remove: Vec<String>,
-    pub env: Vec<String>,
-    /// "unwrap", "token", "trust".
-    pub server: Vec<String>,
-    pub kdc: Vec<String>,
-}
-
-/// None: the engine's default.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Limits {
-    /// In bytes.
-    pub memory: Option<u64>,
-    /// For one call.
-    pub timeout: Option<Duration>,
 }

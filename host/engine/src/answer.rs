@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use usher_grant::{Capability, Need};
 use usher_secret::Secret;
 use zeroize::Zeroize;
 
 use crate::bindings::exports::usher::plugin::auth_method as wit_method;
-use crate::failure::{Failure, FailureKind};
-use crate::grant::{Capability, Need, missing};
+use crate::failure::{Failure, FailureKind, missing};
 use crate::kept::{Item, LONGEST_CREDENTIAL};
 use crate::text;
 use crate::traits::{Answer, Certificate, Credential, Login};

@@ -1,9 +1,8 @@
 //! The one wasmtime configuration, shared by the agent, its compiler child and the build of the
 //! built-ins: artefacts load only where these settings are the same.
 
+use usher_grant::LARGEST_MEMORY;
 use wasmtime::Config;
-
-use crate::limits::LARGEST_MEMORY;
 
 /// Settings for running and compiling on this machine.
 pub(crate) fn configuration() -> Config {

@@ -15,15 +15,14 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Method, redirect};
 use thiserror::Error;
 use url::{Host, Url};
+use usher_grant::{Capability, Grant, Named, Need, reachable};
 use usher_secret::redactor::without_userinfo;
 use usher_trust::{
     Authorities, ClientCertificate, Names, Trust, client_config, handshake, tls_error,
 };
 use zeroize::Zeroizing;
 
-use crate::address::{Named, reachable};
-use crate::failure::{Failure, FailureKind};
-use crate::grant::{Capability, Grant, Need, missing};
+use crate::failure::{Failure, FailureKind, missing};
 use crate::text;
 
 /// Bytes of a body, either way.

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use thiserror::Error;
+use usher_grant::{Conflict, Refusal};
 
 use crate::failure::Failure;
-use crate::grant::{Conflict, Refusal};
 
 /// Each message names the thing and the remedy; the caller adds which plug-in it is.
 #[derive(Debug, Error)]

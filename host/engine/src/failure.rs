@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use usher_grant::{Missing, Need};
+
 use crate::bindings::usher::plugin::types as wit;
 use crate::text;
 
@@ -75,6 +77,12 @@ impl Failure {
         self.details.push((name.to_owned(), value.into()));
         self
     }
+}
+
+/// What a call of the host answers that the grant of `plugin` doesn't cover.
+pub(crate) fn missing(plugin: &str, what: &str, need: Need) -> Failure {
+    let message = Missing { plugin, what, need }.to_string();
+    Failure::new(FailureKind::Config, Missing::CODE, message)
 }
 
 impl fmt::Display for FailureKind {

@@ -14,10 +14,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::OFlags;
+use usher_grant::{Asker, Capability, Grant, Links, Need, Protected};
 use zeroize::Zeroizing;
 
-use crate::failure::{Failure, FailureKind};
-use crate::grant::{Asker, Capability, Grant, Need, Protected, missing};
+use crate::failure::{Failure, FailureKind, missing};
 use writing::{Owners, Temporary, apply, fill};
 
 /// The largest file read or written, in bytes.
@@ -217,7 +217,8 @@ impl Files<'_> {
         } else {
             format!("{} (which leads to {})", asked.display(), actual.display())
         };
-        let Some(need) = self.grant.permits_file(capability, actual, resolve) else {
+        let links = Links { file: resolve, directory: &real_directory };
+        let Some(need) = self.grant.permits_file(capability, actual, links) else {
             let need = Need { capability, target: asked.display().to_string() };
             return Err(missing(self.plugin, &format!("{} of {leads}", capability.name()), need));
         };
@@ -288,6 +289,11 @@ fn opened_path(file: &File, asked: &Path) -> Result<PathBuf, Failure> {
     fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd()))
         .or_else(|_| fs::canonicalize(asked))
         .map_err(|error| failed("read", asked, &error))
+}
+
+/// Where an existing directory really is.
+pub(crate) fn real_directory(path: &Path) -> Option<PathBuf> {
+    fs::canonicalize(path).ok()
 }
 
 /// Where a path leads that may not exist (yet): its directory and links resolved as far as they go.

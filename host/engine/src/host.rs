@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rand::RngCore;
+use usher_grant::{Capability, Need};
 use usher_secret::Secret;
 use wasmtime::Result;
 use zeroize::Zeroizing;
@@ -17,9 +18,8 @@ use crate::bindings::usher::plugin::{
     clock, context, crypto, env, files, http, kdc, log, random, server, state, types,
 };
 use crate::egress::{Request, Tls};
-use crate::failure::{Failure, FailureKind};
+use crate::failure::{Failure, FailureKind, missing};
 use crate::files::{Files, WriteOptions};
-use crate::grant::{Capability, Need, missing};
 use crate::kept::LONGEST_CREDENTIAL;
 use crate::krb5_conf;
 use crate::limits::MOST_RANDOM;

@@ -14,8 +14,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use usher_grant::{Named, reachable};
 
-use crate::address::{Named, reachable};
 use crate::failure::{Failure, FailureKind};
 use crate::krb5_conf::Server;
 

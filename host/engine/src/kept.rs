@@ -7,11 +7,11 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use usher_grant::Need;
 use usher_secret::redactor::{self, Live};
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
-use crate::grant::Need;
 
 /// Bytes that are kept for one use.
 const MOST_KEPT_BYTES: usize = 256 << 10;
@@ -278,7 +278,7 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grant::Capability;
+    use usher_grant::Capability;
 
     fn code(result: Result<(), Failure>) -> Option<String> {
         result.err().map(|failure| failure.code)

@@ -20,7 +20,6 @@
     allow(dead_code, unused_imports, reason = "what only a program with a compiler needs")
 )]
 
-mod address;
 mod answer;
 mod bindings;
 mod bound;
@@ -39,7 +38,6 @@ mod egress;
 mod error;
 mod failure;
 mod files;
-mod grant;
 mod host;
 mod inspect;
 mod kdc;
@@ -70,9 +68,7 @@ pub use compiler::Compiler;
 pub use egress::Egress;
 pub use error::LoadError;
 pub use failure::{Failure, FailureKind};
-pub use grant::{Allow, Capability, Grant, Need, Protected, Refusal};
 pub use inspect::{CONTRACT, Inspection, inspect};
-pub use limits::{LARGEST_MEMORY, Limits};
 pub use plugin::{Info, Kind, Origin, Plugin};
 pub use precompiled::Precompiled;
 #[cfg(feature = "compile")]
@@ -85,3 +81,4 @@ pub use traits::{
 };
 pub use usage::Use;
 pub use uses::InUse;
+pub use usher_grant::{Allow, Capability, Grant, LARGEST_MEMORY, Limits, Need, Protected, Refusal};

@@ -1,35 +1,12 @@
-//! How much of the machine one call of a plug-in may take.
-
-use std::time::Duration;
+//! Counts what one call of a plug-in takes of the machine, and says where it ends.
+//!
+//! What the operator can set is in [`Limits`]; all else is fixed here.
 
 use thiserror::Error;
+use usher_grant::{LARGEST_MEMORY, Limits};
 use wasmtime::{ResourceLimiter, Result};
 
 use crate::places::{ONE_STRANGER, Place, STRANGERS};
-
-/// The most memory any plug-in can be given, in bytes: what is reserved as address space.
-pub const LARGEST_MEMORY: u64 = 256 << 20;
-
-/// Limits of one call. Everything that has no field here is fixed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes of all linear memories and tables together; at most [`LARGEST_MEMORY`].
-    pub memory: u64,
-    /// Wall-clock time of a call of an auth method, host calls included.
-    pub method_timeout: Duration,
-    /// The same for a sink.
-    pub sink_timeout: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            memory: 128 << 20,
-            method_timeout: Duration::from_secs(10),
-            sink_timeout: Duration::from_secs(5),
-        }
-    }
-}
 
 /// Bytes that may cross from guest to host in one host call or result.
 pub(crate) const HOSTCALL_FUEL: usize = 4 << 20;
@@ -80,14 +57,13 @@ pub(crate) enum OverLimit {
     Busy,
 }
 
-impl Limits {
-    pub(crate) fn meter(&self, place: Place) -> Meter {
-        let most = usize::try_from(self.memory.min(LARGEST_MEMORY)).unwrap_or(usize::MAX);
-        Meter { taken: 0, most, place }
-    }
-}
-
 impl Meter {
+    /// What a call within `limits` has taken when it begins: nothing but its place.
+    pub(crate) fn new(limits: &Limits, place: Place) -> Self {
+        let most = usize::try_from(limits.memory.min(LARGEST_MEMORY)).unwrap_or(usize::MAX);
+        Self { taken: 0, most, place }
+    }
+
     fn take(&mut self, bytes: usize) -> Result<(), OverLimit> {
         let taken = self.taken.checked_add(bytes).filter(|taken| *taken <= self.most);
         let taken = taken.ok_or(OverLimit::Memory)?;
@@ -155,7 +131,7 @@ mod tests {
     use crate::places::{Places, Share};
 
     fn meter() -> Meter {
-        Limits { memory: 64 << 20, ..Limits::default() }.meter(Place::default())
+        Meter::new(&Limits { memory: 64 << 20, ..Limits::default() }, Place::default())
     }
 
     #[test]
@@ -179,8 +155,10 @@ mod tests {
         assert!(meter().memory_growing(0, 2 << 20, Some(1 << 20)).is_err());
         assert!(meter().table_growing(0, 20_001, None).is_err());
         let most = Limits { memory: u64::MAX, ..Limits::default() };
-        assert!(most.meter(Place::default()).memory_growing(0, 256 << 20, None).unwrap());
-        assert!(most.meter(Place::default()).memory_growing(0, (256 << 20) + 1, None).is_err());
+        assert!(Meter::new(&most, Place::default()).memory_growing(0, 256 << 20, None).unwrap());
+        assert!(
+            Meter::new(&most, Place::default()).memory_growing(0, (256 << 20) + 1, None).is_err()
+        );
     }
 
     #[tokio::test]
@@ -189,7 +167,8 @@ mod tests {
         let limits = Limits { memory: 256 << 20, ..Limits::default() };
         let mut meters = Vec::new();
         for _ in 0..3 {
-            meters.push(limits.meter(places.for_call(&share, &limits).await.unwrap()));
+            let place = places.for_call(&share, &limits).await.unwrap();
+            meters.push(Meter::new(&limits, place));
         }
         // 512 MiB are one plug-in's, and each call began with 8.
         assert!(meters[0].memory_growing(0, 256 << 20, None).unwrap());

@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
+use usher_grant::{LARGEST_MEMORY, Limits};
 
 use crate::failure::{Failure, FailureKind};
-use crate::limits::{LARGEST_MEMORY, Limits};
 
 /// Calls of built-ins at once, so that a thousand identities that wake together don't take the
 /// memory of a thousand instances. What a built-in takes is known, and little.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use usher_grant::{Grant, Limits};
 use usher_secret::Secret;
 use wasmtime::Store;
 use wasmtime::component::Component;
@@ -15,9 +16,7 @@ use crate::call::{guarded, with_output};
 use crate::compiler::Compiler;
 use crate::error::LoadError;
 use crate::failure::{Failure, FailureKind};
-use crate::grant::Grant;
 use crate::inspect::{CONTRACT, inspect};
-use crate::limits::Limits;
 use crate::places::{Place, Share};
 use crate::precompiled::Precompiled;
 use crate::registry::Found;

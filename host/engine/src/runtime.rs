@@ -4,6 +4,7 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use usher_grant::Protected;
 use wasmtime::component::{InstancePre, Linker};
 
 use crate::bindings::AuthMethodPlugin;
@@ -11,7 +12,6 @@ use crate::bindings::sink_world::SinkPlugin;
 use crate::configuration::configuration;
 use crate::egress::Egress;
 use crate::error::LoadError;
-use crate::grant::Protected;
 use crate::places::Places;
 use crate::plugin::Kind;
 use crate::precompiled::Precompiled;

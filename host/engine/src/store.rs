@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use usher_grant::Limits;
 use wasmtime::Store;
 use wasmtime::component::{HasData, ResourceTable};
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
 use wasmtime_wasi_http::{WasiHttpCtx, WasiHttpCtxView, WasiHttpView};
 
 use crate::limits::{
-    HOSTCALL_FUEL, Limits, MOST_FIELD_BYTES, MOST_HANDLES, MOST_LOG_LINES, MOST_RANDOM,
-    MOST_RESOURCES, Meter,
+    HOSTCALL_FUEL, MOST_FIELD_BYTES, MOST_HANDLES, MOST_LOG_LINES, MOST_RANDOM, MOST_RESOURCES,
+    Meter,
 };
 use crate::places::Place;
 use crate::script::Script;
@@ -66,7 +67,7 @@ pub(crate) fn new_store(
             script: None,
             log_lines_left: MOST_LOG_LINES,
             output: Output::new(plugin.to_owned(), identity),
-            meter: limits.meter(place),
+            meter: Meter::new(limits, place),
             wasi: None,
         },
     );

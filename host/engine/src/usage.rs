@@ -3,13 +3,12 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use usher_grant::{Allow, Asker, Grant, Limits, Protected, Surroundings};
 use zeroize::Zeroizing;
 
 use crate::egress::{Egress, Request, Response};
 use crate::failure::Failure;
-use crate::grant::{Allow, Asker, Grant, Protected, Surroundings};
 use crate::kept::{Item, Kept, Source};
-use crate::limits::Limits;
 use crate::received::credentials;
 use crate::traits::Unwrapper;
 

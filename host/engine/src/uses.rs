@@ -2,10 +2,12 @@
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use usher_grant::{Claim, Grant};
+
 use crate::bound::{Bound, Served};
 use crate::error::LoadError;
 use crate::failure::Failure;
-use crate::grant::{Claim, Grant};
+use crate::files::real_directory;
 use crate::kept::Item;
 use crate::plugin::{Kind, Plugin};
 use crate::runtime::Engine;
@@ -187,7 +189,7 @@ impl Engine {
         if plugin.kind == Kind::Sink {
             for usage in usages {
                 let asker = usage.asker();
-                let outputs = usage.grant.outputs();
+                let outputs = usage.grant.outputs(&real_directory);
                 claims.extend(outputs.map(|(output, naming)| Claim { asker, output, naming }));
             }
         }

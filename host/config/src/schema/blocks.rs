@@ -1,5 +1,7 @@
 //! The tables of what works: connection, auto-auth, logging, and what is ours.
 
+use usher_grant::{Capability, MEMORY_HINT, TIMEOUT_HINT};
+
 use super::Kind::{
     Any, Block as One, Boolean, Choice, Duration, Integer, Named, Settings, Size, Strings, Text,
     Typed, WeakBoolean,
@@ -334,33 +336,26 @@ pub(crate) static ALLOW: Block = Block {
     closed: true,
     hint: "a plug-in may be allowed: connect, read, watch, write, remove, env, server, kdc",
     keys: &[
-        built("connect", Strings, "Origins that it may send requests to: \"https://HOST:PORT\"."),
-        built("read", Strings, "Files that it may read; * matches anything below."),
-        built("watch", Strings, "Files whose changes wake it."),
-        built("write", Strings, "Files that it may write."),
-        built("remove", Strings, "Files that it may remove."),
-        built("env", Strings, "Environment variables that it may read."),
-        built(
-            "server",
-            Strings,
-            "What it may do with the secrets server: \"unwrap\", \"token\", \"trust\".",
-        ),
-        built("kdc", Strings, "Kerberos realms whose key distribution centre it may ask."),
+        allowed(Capability::Connect),
+        allowed(Capability::Read),
+        allowed(Capability::Watch),
+        allowed(Capability::Write),
+        allowed(Capability::Remove),
+        allowed(Capability::Env),
+        allowed(Capability::Server),
+        allowed(Capability::Kdc),
     ],
 };
+
+const fn allowed(capability: Capability) -> Key {
+    built(capability.name(), Strings, capability.hint())
+}
 
 pub(crate) static LIMITS: Block = Block {
     name: "plugin.limits",
     closed: true,
     hint: "",
-    keys: &[
-        built(
-            "memory",
-            Size,
-            "All memories and tables of one call together, at most 256MiB. Default 128MiB.",
-        ),
-        built("timeout", Duration, "Time of one call. Default 10s for a method, 5s for a sink."),
-    ],
+    keys: &[built("memory", Size, MEMORY_HINT), built("timeout", Duration, TIMEOUT_HINT)],
 };
 
 const OTHER_TARGET: &str = "this agent sends no metrics; set metrics_address = \"127.0.0.1:9102\" and let Prometheus, or a collector that reads its format, fetch them there";

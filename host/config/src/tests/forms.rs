@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use usher_grant::{Capability, Limits};
+
 use super::*;
 use crate::{Encryption, LogFile, LogFormat, LogLevel, OnExit, SinkOnExit, TokenCheck};
 
@@ -139,10 +141,11 @@ fn every_built_setting_arrives() {
     assert_eq!(settings.plugin_directory, Some("/etc/usher/plugins".into()));
     assert_eq!(settings.plugin_lock, Some("/etc/usher/usher.lock".into()));
     let plugin = &settings.plugins["acme-sso"];
-    assert_eq!(plugin.allow.read, ["/a", "/b/*"]);
-    assert_eq!(plugin.allow.server, ["unwrap"]);
-    assert_eq!(plugin.limits.memory, Some(64 << 20));
-    assert_eq!(plugin.limits.timeout, Some(Duration::from_secs(30)));
+    assert_eq!(plugin.allow.targets(Capability::Read), ["/a", "/b/*"]);
+    assert_eq!(plugin.allow.targets(Capability::Server), ["unwrap"]);
+    let timeout = Duration::from_secs(30);
+    let limits = Limits { memory: 64 << 20, method_timeout: timeout, sink_timeout: timeout };
+    assert_eq!(plugin.limits, limits);
     assert!(plugin.sha256.as_deref().is_some_and(|digest| digest.starts_with("9f86")));
 }
 
@@ -231,7 +234,7 @@ fn every_form_in_json_means_the_same() {
     let plugins = r#"{"plugin": {"a": {"limits": {"memory": "1MiB"}}, "b": {}}, "auto_auth": {"method": {"type": "a"}, "sink": {"type": "b"}}}"#;
     let settings = Case::new(plugins).settings();
     assert_eq!(settings.plugins.keys().collect::<Vec<_>>(), ["a", "b"]);
-    assert_eq!(settings.plugins["a"].limits.memory, Some(1 << 20));
+    assert_eq!(settings.plugins["a"].limits.memory, 1 << 20);
 }
 
 #[test]

@@ -4,9 +4,9 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::sync::Arc;
 
 use rustix::fs::Mode;
+use usher_grant::{Claim, Conflict, Naming, Surroundings};
 
 use super::*;
-use crate::grant::{Claim, Conflict, Naming, Surroundings};
 
 struct World {
     directory: tempfile::TempDir,

@@ -8,10 +8,10 @@ use std::path::{Path, PathBuf};
 
 use rand::Rng;
 use rustix::fs::{Gid, Mode, OFlags, Uid};
+use usher_grant::TEMPORARY;
 
 use super::{Warnings, WriteOptions, failed, flags};
 use crate::failure::{Failure, FailureKind};
-use crate::grant::TEMPORARY;
 
 /// Who a file shall belong to, as numbers.
 #[derive(Clone, Copy)]

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use url::{Host, Url};
 use usher_secret::redactor::without_userinfo;
 
-use crate::address::Named;
+use crate::Named;
 
 /// `scheme://host[:port][/path-prefix]`; the host may start with `*.`.
-pub(super) struct Origin {
+pub(crate) struct Origin {
     scheme: String,
     host: HostPattern,
     port: u16,
@@ -25,7 +25,7 @@ enum HostPattern {
 }
 
 impl Origin {
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let explain = |what: &str| {
             let shown = without_userinfo(text);
             format!("{shown:?} {what}; write \"https://host[:port][/path]\"")
@@ -70,7 +70,7 @@ impl Origin {
         })
     }
 
-    pub(super) fn permits(&self, url: &Url) -> bool {
+    pub(crate) fn permits(&self, url: &Url) -> bool {
         let host = match url.host() {
             Some(Host::Domain(name)) => HostPattern::Name(name.trim_end_matches('.').to_owned()),
             Some(Host::Ipv4(address)) => HostPattern::Address(address.into()),
@@ -84,14 +84,14 @@ impl Origin {
             && below(&self.path, url.path())
     }
 
-    pub(super) fn covers(&self, other: &Self) -> bool {
+    pub(crate) fn covers(&self, other: &Self) -> bool {
         self.scheme == other.scheme
             && self.port == other.port
             && self.host.covers(&other.host)
             && below(&self.path, &other.path)
     }
 
-    pub(super) fn named(&self) -> Named {
+    pub(crate) fn named(&self) -> Named {
         match &self.host {
             HostPattern::Address(address) => Named::Address(*address),
             HostPattern::Name(name) if name == "localhost" => Named::Localhost,

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// How the grant that permits a request names its host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Named {
+pub enum Named {
     /// By a DNS name, perhaps a wildcard.
     Name,
     /// `localhost`.
@@ -18,7 +18,7 @@ pub(crate) enum Named {
 }
 
 /// Whether `address` may be connected to through a host that the grant names so.
-pub(crate) fn reachable(address: IpAddr, named: &Named) -> bool {
+pub fn reachable(address: IpAddr, named: &Named) -> bool {
     let address = address.to_canonical();
     match class(address) {
         Class::Never => false,

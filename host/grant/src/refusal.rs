@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use super::{Capability, Need};
-use crate::failure::{Failure, FailureKind};
+use crate::{Capability, Need};
 
 /// Why a configuration gets no grant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,10 +22,21 @@ pub enum Refusal {
     },
 }
 
-impl fmt::Display for Need {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(formatter, "{} {:?}", self.capability.name(), self.target)
-    }
+/// A call of the host that isn't granted. The needs of a configuration are allowed before anything
+/// runs, so the plug-in did more than it asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing<'a> {
+    /// The plug-in's name, as in `plugin "NAME"`.
+    pub plugin: &'a str,
+    /// What it wanted to do.
+    pub what: &'a str,
+    /// What it should have asked for.
+    pub need: Need,
+}
+
+impl Missing<'_> {
+    /// The code of the failure that such a call answers with.
+    pub const CODE: &'static str = "grant.missing";
 }
 
 impl fmt::Display for Refusal {
@@ -54,21 +64,21 @@ impl fmt::Display for Refusal {
 
 impl std::error::Error for Refusal {}
 
-/// What a call of the host answers that isn't granted. The needs of a configuration are allowed
-/// before anything runs, so the plug-in did more than it asked for.
-pub(crate) fn missing(plugin: &str, what: &str, need: Need) -> Failure {
-    Failure::new(
-        FailureKind::Config,
-        "grant.missing",
-        format!(
+impl fmt::Display for Missing<'_> {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { plugin, what, need } = self;
+        write!(
+            formatter,
             "{what} isn't granted; if the plug-in should have it, its `prepare` must ask for {need}, and the configuration allow it: {}",
-            block(plugin, std::slice::from_ref(&need))
+            block(plugin, std::slice::from_ref(need))
                 .split_whitespace()
                 .collect::<Vec<_>>()
                 .join(" ")
-        ),
-    )
+        )
+    }
 }
+
+impl std::error::Error for Missing<'_> {}
 
 /// The `plugin` block that allows `needs`, ready to paste.
 fn block(plugin: &str, needs: &[Need]) -> String {

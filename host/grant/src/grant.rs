@@ -1,65 +1,12 @@
-//! What one use of a plug-in may ask of the host: every decision in one pure type.
-//!
-//! A plug-in says what it *needs* for a configuration (`prepare`). The operator says what it is
-//! *allowed* (`plugin "NAME" { allow { … } }`); built-ins are allowed what they ask. The [`Grant`]
-//! is the needs, within what is allowed, and is asked again at every host call. Nothing here
-//! opens a file or a connection: callers resolve names first and pass what they found; only the
-//! directory before a `*` is resolved here.
+//! What one use of a plug-in may ask of the host.
 
-mod origins;
-mod paths;
-mod protected;
-mod refusal;
-
-use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use url::Url;
 
-use crate::address::Named;
-
-use origins::Origin;
-use paths::{glob, pattern_matches, resolved};
-
-pub(crate) use paths::Surroundings;
-pub use protected::Protected;
-pub(crate) use protected::{Asker, Claim, Conflict, Naming, TEMPORARY};
-pub use refusal::Refusal;
-pub(crate) use refusal::missing;
-
-/// A kind of thing that a plug-in can ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Capability {
-    /// Read a file.
-    Read,
-    /// Read a file and be called when it changes.
-    Watch,
-    /// Write a file.
-    Write,
-    /// Remove a file.
-    Remove,
-    /// Read an environment variable.
-    Env,
-    /// Connect to an origin.
-    Connect,
-    /// Ask something of the secrets server: "unwrap", "token", "trust".
-    Server,
-    /// Talk with the key distribution centre of a Kerberos realm.
-    Kdc,
-}
-
-/// One thing that a configuration needs from the host.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Need {
-    /// What kind of thing.
-    pub capability: Capability,
-    /// Which one; see `wit/plugin.wit`.
-    pub target: String,
-}
-
-/// What the operator's `allow` block lists, by capability.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Allow(pub BTreeMap<Capability, Vec<String>>);
+use crate::origin::Origin;
+use crate::paths::{glob, pattern_matches, resolved};
+use crate::{Allow, Capability, Links, Named, Naming, Need, Refusal, Surroundings, Target};
 
 /// What one use may ask of the host.
 #[derive(Clone, Debug, Default)]
@@ -67,38 +14,6 @@ pub struct Grant {
     needs: Vec<Need>,
     /// None: a built-in, allowed what it asks.
     allowed: Option<Vec<Need>>,
-}
-
-impl Capability {
-    /// All of them, in the order of the documentation.
-    pub const ALL: [Self; 8] = [
-        Self::Connect,
-        Self::Read,
-        Self::Watch,
-        Self::Write,
-        Self::Remove,
-        Self::Env,
-        Self::Server,
-        Self::Kdc,
-    ];
-
-    /// The name used in `prepare` and in `allow`.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Watch => "watch",
-            Self::Write => "write",
-            Self::Remove => "remove",
-            Self::Env => "env",
-            Self::Connect => "connect",
-            Self::Server => "server",
-            Self::Kdc => "kdc",
-        }
-    }
-
-    fn is_file(self) -> bool {
-        matches!(self, Self::Read | Self::Watch | Self::Write | Self::Remove)
-    }
 }
 
 impl Grant {
@@ -112,10 +27,7 @@ impl Grant {
     ) -> Result<Self, Refusal> {
         let mut asked: Vec<Need> = Vec::new();
         for (name, target) in needs {
-            let capability = Capability::ALL
-                .into_iter()
-                .find(|capability| capability.name() == name)
-                .ok_or(Refusal::UnknownCapability(name))?;
+            let capability = Capability::named(&name).ok_or(Refusal::UnknownCapability(name))?;
             let (expanded, variables) = if capability.is_file() || capability == Capability::Connect
             {
                 surroundings.expand(&target)
@@ -173,12 +85,16 @@ impl Grant {
     fn targets(&self, capability: Capability) -> impl Iterator<Item = &str> {
         self.needs
             .iter()
-            .filter(move |need| gives(need.capability, capability))
+            .filter(move |need| need.capability.gives(capability))
             .map(|need| need.target.as_str())
     }
 
-    /// What a sink is going to write, resolved, and who chose it.
-    pub(crate) fn outputs(&self) -> impl Iterator<Item = (String, Naming)> {
+    /// What a sink is going to write, in directories that are where `directory` says, and who chose
+    /// it.
+    pub fn outputs(
+        &self,
+        directory: &dyn Fn(&Path) -> Option<PathBuf>,
+    ) -> impl Iterator<Item = (String, Naming)> {
         self.targets(Capability::Write).map(move |target| {
             let by_operator = match &self.allowed {
                 None => !target.contains('*'),
@@ -189,26 +105,26 @@ impl Grant {
                 }),
             };
             let naming = if by_operator { Naming::ByOperator } else { Naming::ByPlugin };
-            (resolved(target), naming)
+            (resolved(target, directory), naming)
         })
     }
 
     /// Bytes of all needs.
-    pub(crate) fn size(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.needs.iter().map(|need| size_of::<Need>() + need.target.len()).sum()
     }
 
     /// The need by which the file `path` may be used so; None: it may not. `path` is resolved;
-    /// `resolve` resolves a granted path in the same way.
-    pub(crate) fn permits_file(
+    /// `links` resolve a granted path in the same way.
+    pub fn permits_file(
         &self,
         capability: Capability,
         path: &Path,
-        resolve: &dyn Fn(&Path) -> Option<PathBuf>,
+        links: Links<'_>,
     ) -> Option<&Need> {
         let matching = |needs: &'_ [Need]| {
             needs.iter().position(|need| {
-                gives(need.capability, capability) && pattern_matches(&need.target, path, resolve)
+                need.capability.gives(capability) && pattern_matches(&need.target, path, links)
             })
         };
         let need = &self.needs[matching(&self.needs)?];
@@ -219,17 +135,17 @@ impl Grant {
     }
 
     /// Whether the environment variable may be read.
-    pub(crate) fn permits_env(&self, name: &str) -> bool {
+    pub fn permits_env(&self, name: &str) -> bool {
         self.needs.iter().any(|need| need.capability == Capability::Env && need.target == name)
     }
 
     /// Whether the server or Kerberos capability is granted.
-    pub(crate) fn permits_named(&self, capability: Capability, target: &str) -> bool {
+    pub fn permits_named(&self, capability: Capability, target: &str) -> bool {
         self.needs.iter().any(|need| need.capability == capability && need.target == target)
     }
 
     /// How the grant names the host of `url`, if it permits the request.
-    pub(crate) fn permits_connect(&self, url: &Url) -> Option<Named> {
+    pub fn permits_connect(&self, url: &Url) -> Option<Named> {
         let find = |needs: &[Need]| {
             needs
                 .iter()
@@ -247,62 +163,42 @@ impl Grant {
     }
 }
 
-impl Allow {
-    fn needs(&self, surroundings: &Surroundings<'_>) -> Vec<Need> {
-        let mut needs = Vec::new();
-        for (&capability, targets) in &self.0 {
-            for target in targets {
-                let target = if capability.is_file() {
-                    match surroundings.expand(target).0 {
-                        Some(target) => surroundings.absolute(&target),
-                        None => continue,
-                    }
-                } else {
-                    target.clone()
-                };
-                needs.push(Need { capability, target });
-            }
-        }
-        needs
-    }
-}
-
-/// Whether a grant of `granted` gives `asked` as well.
-fn gives(granted: Capability, asked: Capability) -> bool {
-    granted == asked || (granted == Capability::Watch && asked == Capability::Read)
-}
-
 /// Whether an allowance covers a need.
 fn covers(allowed: &Need, need: &Need) -> bool {
-    if !gives(allowed.capability, need.capability) {
+    if !allowed.capability.gives(need.capability) {
         return false;
     }
-    match need.capability {
-        Capability::Read | Capability::Watch | Capability::Write | Capability::Remove => {
-            glob(&allowed.target, &need.target)
-        }
-        Capability::Connect => {
-            match (Origin::parse(&allowed.target), Origin::parse(&need.target)) {
-                (Ok(allowed), Ok(need)) => allowed.covers(&need),
-                _ => false,
-            }
-        }
-        Capability::Env | Capability::Server | Capability::Kdc => allowed.target == need.target,
+    match need.capability.target() {
+        Target::File => glob(&allowed.target, &need.target),
+        Target::Origin => match (Origin::parse(&allowed.target), Origin::parse(&need.target)) {
+            (Ok(allowed), Ok(need)) => allowed.covers(&need),
+            _ => false,
+        },
+        Target::Variable | Target::Word(_) | Target::Realm => allowed.target == need.target,
     }
 }
 
 /// Why a need can never be granted, if so.
 fn malformed(need: &Need) -> Option<String> {
-    match need.capability {
-        Capability::Env if ["VAULT_TOKEN", "BAO_TOKEN"].contains(&need.target.as_str()) => {
+    match need.capability.target() {
+        Target::Variable if ["VAULT_TOKEN", "BAO_TOKEN"].contains(&need.target.as_str()) => {
             Some("the agent's own token is never handed to a plug-in".to_owned())
         }
-        Capability::Env if need.target.is_empty() => Some("the name is empty".to_owned()),
-        Capability::Connect => Origin::parse(&need.target).err(),
-        Capability::Server if !["unwrap", "token", "trust"].contains(&need.target.as_str()) => {
-            Some("\"server\" takes \"unwrap\", \"token\" or \"trust\"".to_owned())
+        Target::Variable if need.target.is_empty() => Some("the name is empty".to_owned()),
+        Target::Origin => Origin::parse(&need.target).err(),
+        Target::Word(words) if !words.contains(&need.target.as_str()) => {
+            Some(format!("{:?} takes {}", need.capability.name(), one_of(words)))
         }
         _ => None,
+    }
+}
+
+/// `"a", "b" or "c"`.
+fn one_of(words: &[&str]) -> String {
+    let words: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
+    match words.split_last() {
+        Some((last, rest)) if !rest.is_empty() => format!("{} or {last}", rest.join(", ")),
+        _ => words.concat(),
     }
 }
 

@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock, Weak};
 
-use super::paths::{glob, overlap};
+use crate::paths::{glob, overlap};
 
 /// What is never granted to anyone, besides the fixed list.
 #[derive(Debug, Default)]
@@ -43,27 +43,30 @@ struct Reservation {
 
 /// A use that wants a file.
 #[derive(Clone, Copy)]
-pub(crate) struct Asker<'a> {
+pub struct Asker<'a> {
     /// "default/sink/0".
-    pub(crate) usage: &'a str,
-    pub(crate) identity: &'a str,
+    pub usage: &'a str,
+    /// Name of the identity that it belongs to.
+    pub identity: &'a str,
     /// Lives as long as the use.
-    pub(crate) holder: &'a Arc<()>,
+    pub holder: &'a Arc<()>,
     /// The change of the configuration that brought it.
-    pub(crate) change: u64,
+    pub change: u64,
 }
 
 /// What a sink is going to write.
-pub(crate) struct Claim<'a> {
-    pub(crate) asker: Asker<'a>,
+pub struct Claim<'a> {
+    /// The sink.
+    pub asker: Asker<'a>,
     /// A path whose directory is resolved; it may hold a `*`.
-    pub(crate) output: String,
-    pub(crate) naming: Naming,
+    pub output: String,
+    /// Who chose it.
+    pub naming: Naming,
 }
 
 /// Who chose an output.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Naming {
+pub enum Naming {
     /// The operator named this very file.
     ByOperator,
     /// The plug-in, among others that it may write.
@@ -72,14 +75,15 @@ pub(crate) enum Naming {
 
 /// Two uses that would write the same.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Conflict {
+pub struct Conflict {
     /// Who came second.
-    pub(crate) usage: String,
-    pub(crate) output: String,
+    pub usage: String,
+    /// What it would write.
+    pub output: String,
     /// Who has it.
-    pub(crate) holder: String,
+    pub holder: String,
     /// What it has: not the same, if there is a `*`.
-    pub(crate) held: String,
+    pub held: String,
 }
 
 impl Protected {
@@ -90,7 +94,7 @@ impl Protected {
 
     /// Reserves all of `claims`, each for as long as its use lives, or none: if nobody has them, and
     /// `confirm`, which is run only then, succeeds.
-    pub(crate) fn reserve<E: From<Conflict>>(
+    pub fn reserve<E: From<Conflict>>(
         &self,
         claims: &[Claim<'_>],
         confirm: impl FnOnce() -> Result<(), E>,
@@ -129,19 +133,19 @@ impl Protected {
 
     /// From now on these identities' outputs, and no others, may be reserved by their successors:
     /// the uses that come before the next call of this.
-    pub(crate) fn leaving(&self, identities: Vec<String>) {
+    pub fn leaving(&self, identities: Vec<String>) {
         let mut outputs = self.outputs.write().unwrap_or_else(PoisonError::into_inner);
         outputs.change += 1;
         outputs.leaving = identities;
     }
 
     /// The change of the configuration that brings what is bound now.
-    pub(crate) fn change(&self) -> u64 {
+    pub fn change(&self) -> u64 {
         self.outputs.read().unwrap_or_else(PoisonError::into_inner).change
     }
 
     /// The use has written `path` (resolved).
-    pub(crate) fn is_written(&self, path: &Path, asker: Asker<'_>) {
+    pub fn is_written(&self, path: &Path, asker: Asker<'_>) {
         let mut outputs = self.outputs.write().unwrap_or_else(PoisonError::into_inner);
         for reservation in &mut outputs.reserved {
             if reservation.is_of(asker) && reservation.covers(path) {
@@ -151,7 +155,7 @@ impl Protected {
     }
 
     /// Why nobody, or not this use, may touch `path` (resolved).
-    pub(crate) fn refuses(&self, path: &Path, asker: Asker<'_>) -> Option<&'static str> {
+    pub fn refuses(&self, path: &Path, asker: Asker<'_>) -> Option<&'static str> {
         const SYSTEM: [&str; 3] = ["/proc", "/sys", "/dev"];
         // A RAM disk for ordinary files; the usual place for a token that must not reach a disk.
         if !path.starts_with("/dev/shm") && SYSTEM.iter().any(|system| path.starts_with(system)) {
@@ -249,7 +253,7 @@ impl Reservation {
 
 /// Between the name of a file and 16 hexadecimal digits, in the name that it has while it is
 /// written; a dot is the first.
-pub(crate) const TEMPORARY: &str = ".usher-";
+pub const TEMPORARY: &str = ".usher-";
 
 /// The file that a temporary file beside it becomes.
 fn temporary_for(path: &Path) -> Option<PathBuf> {

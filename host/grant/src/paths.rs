@@ -1,92 +1,39 @@
-//! Decides about files: where a name leads, and whether a granted path means it.
+//! Decides about files: whether a granted path means one.
 //!
 //! A path without `*` is resolved like the path itself, so a link leads where it leads; in one with
 //! `*` the part before it is resolved, and `*` matches anything below it.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
-/// Where relative names and variables in needs and allowances lead.
-pub struct Surroundings<'a> {
-    /// The agent's working directory, absolute.
-    pub working_directory: &'a Path,
-    /// The agent's home directory.
-    pub home: Option<&'a Path>,
-    /// Environment variables.
-    pub environment: &'a dyn Fn(&str) -> Option<String>,
-}
-
-impl Surroundings<'_> {
-    /// `${NAME}` replaced; None when a variable is unset or empty. Also the variables named.
-    pub(super) fn expand(&self, target: &str) -> (Option<String>, Vec<String>) {
-        let mut expanded = Some(String::new());
-        let mut variables = Vec::new();
-        let mut rest = target;
-        while let Some(start) = rest.find("${") {
-            let Some(length) = rest[start..].find('}') else { break };
-            let name = &rest[start + 2..start + length];
-            variables.push(name.to_owned());
-            if let Some(text) = &mut expanded {
-                text.push_str(&rest[..start]);
-            }
-            let value = (self.environment)(name).filter(|value| !value.is_empty());
-            match (&mut expanded, value) {
-                (Some(text), Some(value)) => text.push_str(&value),
-                _ => expanded = None,
-            }
-            rest = &rest[start + length + 1..];
-        }
-        if let Some(text) = &mut expanded {
-            text.push_str(rest);
-        }
-        (expanded, variables)
-    }
-
-    /// An absolute path without `.` and `..`, as text because it may hold a `*`.
-    pub(super) fn absolute(&self, path: &str) -> String {
-        self.absolute_path(path).to_string_lossy().into_owned()
-    }
-
-    /// The file that a plug-in names, absolute but not resolved.
-    pub(crate) fn absolute_path(&self, path: &str) -> PathBuf {
-        let path = match (path.strip_prefix("~/"), self.home) {
-            (Some(below), Some(home)) => home.join(below),
-            _ => PathBuf::from(path),
-        };
-        normal(&self.working_directory.join(path))
-    }
-}
+use crate::Links;
 
 /// Whether a resolved `path` is what a granted path means. One without `*` is resolved like the
 /// path itself; in one with `*` the part before it is resolved.
-pub(super) fn pattern_matches(
-    granted: &str,
-    path: &Path,
-    resolve: &dyn Fn(&Path) -> Option<PathBuf>,
-) -> bool {
+pub(crate) fn pattern_matches(granted: &str, path: &Path, links: Links<'_>) -> bool {
     let Some(star) = granted.find('*') else {
-        return resolve(Path::new(granted)).as_deref() == Some(path);
+        return (links.file)(Path::new(granted)).as_deref() == Some(path);
     };
     let Some(slash) = granted[..star].rfind('/') else { return false };
     let directory = if slash == 0 { "/" } else { &granted[..slash] };
-    let Ok(directory) = std::fs::canonicalize(directory) else { return false };
+    let Some(directory) = (links.directory)(Path::new(directory)) else { return false };
     let (Some(directory), Some(path)) = (directory.to_str(), path.to_str()) else { return false };
     glob(&format!("{}{}", directory.trim_end_matches('/'), &granted[slash..]), path)
 }
 
 /// A path that a plug-in is going to write, with its directory resolved, or what stands before its
 /// `*`. What isn't there yet stays as it is.
-pub(super) fn resolved(granted: &str) -> String {
+pub(crate) fn resolved(granted: &str, directory: &dyn Fn(&Path) -> Option<PathBuf>) -> String {
     let fixed = granted.find('*').unwrap_or(granted.len());
     let Some(slash) = granted[..fixed].rfind('/') else { return granted.to_owned() };
-    let directory = if slash == 0 { "/" } else { &granted[..slash] };
-    match std::fs::canonicalize(directory).ok().as_deref().and_then(Path::to_str) {
+    let before = if slash == 0 { "/" } else { &granted[..slash] };
+    match directory(Path::new(before)).as_deref().and_then(Path::to_str) {
         Some(directory) => format!("{}{}", directory.trim_end_matches('/'), &granted[slash..]),
         None => granted.to_owned(),
     }
 }
 
 /// `*` matches anything, `/` too.
-pub(super) fn glob(pattern: &str, text: &str) -> bool {
+pub(crate) fn glob(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = text.strip_prefix(first) else { return false };
@@ -103,7 +50,7 @@ pub(super) fn glob(pattern: &str, text: &str) -> bool {
 
 /// Whether some path matches both patterns. A `*` takes whatever the other one wants, so what
 /// stands before the first and after the last decides.
-pub(super) fn overlap(one: &str, other: &str) -> bool {
+pub(crate) fn overlap(one: &str, other: &str) -> bool {
     let parts = |pattern: &'_ str| pattern.find('*').zip(pattern.rfind('*'));
     let (Some((first, last)), Some((other_first, other_last))) = (parts(one), parts(other)) else {
         // One of them is a path, which may itself hold no `*`.
@@ -113,21 +60,6 @@ pub(super) fn overlap(one: &str, other: &str) -> bool {
     let (other_begins, other_ends) = (&other[..other_first], &other[other_last + 1..]);
     (begins.starts_with(other_begins) || other_begins.starts_with(begins))
         && (ends.ends_with(other_ends) || other_ends.ends_with(ends))
-}
-
-/// `.` and `..` removed without looking at the file system.
-fn normal(path: &Path) -> PathBuf {
-    let mut normal = PathBuf::new();
-    for component in path.components() {
-        match component {
-            Component::ParentDir => {
-                normal.pop();
-            }
-            Component::CurDir => {}
-            other => normal.push(other),
-        }
-    }
-    normal
 }
 
 #[cfg(test)]
@@ -180,8 +112,9 @@ mod tests {
         std::os::unix::fs::symlink(&real, &link).unwrap();
         let granted = format!("{}/*", link.display());
         let resolve = |path: &Path| std::fs::canonicalize(path).ok();
+        let links = Links { file: &resolve, directory: &resolve };
         let real = std::fs::canonicalize(real).unwrap();
-        assert!(pattern_matches(&granted, &real.join("a/b"), &resolve));
-        assert!(!pattern_matches(&granted, &real.parent().unwrap().join("other"), &resolve));
+        assert!(pattern_matches(&granted, &real.join("a/b"), links));
+        assert!(!pattern_matches(&granted, &real.parent().unwrap().join("other"), links));
     }
 }
