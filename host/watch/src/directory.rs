@@ -13,26 +13,16 @@ use std::time::Duration;
 
 use notify::event::ModifyKind;
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
-use rustix::fs::statfs;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::network::is_path_on_network;
 use crate::{Changes, POLL, START, directories, is_reading};
 
 /// A file that is written in place is taken for whole after this long without an event.
 const QUIET: Duration = Duration::from_millis(100);
 /// But not even constant writing holds a look back for longer.
 const LONGEST_NOISE: Duration = Duration::from_secs(5);
-/// File systems on which another machine's changes give no event; see statfs(2).
-const REMOTE: [u32; 7] = [
-    0x6969,      // NFS
-    0x517b,      // SMB
-    0xff53_4d42, // CIFS
-    0xfe53_4d42, // SMB2
-    0x0102_1997, // 9P
-    0x6573_5546, // FUSE
-    0x00c3_6400, // Ceph
-];
 
 /// What tells one content of a directory from the next without reading its files: of each entry,
 /// and of the directory itself, what is at its end.
@@ -89,7 +79,9 @@ async fn run(directory: PathBuf, changed: mpsc::Sender<()>) {
     let mut before = Listing::new();
     loop {
         let polling = match &mut notify {
-            Some(notify) => !follow(notify, &directory, &mut followed) || is_remote(&directory),
+            Some(notify) => {
+                !follow(notify, &directory, &mut followed) || is_path_on_network(&directory)
+            }
             None => true,
         };
         let now = listing(&directory);
@@ -142,12 +134,6 @@ fn follow(
         }
     }
     complete
-}
-
-fn is_remote(directory: &Path) -> bool {
-    // Types are compared as the 32 bits that they are, whatever the width of the field.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "see above")]
-    statfs(directory).is_ok_and(|found| REMOTE.contains(&(found.f_type as u32)))
 }
 
 fn listing(directory: &Path) -> Listing {

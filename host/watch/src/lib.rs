@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod directory;
+mod network;
 
 use std::collections::HashSet;
 use std::fs;
@@ -21,6 +22,7 @@ use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 
 pub use directory::watch_directory;
+pub use network::is_on_network;
 
 /// Events are asked for only after this long.
 const START: Duration = Duration::from_millis(100);

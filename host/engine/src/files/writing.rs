@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use rand::Rng;
 use rustix::fs::{Gid, Mode, OFlags, Uid};
 use usher_grant::TEMPORARY;
+use usher_watch::is_on_network;
 
 use super::{Warnings, WriteOptions, failed, flags};
 use crate::failure::{Failure, FailureKind};
@@ -65,7 +66,7 @@ pub(super) fn apply(
         match rustix::fs::fchown(file, owners.user, owners.group) {
             Ok(()) => {}
             Err(_) if same => {}
-            Err(error) if on_network_file_system(file) => warnings.push(format!(
+            Err(error) if is_on_network(file) => warnings.push(format!(
                 "this network file system refuses to change the owner of {} ({error}); it stays uid {} gid {}",
                 path.display(),
                 metadata.uid(),
@@ -87,7 +88,7 @@ pub(super) fn apply(
         let metadata = file.metadata().map_err(|error| failed("write", path, &error))?;
         if metadata.mode() & 0o7777 == mode {
             Ok(())
-        } else if on_network_file_system(file) {
+        } else if is_on_network(file) {
             warnings.push(format!(
                 "this network file system refuses mode {mode:04o} for {} ({error}); it stays {:04o}",
                 path.display(),
@@ -114,7 +115,7 @@ pub(super) fn fill(
         // EINVAL and ENOTSUP: the file system has no fsync.
         Err(error)
             if matches!(error.raw_os_error(), Some(22 | 95))
-                || on_network_file_system(file) && is_refusal(&error) =>
+                || is_on_network(file) && is_refusal(&error) =>
         {
             warnings.push(format!(
                 "the file system of {} refuses fsync ({error}); the file may be lost in a power failure",
@@ -131,24 +132,6 @@ fn is_refusal(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput
     )
-}
-
-/// NFS, SMB, CIFS, FUSE, 9p, AFS, Ceph: file systems whose server may refuse what a local one
-/// would do (magic numbers of statfs(2)).
-fn on_network_file_system(file: &File) -> bool {
-    const MAGIC: [u64; 8] = [
-        0x6969,
-        0x517b,
-        0xff53_4d42,
-        0xfe53_4d42,
-        0x6573_5546,
-        0x0102_1997,
-        0x5346_414f,
-        0x00c3_6400,
-    ];
-    rustix::fs::fstatfs(file).is_ok_and(|statfs| {
-        u64::try_from(statfs.f_type).is_ok_and(|kind| MAGIC.contains(&(kind & 0xffff_ffff)))
-    })
 }
 
 /// A new file beside the target; removed again unless it takes the target's name.
