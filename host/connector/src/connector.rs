@@ -1,0 +1,331 @@
+//! Sends requests to one server, within what the governor allows.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::header::{
+    AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT,
+};
+use http::uri::{PathAndQuery, Uri};
+use http::{Request, Response, StatusCode, Version, request};
+use url::Url;
+use usher_address::ServerAddress;
+use usher_trust::{Names, tls_error};
+
+use crate::basic::BasicAuth;
+use crate::body::Body;
+use crate::breaker::Outcome;
+use crate::governor::Governor;
+use crate::identity::TlsIdentity;
+use crate::lane::Lane;
+use crate::locator::Locator;
+use crate::outbound::Outbound;
+use crate::patience::Patience;
+use crate::redirect::{self, Leeway, Redirected};
+use crate::resolve::Unresolved;
+use crate::settings::{self, Checked, Settings, SettingsError};
+use crate::transport::{Failed, Transport};
+use crate::transports::Transports;
+use crate::trouble::{Trouble, TroubleKind, clean, innermost};
+
+/// The way to one server. Shared by everything that talks to it.
+pub struct Connector {
+    transports: Arc<Transports>,
+    locator: Locator,
+    governor: Governor,
+    user_agent: HeaderValue,
+    /// Of the address.
+    user: Option<BasicAuth>,
+}
+
+impl Connector {
+    /// Checks the settings. Opens no file and no connection; see [`Connector::check_files`].
+    pub fn new(settings: Settings, governor: Governor) -> Result<Self, SettingsError> {
+        let Checked { user_agent, user, proxy, server_name } = settings::check(&settings)?;
+        let locator = Locator::new(&settings.address, settings.srv_lookup);
+        let transports = Arc::new(Transports::new(settings, proxy, server_name));
+        Ok(Self { transports, locator, governor, user_agent, user })
+    }
+
+    /// Reads the certificate and key files that the settings name, for an early complaint. Does
+    /// nothing when there are none. Blocks. Returns what is wrong with them and does no harm: the
+    /// broken ones among good certificates.
+    pub fn check_files(&self) -> Result<Vec<String>, SettingsError> {
+        let tls = &self.settings().tls;
+        if tls.names_nothing() || !self.transports.use_tls() {
+            return Ok(Vec::new());
+        }
+        let checked = tls.check(TlsIdentity::default().given());
+        checked.map_err(|error| SettingsError::TlsFiles(error.to_string()))
+    }
+
+    /// Where requests go.
+    pub fn address(&self) -> &ServerAddress {
+        &self.settings().address
+    }
+
+    /// The ceilings and the breaker that all requests obey.
+    pub fn governor(&self) -> &Governor {
+        &self.governor
+    }
+
+    /// Sends a request and gives the answer, whatever its status, as soon as its head is there.
+    ///
+    /// Of the request's address only path and query count; they go below the server's address byte
+    /// for byte. `Host` and, where the settings ask for it, `Connection` are set; a
+    /// user agent and the address's user are added where there is none, the first not in
+    /// [`Lane::Proxied`]. Bodies are streamed both ways.
+    ///
+    /// One redirect to the active node is followed, within the settings' limits and if the body is
+    /// whole; in [`Lane::Proxied`] none is, and the answer is the redirect.
+    ///
+    /// Whoever reads the answer tells the governor what it was worth, with [`Governor::record`];
+    /// except in [`Lane::Proxied`], where the status alone says how the server is. Connections are
+    /// tasks of the runtime that the first request of a lane is sent in.
+    pub async fn send(
+        &self,
+        lane: Lane,
+        identity: &TlsIdentity,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Trouble> {
+        let transport = self.transports.get(lane, identity).await?;
+        let result = self.exchange(lane, &transport, request).await;
+        if let Err(trouble) = &result {
+            match trouble.kind {
+                TroubleKind::Tls => {
+                    self.transports.forget(identity);
+                    self.locator.forget();
+                }
+                TroubleKind::Connection
+                | TroubleKind::Dns
+                | TroubleKind::SrvRecord
+                | TroubleKind::Timeout => self.locator.forget(),
+                _ => {}
+            }
+            match trouble.kind {
+                // Neither was sent.
+                TroubleKind::Held | TroubleKind::Request => {}
+                kind if kind.is_passing() => self.governor.record(Outcome::Passing),
+                _ => self.governor.record(Outcome::Refused),
+            }
+        }
+        result
+    }
+
+    /// The answer didn't end in time: where the server is, is looked up again.
+    pub fn answer_was_late(&self) {
+        self.locator.forget();
+    }
+
+    fn settings(&self) -> &Settings {
+        self.transports.settings()
+    }
+
+    /// Sends, and follows one redirect.
+    async fn exchange(
+        &self,
+        lane: Lane,
+        transport: &Transport,
+        request: Request<Body>,
+    ) -> Result<Response<Body>, Trouble> {
+        let (mut head, mut body) = request.into_parts();
+        let adds_user = self.user.is_some() && !head.headers.contains_key(AUTHORIZATION);
+        self.complete(lane, &mut head.headers);
+        let base = self.locator.locate().await?;
+        head.uri = below(&base, head.uri.path_and_query()).ok_or_else(not_http)?;
+        head.version = Version::HTTP_11;
+        let mut redirected = Redirected::Never;
+        loop {
+            if let Err(wait) = self.governor.permit(lane).await {
+                return Err(self.held(wait));
+            }
+            let watched = lane != Lane::Proxied;
+            let under_way = watched.then(|| self.governor.watch());
+            let again = body.again();
+            let response = self.once(lane, transport, &head, body).await;
+            let response = match response {
+                Ok(response) => response,
+                Err(trouble) => {
+                    if let Some(under_way) = under_way {
+                        under_way.ended();
+                    }
+                    return Err(trouble);
+                }
+            };
+            let status = response.status();
+            if lane == Lane::Proxied {
+                self.governor.record(health(status));
+                return Ok(response);
+            }
+            if !redirect::is_redirect(status) {
+                return Ok(response.map(|body| body.watched(under_way)));
+            }
+            if let Some(under_way) = under_way {
+                under_way.ended();
+            }
+            let url = Url::parse(&head.uri.to_string()).map_err(|_| not_http())?;
+            let leeway = Leeway::of(self.settings());
+            let next = redirect::follow(&url, status, response.headers(), redirected, leeway)?;
+            body = again.ok_or_else(|| {
+                let what = "the server redirects a request that is sent only once";
+                let remedy = "write the address of the active node in vault.address";
+                Trouble::new(TroubleKind::Redirect, what, remedy)
+            })?;
+            // What stands before this server may not stand before that one.
+            if adds_user && next.origin() != url.origin() {
+                head.headers.remove(AUTHORIZATION);
+            }
+            head.uri = next.as_str().parse().map_err(|_| not_http())?;
+            redirected = Redirected::Once;
+        }
+    }
+
+    /// The headers that belong to the connection or come from the settings.
+    fn complete(&self, lane: Lane, headers: &mut HeaderMap) {
+        // Follows from the address.
+        headers.remove(HOST);
+        if let Some(user) = &self.user {
+            headers.entry(AUTHORIZATION).or_insert_with(|| user.header().clone());
+        }
+        if lane != Lane::Proxied {
+            headers.entry(USER_AGENT).or_insert_with(|| self.user_agent.clone());
+        }
+        if self.settings().disable_keep_alives {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+    }
+
+    async fn once(
+        &self,
+        lane: Lane,
+        transport: &Transport,
+        head: &request::Parts,
+        body: Body,
+    ) -> Result<Response<Body>, Trouble> {
+        let started = Instant::now();
+        let mut request = Request::new(body);
+        *request.method_mut() = head.method.clone();
+        *request.uri_mut() = head.uri.clone();
+        *request.headers_mut() = head.headers.clone();
+        // Of a tunnel the proxy takes it out of the CONNECT alone.
+        let forwarded = head.uri.scheme_str() == Some("http");
+        let proxy = self.transports.proxy().filter(|_| forwarded);
+        if let Some(authorization) = proxy.and_then(Outbound::authorization) {
+            request.headers_mut().insert(PROXY_AUTHORIZATION, authorization.clone());
+        }
+        let timeout = self.settings().timeout;
+        let patience = match lane {
+            Lane::Tokens | Lane::Secrets => Patience::Whole(timeout),
+            Lane::Proxied => Patience::EachPiece(timeout),
+        };
+        let result = transport.send(request, patience).await;
+        tracing::debug!(
+            method = %head.method,
+            path = head.uri.path(),
+            status = result.as_ref().ok().map(|response| response.status().as_u16()),
+            duration_ms = started.elapsed().as_millis(),
+            "request"
+        );
+        result.map_err(|failed| self.unreachable(&head.uri, &failed))
+    }
+
+    /// No answer: why, in plain words.
+    fn unreachable(&self, uri: &Uri, failed: &Failed) -> Trouble {
+        let Settings { address, tls, .. } = self.settings();
+        let proxy = self.settings().proxy.as_ref().filter(|_| self.transports.proxy().is_some());
+        let mut way = address.to_string();
+        if let Ok(url) = Url::parse(&uri.to_string())
+            && url.origin() != address.base().origin()
+        {
+            let _ = write!(way, ", now {}", url.origin().ascii_serialization());
+        }
+        if let Some(proxy) = proxy {
+            let _ = write!(way, ", through {proxy}");
+        }
+        let trouble = |kind, why: &str, remedy: &str| {
+            Trouble::new(kind, format_args!("{why} ({way})"), remedy)
+        };
+        if let Some(error) = failed.causes().find_map(tls_error) {
+            let names = if tls.server_name.is_some() { &NAMES_WITH_SERVER_NAME } else { &NAMES };
+            let found = usher_trust::handshake(error, names);
+            return trouble(TroubleKind::Tls, &clean(&found.what), &found.remedy);
+        }
+        let innermost = clean(&innermost(failed));
+        let connection = |why: String, remedy| trouble(TroubleKind::Connection, &why, remedy);
+        match failed {
+            Failed::ConnectTimeout | Failed::Timeout => {
+                let remedy = "check the address, and how busy the server is";
+                trouble(TroubleKind::Timeout, &failed.to_string(), remedy)
+            }
+            Failed::Connect(_)
+                if failed.causes().any(<dyn std::error::Error>::is::<Unresolved>) =>
+            {
+                let why = format!("the server's name doesn't resolve: {innermost}");
+                trouble(TroubleKind::Dns, &why, "check vault.address and the resolver")
+            }
+            Failed::Connect(_) => {
+                let remedy = match (address.socket(), proxy) {
+                    (Some(_), _) => {
+                        "check that the server listens on this socket and that the agent may open it"
+                    }
+                    (None, Some(_))
+                        if REFUSED_BY_PROXY.iter().any(|words| innermost.contains(words)) =>
+                    {
+                        "the proxy wants a user and a password: write them in its URL"
+                    }
+                    (None, Some(_)) => {
+                        "check the proxy (BAO_HTTP_PROXY, BAO_PROXY_ADDR or HTTPS_PROXY) and vault.address"
+                    }
+                    (None, None) => "check vault.address and that the server is up",
+                };
+                connection(format!("no connection: {innermost}"), remedy)
+            }
+            Failed::Broken(_) => connection(format!("the connection broke: {innermost}"), ""),
+        }
+    }
+
+    fn held(&self, wait: std::time::Duration) -> Trouble {
+        let what = format_args!(
+            "the server is in trouble, and only one request a second is let through ({})",
+            self.address()
+        );
+        let held = Trouble::new(TroubleKind::Held, what, "try again later");
+        Trouble { retry_after: Some(wait), ..held }
+    }
+}
+
+/// A path and query at the server's address, byte for byte.
+fn below(base: &Url, path: Option<&PathAndQuery>) -> Option<Uri> {
+    let origin = &base[..url::Position::BeforePath];
+    let prefix = base.path().trim_end_matches('/');
+    let path = path.map_or("/", PathAndQuery::as_str);
+    format!("{origin}{prefix}{path}").parse().ok()
+}
+
+fn not_http() -> Trouble {
+    Trouble::new(TroubleKind::Request, "the request's address isn't one of HTTP's", "")
+}
+
+/// What an answer to somebody else's request says of the server. A single engine's failure (500), a
+/// quota (429) or a replica that lags (412) says nothing of the next request.
+fn health(status: StatusCode) -> Outcome {
+    match status.as_u16() {
+        100..400 => Outcome::Success,
+        502..=504 => Outcome::Passing,
+        _ => Outcome::Refused,
+    }
+}
+
+/// What the HTTP library says when an HTTP or a SOCKS proxy lets nobody through.
+const REFUSED_BY_PROXY: [&str; 2] = ["proxy authorization required", "credentials not accepted"];
+
+/// What the remedies of a failed handshake call the settings.
+const NAMES: Names = Names {
+    authorities: "vault.ca_cert",
+    server_name: "vault.address or vault.tls_server_name",
+    address: "vault.address",
+    client_certificate: "vault.client_cert and vault.client_key",
+};
+
+const NAMES_WITH_SERVER_NAME: Names = Names { server_name: "vault.tls_server_name", ..NAMES };

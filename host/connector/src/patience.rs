@@ -1,0 +1,87 @@
+//! How long an exchange may take: as a whole, or without anything moving.
+
+use std::pin::Pin;
+use std::sync::{Mutex, PoisonError};
+use std::task::Context;
+use std::time::Duration;
+
+use tokio::time::{Instant, Sleep, sleep, sleep_until};
+
+/// How long to wait for an exchange.
+#[derive(Clone, Copy, Debug)]
+pub enum Patience {
+    /// From sending to the last byte of the answer.
+    Whole(Duration),
+    /// From one piece to the next, of the request or of the answer, however many there are.
+    EachPiece(Duration),
+}
+
+/// When something of a request was last sent.
+pub(crate) struct Progress(Mutex<Instant>);
+
+impl Progress {
+    pub(crate) fn new() -> Self {
+        Self(Mutex::new(Instant::now()))
+    }
+
+    pub(crate) fn moved(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+    }
+
+    /// Returns when nothing has moved for `patience`.
+    pub(crate) async fn stands_still(&self, patience: Duration) {
+        loop {
+            let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            if last.elapsed() >= patience {
+                return;
+            }
+            sleep_until(last + patience).await;
+        }
+    }
+}
+
+/// How long the body of an answer may take.
+pub(crate) enum Limit {
+    Whole(Pin<Box<Sleep>>),
+    EachPiece {
+        patience: Duration,
+        /// Since the next piece is waited for: whoever reads may take his time.
+        waiting: Option<Pin<Box<Sleep>>>,
+    },
+}
+
+impl Limit {
+    pub(crate) fn until(deadline: Instant) -> Self {
+        Self::Whole(Box::pin(sleep_until(deadline)))
+    }
+
+    pub(crate) fn each_piece(patience: Duration) -> Self {
+        Self::EachPiece { patience, waiting: None }
+    }
+
+    /// The time of the whole is over.
+    pub(crate) fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
+        match self {
+            Self::Whole(deadline) => deadline.as_mut().poll(cx).is_ready(),
+            Self::EachPiece { .. } => false,
+        }
+    }
+
+    /// There is no next piece yet: whether it was waited for too long.
+    pub(crate) fn stands_still(&mut self, cx: &mut Context<'_>) -> bool {
+        match self {
+            Self::Whole(_) => false,
+            Self::EachPiece { patience, waiting } => {
+                let waiting = waiting.get_or_insert_with(|| Box::pin(sleep(*patience)));
+                waiting.as_mut().poll(cx).is_ready()
+            }
+        }
+    }
+
+    /// There is a next piece.
+    pub(crate) fn moved(&mut self) {
+        if let Self::EachPiece { waiting, .. } = self {
+            *waiting = None;
+        }
+    }
+}

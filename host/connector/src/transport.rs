@@ -1,0 +1,129 @@
+//! One exchange of HTTP over a [`Way`]: connections kept for the next one, and an end to patience.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
+use tokio::time::Instant;
+
+use crate::body::{Body, BoxError};
+use crate::patience::{Limit, Patience, Progress};
+use crate::resolve::Resolve;
+use crate::way::{Means, TooSlow, Way};
+
+/// Sends requests over connections of its own. A clone shares them.
+#[derive(Clone)]
+pub struct Transport(Client<Way, Body>);
+
+/// How connections are kept.
+#[derive(Clone, Copy)]
+pub(crate) struct Keeping {
+    /// At most so many that are not in use.
+    pub(crate) most_idle: usize,
+    /// For so long.
+    pub(crate) idle: Duration,
+    /// At most so many bytes of an answer are read ahead, headers included.
+    pub(crate) read_ahead: Option<usize>,
+}
+
+/// Why there is no answer. The causes say more.
+#[derive(Debug, thiserror::Error)]
+pub enum Failed {
+    /// No connection: name, network, proxy or TLS.
+    #[error("no connection")]
+    Connect(#[source] BoxError),
+    /// No connection in time.
+    #[error("no connection in time")]
+    ConnectTimeout,
+    /// The connection broke before there was an answer.
+    #[error("the connection broke")]
+    Broken(#[source] BoxError),
+    /// No answer in time.
+    #[error("no answer in time")]
+    Timeout,
+}
+
+impl Failed {
+    /// From the one nearest to here to the innermost.
+    pub fn causes(&self) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+        let mut cause = std::error::Error::source(self);
+        std::iter::from_fn(move || {
+            let this = cause?;
+            cause = this.source();
+            Some(this)
+        })
+    }
+}
+
+impl Transport {
+    /// For requests to anywhere: no proxy, and no connection is kept for the next request.
+    /// `resolver` has a say in where a name may lead to. Without `tls` only http is spoken.
+    pub fn direct(
+        resolver: Arc<dyn Resolve>,
+        tls: Option<ClientConfig>,
+        connect_timeout: Duration,
+    ) -> Self {
+        let way = Way::new(Means {
+            resolver,
+            socket: None,
+            proxy: None,
+            tls: tls.map(Arc::new),
+            server_name: None,
+            connect_timeout,
+        });
+        Self::new(way, Keeping { most_idle: 0, idle: Duration::ZERO, read_ahead: None })
+    }
+
+    pub(crate) fn new(way: Way, keeping: Keeping) -> Self {
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(keeping.idle)
+            .pool_max_idle_per_host(keeping.most_idle);
+        if let Some(read_ahead) = keeping.read_ahead {
+            builder.http1_max_buf_size(read_ahead);
+        }
+        Self(builder.build(way))
+    }
+
+    /// Sends a request for a whole URL. Its body is sent as it comes, and so is the answer's.
+    pub async fn send(
+        &self,
+        request: Request<Body>,
+        patience: Patience,
+    ) -> Result<Response<Body>, Failed> {
+        let answered = match patience {
+            Patience::Whole(whole) => {
+                let deadline = Instant::now() + whole;
+                let answered = tokio::time::timeout_at(deadline, self.0.request(request)).await;
+                let answered = answered.map_err(|_| Failed::Timeout)?;
+                answered
+                    .map(|response| response.map(|body| Body::answer(body, Limit::until(deadline))))
+            }
+            Patience::EachPiece(piece) => {
+                let progress = Arc::new(Progress::new());
+                let request = request.map(|body| body.followed(Arc::clone(&progress)));
+                let answered = tokio::select! {
+                    answered = self.0.request(request) => answered,
+                    () = progress.stands_still(piece) => return Err(Failed::Timeout),
+                };
+                answered.map(|response| {
+                    response.map(|body| Body::answer(body, Limit::each_piece(piece)))
+                })
+            }
+        };
+        answered.map_err(|error| {
+            let connecting = error.is_connect();
+            let failed = if connecting { Failed::Connect } else { Failed::Broken };
+            let failed = failed(error.into());
+            if connecting && failed.causes().any(<dyn std::error::Error>::is::<TooSlow>) {
+                return Failed::ConnectTimeout;
+            }
+            failed
+        })
+    }
+}
