@@ -10,6 +10,9 @@ use crate::Class;
 /// No schedule waits less, whatever its settings, so that a mistake never becomes a storm.
 const SHORTEST_WAIT: Duration = Duration::from_millis(100);
 
+/// Once the server is reached, what waited for it goes on within this time.
+pub(crate) const LONGEST_WAKING: Duration = Duration::from_secs(1);
+
 /// Longer than anything here lives; keeps sums of instants representable.
 const NEVER: Duration = Duration::from_hours(100 * 365 * 24);
 

@@ -35,10 +35,14 @@ mod backoff;
 mod delivery;
 mod event;
 mod generation;
-mod grant;
+mod granted;
+mod lease;
+mod logins;
+mod looks;
 mod machine;
 mod settings;
-mod transitions;
+mod token_life;
+mod tokens;
 
 #[cfg(test)]
 mod tests;
@@ -46,5 +50,6 @@ mod tests;
 pub use backoff::Backoff;
 pub use event::{Action, Class, Event, Failure, NextStep, Notice, State, Step, Token, Worth};
 pub use generation::Generation;
+use granted::Granted;
 pub use machine::Lifecycle;
 pub use settings::{Settings, TokenCheck};

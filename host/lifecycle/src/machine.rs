@@ -1,54 +1,41 @@
 //! The machine itself: what it holds, what it shows, and what is due when.
 
+mod transitions;
+
 use std::collections::VecDeque;
 use std::time::Instant;
 
 use rand::SeedableRng;
 use rand::rngs::SmallRng;
 
-use crate::backoff::{Retry, after};
 use crate::delivery::Delivery;
-use crate::grant::{Grant, find};
-use crate::{Action, Class, Event, Generation, NextStep, Notice, Settings, State, Step};
+use crate::logins::Logins;
+use crate::looks::Looks;
+use crate::token_life::TokenLife;
+use crate::tokens::Tokens;
+use crate::{Action, Event, Generation, NextStep, Notice, Settings, State, Step};
 
 /// The life of one identity. See the [crate] for how to drive it.
 #[derive(Debug)]
 pub struct Lifecycle {
-    pub(crate) settings: Settings,
-    pub(crate) random: SmallRng,
-    pub(crate) actions: VecDeque<Action>,
-    pub(crate) phase: Phase,
+    settings: Settings,
+    random: SmallRng,
+    actions: VecDeque<Action>,
+    phase: Phase,
     /// The one request that is in flight: logins, looks, renewals and checks never overlap.
-    pub(crate) in_flight: Option<Request>,
-    /// What the next token is called; a login or a look in flight has said so already.
-    pub(crate) next_generation: Generation,
-    pub(crate) current: Option<Grant>,
-    /// Older tokens that a sink still holds.
-    pub(crate) old: Vec<Grant>,
-    pub(crate) deliveries: Vec<Delivery>,
-    /// Logins, and renewals of the current token if it is this identity's own. What the server asks for with a failure binds
-    /// its own kind only: a renewal's is kept with the token.
-    pub(crate) retry: Retry,
-    /// Since when a login is wanted while there is no good token.
-    pub(crate) login_from: Instant,
-    /// The last login failed in a way that only another configuration or credential mends.
-    pub(crate) login_blocked: bool,
-    /// Whether a renewal goes first when a login is due as well.
-    pub(crate) renewal_first: bool,
-    pub(crate) look_at: Option<Instant>,
-    pub(crate) look_retry: Retry,
-    /// Tokens lost in quick succession; without this, a server on which each new token is dead
-    /// at once would be stormed.
-    pub(crate) losses: Retry,
-    pub(crate) last_loss: Option<Instant>,
+    in_flight: Option<Request>,
+    tokens: Tokens,
+    logins: Logins,
+    looks: Looks,
+    deliveries: Vec<Delivery>,
     /// Credentials or configuration changed while they may have been in use.
-    pub(crate) changed_in_flight: bool,
-    pub(crate) forbidden_said: bool,
+    changed_in_flight: bool,
+    forbidden_said: bool,
 }
 
 /// What one identity asks the server or its method for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Request {
+enum Request {
     LogIn,
     Look,
     Renew(Generation),
@@ -56,7 +43,7 @@ pub(crate) enum Request {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Phase {
+enum Phase {
     Running,
     /// A token that arrives now is revoked.
     Stopping,
@@ -76,18 +63,10 @@ impl Lifecycle {
             actions: VecDeque::new(),
             phase: Phase::Running,
             in_flight: None,
-            next_generation: Generation::FIRST,
-            current: None,
-            old: Vec::new(),
+            tokens: Tokens::new(),
+            logins: Logins::new(now),
+            looks: Looks::default(),
             deliveries,
-            retry: Retry::default(),
-            login_from: now,
-            login_blocked: false,
-            renewal_first: true,
-            look_at: None,
-            look_retry: Retry::default(),
-            losses: Retry::default(),
-            last_loss: None,
             changed_in_flight: false,
             forbidden_said: false,
         };
@@ -98,13 +77,13 @@ impl Lifecycle {
     /// Where the identity stands.
     pub fn state(&self) -> State {
         let authenticating = matches!(self.in_flight, Some(Request::LogIn | Request::Look));
-        match &self.current {
+        match self.tokens.current() {
             _ if self.phase != Phase::Running => State::ShutDown,
-            Some(grant) if grant.is_good() => {
-                if self.retry.has_failed() || grant.check_is_failing() {
+            Some(token) if token.is_good() => {
+                if self.logins.are_failing() || token.check_is_failing() {
                     State::Degraded
                 } else if self.in_flight == Some(Request::LogIn)
-                    || self.in_flight == Some(Request::Renew(grant.generation))
+                    || self.in_flight == Some(Request::Renew(token.generation()))
                 {
                     State::Renewing
                 } else {
@@ -120,24 +99,24 @@ impl Lifecycle {
     /// The token in use: the newest one, whether good, dead or expired. `None` before the first
     /// and after one that was revoked.
     pub fn generation(&self) -> Option<Generation> {
-        self.current.as_ref().map(|grant| grant.generation)
+        self.tokens.current().map(TokenLife::generation)
     }
 
     /// When the token in use expires or did; `None` if there is none or it never does.
     pub fn expires_at(&self) -> Option<Instant> {
-        self.current.as_ref().and_then(Grant::expires_at)
+        self.tokens.current().and_then(TokenLife::expires_at)
     }
 
     /// Whether the token in use is good and every sink holds it.
     pub fn all_delivered(&self) -> bool {
-        self.good().is_some_and(|grant| {
-            self.deliveries.iter().all(|delivery| delivery.has(grant.generation))
+        self.tokens.good().is_some_and(|token| {
+            self.deliveries.iter().all(|delivery| delivery.has(token.generation()))
         })
     }
 
     /// Whether the token in use is good: neither expired nor known to be dead.
     pub fn has_good_token(&self) -> bool {
-        self.good().is_some()
+        self.tokens.good().is_some()
     }
 
     /// The token that this sink holds, good or not; `None` before its first delivery.
@@ -155,14 +134,10 @@ impl Lifecycle {
         let sinks = self.settings.sinks;
         self.settings = Settings { sinks, ..settings };
         let Settings { backoff, sink_backoff, token_check, .. } = &self.settings;
-        self.retry.shorten(now, backoff);
-        self.look_retry.shorten(now, backoff);
-        if self.look_retry.has_failed() {
-            self.look_at = self.look_at.map(|at| at.min(self.look_retry.next_from(now)));
-        }
-        self.login_from = self.login_from.min(after(now, backoff.max()));
-        for grant in self.current.iter_mut().chain(&mut self.old) {
-            grant.shorten(now, *token_check, backoff);
+        self.logins.shorten(now, backoff);
+        self.looks.shorten(now, backoff);
+        for token in self.tokens.all_mut() {
+            token.shorten(now, *token_check, backoff);
         }
         for delivery in &mut self.deliveries {
             delivery.shorten(now, sink_backoff, backoff);
@@ -195,9 +170,16 @@ impl Lifecycle {
         self.next_step().map(|next| next.at)
     }
 
-    /// The current token, if it is good.
-    pub(crate) fn good(&self) -> Option<&Grant> {
-        self.current.as_ref().filter(|grant| grant.is_good())
+    /// Whether only a change leads to another login.
+    #[cfg(test)]
+    pub(crate) fn login_is_blocked(&self) -> bool {
+        self.logins.are_blocked()
+    }
+
+    /// When the token in use should be replaced.
+    #[cfg(test)]
+    pub(crate) fn replace_at(&self) -> Option<Instant> {
+        self.tokens.current().and_then(TokenLife::replace_at)
     }
 
     /// Starts everything that is due.
@@ -208,8 +190,8 @@ impl Lifecycle {
         }
         self.expire(now);
         // Another identity's token stays where it is, and goes nowhere else.
-        let own = self.good().filter(|grant| !grant.is_foreign());
-        let wanted = own.map(|grant| grant.generation);
+        let own = self.tokens.good().filter(|token| !token.is_foreign());
+        let wanted = own.map(TokenLife::generation);
         for (sink, delivery) in self.deliveries.iter_mut().enumerate() {
             delivery.want(now, wanted);
             if let Some(generation) = delivery.start(now) {
@@ -221,7 +203,7 @@ impl Lifecycle {
         {
             self.in_flight = Some(request);
             self.begin(now, request);
-            let generation = self.next_generation;
+            let generation = self.tokens.next();
             self.actions.push_back(match request {
                 Request::LogIn => Action::LogIn { generation },
                 Request::Look => Action::Look { generation },
@@ -234,20 +216,19 @@ impl Lifecycle {
     /// Tells the schedules that this request belongs to that an attempt begins.
     fn begin(&mut self, now: Instant, request: Request) {
         match request {
-            Request::LogIn => self.retry.begin(now),
-            Request::Look => self.look_retry.begin(now),
-            Request::Renew(generation) | Request::Check(generation) => {
-                let is_current = self.generation() == Some(generation);
-                let Some(grant) = find(&mut self.current, &mut self.old, generation) else {
-                    return;
-                };
-                if let Request::Check(_) = request {
-                    grant.begin_check(now);
-                    return;
+            Request::LogIn => self.logins.begin(now),
+            Request::Look => self.looks.begin(now),
+            Request::Renew(generation) => {
+                if self.tokens.is_current(generation) {
+                    self.logins.begin(now);
                 }
-                grant.retry.begin(now);
-                if is_current {
-                    self.retry.begin(now);
+                if let Some(token) = self.tokens.find(generation) {
+                    token.renewal_begins(now);
+                }
+            }
+            Request::Check(generation) => {
+                if let Some(token) = self.tokens.find(generation) {
+                    token.check_begins(now);
                 }
             }
         }
@@ -257,19 +238,17 @@ impl Lifecycle {
     fn choose(&self, now: Instant) -> Option<Request> {
         let due = |at: &Instant| *at <= now;
         let login = self.login_at().filter(due).map(|_| Request::LogIn);
-        let renewal = self.renewal_at().filter(due).and(self.current.as_ref());
-        let renewal = renewal.map(|grant| Request::Renew(grant.generation));
-        let (first, second) = if self.renewal_first { (renewal, login) } else { (login, renewal) };
+        let renewal = self.renewal_at().filter(due).and(self.generation());
+        let renewal = renewal.map(Request::Renew);
+        let renewal_first = self.logins.renewal_goes_first();
+        let (first, second) = if renewal_first { (renewal, login) } else { (login, renewal) };
         let old = || {
-            let mut old = self.old.iter();
-            old.find(|grant| old_renewal_at(grant).as_ref().is_some_and(due))
-                .map(|grant| Request::Renew(grant.generation))
+            let mut old = self.tokens.old().iter();
+            old.find(|token| old_renewal_at(token).as_ref().is_some_and(due))
+                .map(|token| Request::Renew(token.generation()))
         };
         let look = || self.next_look_at().filter(due).map(|_| Request::Look);
-        let check = || {
-            let grant = self.current.as_ref()?;
-            self.check_at().filter(due).map(|_| Request::Check(grant.generation))
-        };
+        let check = || self.check_at().filter(due).and(self.generation()).map(Request::Check);
         first.or(second).or_else(old).or_else(look).or_else(check)
     }
 
@@ -278,15 +257,16 @@ impl Lifecycle {
         if self.phase != Phase::Running {
             return Vec::new();
         }
-        let good = self.current.iter().chain(&self.old).filter(|grant| grant.is_good());
-        let expiries = good.filter_map(Grant::expires_at).map(|at| (at, Step::Expire));
+        let good = self.tokens.all().filter(|token| token.is_good());
+        let expiries = good.filter_map(TokenLife::expires_at).map(|at| (at, Step::Expire));
         let deliveries = self.deliveries.iter().filter_map(Delivery::due_at);
         let mut steps: Vec<(Instant, Step)> =
             expiries.chain(deliveries.map(|at| (at, Step::Deliver))).collect();
         if self.in_flight.is_none() {
             steps.extend(self.login_at().map(|at| (at, Step::LogIn)));
             steps.extend(self.renewal_at().map(|at| (at, Step::Renew)));
-            steps.extend(self.old.iter().filter_map(old_renewal_at).map(|at| (at, Step::Renew)));
+            let old = self.tokens.old().iter();
+            steps.extend(old.filter_map(old_renewal_at).map(|at| (at, Step::Renew)));
             steps.extend(self.next_look_at().map(|at| (at, Step::Look)));
             steps.extend(self.check_at().map(|at| (at, Step::Check)));
         }
@@ -294,78 +274,49 @@ impl Lifecycle {
     }
 
     fn login_at(&self) -> Option<Instant> {
-        if self.login_blocked {
-            return None;
-        }
-        let from = match self.good() {
-            Some(grant) => grant.replace_at()?,
-            None => self.login_from,
-        };
-        Some(self.retry.next_from(from))
+        self.logins.at(self.tokens.good())
     }
 
     fn renewal_at(&self) -> Option<Instant> {
-        let grant = self.good()?;
-        let renew_at = grant.renew_at()?;
+        let token = self.tokens.good()?;
+        let renew_at = token.renew_at()?;
         // Logins that fail have nothing to say of another identity's token.
-        let from = if grant.is_foreign() { renew_at } else { self.retry.scheduled_from(renew_at) };
-        Some(grant.retry.next_from(from))
+        let from = if token.is_foreign() { renew_at } else { self.logins.renewal_from(renew_at) };
+        Some(token.renewal_from(from))
     }
 
     /// A look makes sense only beside a good token, without which the machine logs in anyway, and
     /// where a new credential is a reason to log in.
     fn next_look_at(&self) -> Option<Instant> {
         let wanted = self.settings.reauthenticate_on_new_credentials;
-        self.good().and(self.look_at).filter(|_| wanted)
+        self.tokens.good().and(self.looks.at()).filter(|_| wanted)
     }
 
     fn check_at(&self) -> Option<Instant> {
-        self.good()?.check_at(self.settings.token_check)
+        self.tokens.good()?.check_at(self.settings.token_check)
     }
 
     /// Marks what has expired by now.
     fn expire(&mut self, now: Instant) {
-        if let Some(grant) = &mut self.current
-            && grant.expire(now)
+        if let Some(token) = self.tokens.current_mut()
+            && token.expire(now)
         {
-            let generation = grant.generation;
+            let generation = token.generation();
             self.actions.push_back(Action::Say(Notice::Expired { generation }));
-            // A failing login or renewal is on its schedule already, and stays on it.
-            if self.retry.has_failed() {
-                self.login_from = now;
-            } else {
-                self.lose(now);
-            }
+            self.logins.token_expired(now, &self.settings.backoff, &mut self.random);
         }
-        for grant in &mut self.old {
-            grant.expire(now);
+        for token in self.tokens.all_mut() {
+            token.expire(now);
         }
         self.forget_old();
     }
 
-    /// Wants a login at once because the token was lost; but not again and again.
-    pub(crate) fn lose(&mut self, now: Instant) {
-        let quick = self.settings.backoff.max().saturating_mul(2);
-        self.login_from = now;
-        if self.last_loss.is_some_and(|last| now < after(last, quick)) {
-            let backoff = &self.settings.backoff;
-            self.losses.fail(now, Class::Refused, backoff, None, &mut self.random);
-            self.login_from = self.losses.next_from(now);
-        } else {
-            self.losses.reset();
-        }
-        self.last_loss = Some(now);
-        self.retry.supersede();
-    }
-
     /// Forgets old tokens that are of no more use or that no sink holds any more.
-    pub(crate) fn forget_old(&mut self) {
+    fn forget_old(&mut self) {
         let deliveries = &self.deliveries;
-        for grant in self.old.extract_if(.., |grant| {
-            !grant.is_good() || !deliveries.iter().any(|sink| sink.holds(grant.generation))
-        }) {
-            self.actions.push_back(Action::Forget { generation: grant.generation });
-        }
+        let held = |generation| deliveries.iter().any(|sink| sink.holds(generation));
+        let forgotten = self.tokens.forget_old(held);
+        self.actions.extend(forgotten.map(|generation| Action::Forget { generation }));
     }
 
     fn finish_if_done(&mut self) {
@@ -378,6 +329,6 @@ impl Lifecycle {
     }
 }
 
-fn old_renewal_at(grant: &Grant) -> Option<Instant> {
-    grant.renew_at().map(|at| grant.retry.next_from(at))
+fn old_renewal_at(token: &TokenLife) -> Option<Instant> {
+    token.renew_at().map(|at| token.renewal_from(at))
 }

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::pace::Pace;
 use super::watch::Watch;
-use crate::grant::Grant;
 use crate::{
     Action, Backoff, Class, Event, Failure, Generation, Lifecycle, Notice, Settings, State,
     TokenCheck, Worth,
@@ -43,17 +43,6 @@ struct Known {
     checks: Pace,
     /// Its wrapping was refused.
     doubted: bool,
-}
-
-/// How soon the next attempt may come.
-#[derive(Default)]
-struct Pace {
-    failures: u32,
-    earliest: Option<Instant>,
-    not_before: Option<Instant>,
-    /// Something changed since the last attempt, so that the next may be early.
-    changed: bool,
-    early: Vec<Instant>,
 }
 
 impl Model {
@@ -144,7 +133,7 @@ impl Model {
             self.watch.action(self.now, &self.lifecycle, action);
             self.judge(action);
         }
-        self.watch.rest(self.now, &self.lifecycle, self.lifecycle.login_blocked);
+        self.watch.rest(self.now, &self.lifecycle, self.lifecycle.login_is_blocked());
         self.judge_state();
     }
 
@@ -306,7 +295,7 @@ impl Model {
         }
         known.renewals.hint(now, backoff, failure.retry_after, end);
         // Where a login is due as well, the refusal counts against it: the two take turns.
-        let replace_at = self.lifecycle.current.as_ref().and_then(Grant::replace_at);
+        let replace_at = self.lifecycle.replace_at();
         let login_is_due = replace_at.is_some_and(|at| at <= now);
         if is_current && refused && !login_is_due {
             self.attempts.superseded();
@@ -397,65 +386,6 @@ impl Model {
         if newest_alive.is_some() {
             assert_eq!(newest_alive, self.in_use(), "the newest token, alive, is not in use");
         }
-    }
-}
-
-impl Pace {
-    /// `end`: of the token that a wait must not outlast.
-    fn fail(&mut self, now: Instant, backoff: Backoff, end: Option<Instant>) {
-        let mut nominal = backoff.nominal(self.failures);
-        if end.is_some_and(|end| now + nominal >= end) {
-            nominal = backoff.min();
-        }
-        self.failures += 1;
-        self.earliest = Some(now + nominal.mul_f64(0.75));
-    }
-
-    fn hint(
-        &mut self,
-        now: Instant,
-        backoff: Backoff,
-        retry_after: Option<Duration>,
-        end: Option<Instant>,
-    ) {
-        let longest = backoff.max();
-        // One that asks for more than the longest wait gets that, with its jitter.
-        let (at_least, at_most) = match retry_after {
-            Some(asked) if asked < longest => (asked, asked),
-            Some(_) => (longest.mul_f64(0.75), longest),
-            None => (Duration::ZERO, Duration::ZERO),
-        };
-        let outlasts_a_token = end.is_some_and(|end| now + at_most >= end);
-        self.not_before = (!outlasts_a_token).then_some(now + at_least);
-    }
-
-    fn reset(&mut self) {
-        self.failures = 0;
-        self.earliest = None;
-        self.not_before = None;
-    }
-
-    fn superseded(&mut self) {
-        self.failures = 0;
-        self.earliest = None;
-    }
-
-    fn attempt(&mut self, now: Instant, backoff: Backoff) {
-        assert!(self.not_before.is_none_or(|at| now >= at), "against a Retry-After");
-        self.attempt_beside(now, backoff);
-    }
-
-    /// An attempt at what shares this pace, but not what a `Retry-After` said.
-    fn attempt_beside(&mut self, now: Instant, backoff: Backoff) {
-        let early = self.earliest.is_some_and(|at| now < at);
-        if early {
-            assert!(self.changed, "sooner than the back-off allows");
-            self.early.push(now);
-            if let [.., earlier, latest] = self.early[..] {
-                assert!(latest - earlier >= backoff.min, "woken too often");
-            }
-        }
-        self.changed = false;
     }
 }
 

@@ -2,36 +2,31 @@
 
 use std::time::{Duration, Instant};
 
-use crate::backoff::{after, spread};
-use crate::grant::{Grant, find};
-use crate::machine::{Lifecycle, Phase, Request};
+use super::{Lifecycle, Phase, Request};
+use crate::backoff::{LONGEST_WAKING, after, spread};
+use crate::lease::Setback;
+use crate::token_life::TokenLife;
 use crate::{Action, Class, Event, Failure, Generation, Notice, Settings, Token, Worth};
-
-/// A method that wants to be looked at more often isn't.
-const SHORTEST_POLL: Duration = Duration::from_millis(100);
-
-/// Once the server is reached, what waited for it goes on within this time.
-const LONGEST_WAKING: Duration = Duration::from_secs(1);
 
 impl Lifecycle {
     /// Takes note of one event; what follows from it is started by the caller.
-    pub(crate) fn take_in(&mut self, now: Instant, event: Event) {
+    pub(super) fn take_in(&mut self, now: Instant, event: Event) {
         match event {
             Event::LoggedIn { generation, token, check_after } => {
-                if self.is_news(generation) {
+                if self.tokens.take_number(generation) {
                     self.logged_in(now, generation, token, check_after, &[]);
                 }
             }
             Event::Inherited { generation, token, check_after, holders, worth } => {
-                if !self.is_news(generation) {
+                if !self.tokens.take_number(generation) {
                     return;
                 }
                 self.logged_in(now, generation, token, check_after, &holders);
-                if let Some(grant) = &mut self.current
-                    && grant.generation == generation
+                if let Some(token) = self.tokens.current_mut()
+                    && token.generation() == generation
                 {
                     if worth == Worth::Foreign {
-                        grant.unwanted(now);
+                        token.unwanted(now);
                     }
                     for sink in holders {
                         if let Some(delivery) = self.deliveries.get_mut(sink) {
@@ -52,8 +47,7 @@ impl Lifecycle {
                 // A login can't end like this; were it to, it brought no token.
                 Some(Request::LogIn) => self.login_failed(now, Failure::new(Class::Passing)),
                 Some(_) => {
-                    self.look_retry.reset();
-                    self.look_at = next_poll(now, check_after);
+                    self.looks.succeeded(now, check_after);
                     self.catch_up_with_changes(now);
                 }
                 None => {}
@@ -92,20 +86,19 @@ impl Lifecycle {
                 {
                     // Neither the token that the sink waits for nor the one that it has may end
                     // over what the server asks for.
-                    let known = self.current.iter().chain(&self.old);
-                    let concerned = known.filter(|grant| {
-                        grant.generation == generation || delivery.has(grant.generation)
+                    let concerned = self.tokens.all().filter(|token| {
+                        token.generation() == generation || delivery.has(token.generation())
                     });
                     let chance = concerned
-                        .filter_map(|grant| grant.last_chance(now))
+                        .filter_map(|token| token.last_chance(now))
                         .min_by_key(|chance| chance.end);
                     let random = &mut self.random;
                     delivery.failed(now, generation, failure, &self.settings, chance, random);
                     self.doubt(now, generation, failure);
                     if self.phase == Phase::HandingOver
-                        && let Some(grant) = find(&mut self.current, &mut self.old, generation)
+                        && let Some(token) = self.tokens.find(generation)
                     {
-                        grant.may_have_arrived = true;
+                        token.delivery_cut_short();
                     }
                     self.forget_old();
                 }
@@ -121,15 +114,6 @@ impl Lifecycle {
             Event::ShutDown => self.shut_down(Phase::Stopping),
             Event::HandOver => self.shut_down(Phase::HandingOver),
         }
-    }
-
-    /// Whether this number is free for the token that came; it no longer is then.
-    fn is_news(&mut self, generation: Generation) -> bool {
-        let news = generation == self.next_generation;
-        if news {
-            self.next_generation = generation.next();
-        }
-        news
     }
 
     fn logged_in(
@@ -154,15 +138,12 @@ impl Lifecycle {
                     }
                     return;
                 }
-                let grant = Grant::new(now, generation, token, &mut self.random);
-                if let Some(superseded) = self.current.replace(grant) {
+                let token = TokenLife::new(now, generation, token, &mut self.random);
+                if let Some(superseded) = self.tokens.supersede(token) {
                     self.retire(now, superseded);
                 }
-                self.retry.reset();
-                self.login_blocked = false;
-                self.renewal_first = true;
-                self.look_retry.reset();
-                self.look_at = next_poll(now, check_after);
+                self.logins.succeeded();
+                self.looks.succeeded(now, check_after);
                 self.catch_up_with_changes(now);
             }
             _ => self.revoke(generation),
@@ -170,49 +151,35 @@ impl Lifecycle {
     }
 
     fn login_failed(&mut self, now: Instant, failure: Failure) {
-        let chance = self.good().and_then(|grant| grant.last_chance(now));
-        let (backoff, random) = (&self.settings.backoff, &mut self.random);
-        self.retry.fail(now, failure.class, backoff, chance, random);
-        self.retry.obey(now, failure.retry_after, backoff, chance, random);
-        self.renewal_first = true;
-        self.login_blocked = failure.class == Class::Configuration;
+        let chance = self.tokens.good().and_then(|token| token.last_chance(now));
+        self.logins.failed(now, failure, chance, &self.settings.backoff, &mut self.random);
         self.catch_up_with_changes(now);
     }
 
     /// A failed look changes nothing, but is repeated.
     fn look_failed(&mut self, now: Instant, failure: Failure) {
-        if self.good().is_none() {
+        if !self.has_good_token() {
             // The token was lost meanwhile, so this was as good as a failed login.
             self.login_failed(now, failure);
             return;
         }
-        let (backoff, random) = (&self.settings.backoff, &mut self.random);
-        if failure.class == Class::Configuration {
-            self.look_retry.fail_slowly(now, backoff, random);
-        } else {
-            self.look_retry.fail(now, failure.class, backoff, None, random);
-        }
-        self.look_retry.obey(now, failure.retry_after, backoff, None, random);
-        self.look_at = Some(self.look_retry.next_from(now));
+        self.looks.failed(now, failure, &self.settings.backoff, &mut self.random);
         self.catch_up_with_changes(now);
     }
 
     fn renewed(&mut self, now: Instant, generation: Generation, token: Token) {
         let check = self.settings.token_check;
-        let is_current = self.generation() == Some(generation);
-        let Some(grant) = find(&mut self.current, &mut self.old, generation) else { return };
-        let could_renew = grant.can_renew();
-        grant.renewed(now, token, check, &mut self.random);
-        grant.retry.reset();
-        let ended = could_renew && !grant.can_renew();
+        let is_current = self.tokens.is_current(generation);
+        let Some(life) = self.tokens.find(generation) else { return };
+        let could_renew = life.can_renew();
+        life.renewed(now, token, check, &mut self.random);
+        let ended = could_renew && !life.can_renew();
         if !is_current {
             return;
         }
         // A login that is to replace another identity's token is wanted as before.
-        if !grant.is_foreign() {
-            self.retry.supersede();
-            self.login_blocked = false;
-            self.renewal_first = true;
+        if !life.is_foreign() {
+            self.logins.renewed();
         }
         if ended {
             self.actions.push_back(Action::Say(Notice::RenewalEnded { generation }));
@@ -220,61 +187,45 @@ impl Lifecycle {
     }
 
     fn renewal_failed(&mut self, now: Instant, generation: Generation, failure: Failure) {
-        let is_current = self.generation() == Some(generation);
-        let Some(grant) = find(&mut self.current, &mut self.old, generation) else { return };
-        if grant.renewal_proves_death(failure) {
+        let is_current = self.tokens.is_current(generation);
+        let Some(token) = self.tokens.find(generation) else { return };
+        if token.renewal_proves_death(failure) {
             self.died(now, generation);
             return;
         }
         let (backoff, random) = (&self.settings.backoff, &mut self.random);
-        let refused = failure.class == Class::Refused;
-        let chance = grant.last_chance(now);
-        grant.retry.obey(now, failure.retry_after, backoff, chance, random);
-        let mut ended = false;
-        if refused {
-            ended = grant.renewal_refused(now, backoff, random);
-            grant.check_now(now);
-        } else {
-            grant.renewal_not_refused();
-        }
-        if !is_current || grant.is_foreign() {
-            if !refused {
-                grant.retry.fail(now, failure.class, backoff, chance, random);
+        let chance = token.last_chance(now);
+        let setback = token.renewal_failed(now, failure, backoff, random);
+        if is_current && !token.is_foreign() {
+            if token.replace_at().is_some_and(|at| at <= now) {
+                self.logins.renewal_failed_beside_a_login(now, failure, chance, backoff, random);
+            } else {
+                self.logins.renewal_failed(now, failure, chance, backoff, random);
             }
-            if ended && is_current {
-                self.actions.push_back(Action::Say(Notice::RenewalEnded { generation }));
-            }
-            return;
+        } else if setback == Setback::Passing {
+            token.back_off(now, failure.class, backoff, random);
         }
-        let login_is_due = grant.replace_at().is_some_and(|at| at <= now);
-        if refused && !login_is_due {
-            self.retry.supersede();
-        } else {
-            self.retry.fail(now, failure.class, backoff, chance, random);
-        }
-        // One that the server put off has its turn before the login that would make it needless.
-        self.renewal_first = failure.retry_after.is_some() && !login_is_due;
-        if ended {
+        if is_current && setback == Setback::Final {
             self.actions.push_back(Action::Say(Notice::RenewalEnded { generation }));
         }
     }
 
     fn checked(&mut self, now: Instant, generation: Generation, token: Token) {
         let check = self.settings.token_check;
-        if let Some(grant) = find(&mut self.current, &mut self.old, generation) {
-            grant.checked(now, token, check, &mut self.random);
+        if let Some(life) = self.tokens.find(generation) {
+            life.checked(now, token, check, &mut self.random);
         }
     }
 
     fn check_failed(&mut self, now: Instant, generation: Generation, failure: Failure) {
         let check = self.settings.token_check;
-        let Some(grant) = find(&mut self.current, &mut self.old, generation) else { return };
-        if grant.check_proves_death(failure) {
+        let Some(token) = self.tokens.find(generation) else { return };
+        if token.check_proves_death(failure) {
             self.died(now, generation);
             return;
         }
         let backoff = &self.settings.backoff;
-        let forbidden = grant.check_failed(now, failure, check, backoff, &mut self.random);
+        let forbidden = token.check_failed(now, failure, check, backoff, &mut self.random);
         if forbidden && !self.forbidden_said {
             self.forbidden_said = true;
             self.actions.push_back(Action::Say(Notice::CheckingForbidden));
@@ -282,13 +233,14 @@ impl Lifecycle {
     }
 
     fn died(&mut self, now: Instant, generation: Generation) {
-        let Some(grant) = find(&mut self.current, &mut self.old, generation) else { return };
-        let was_good = grant.is_good();
-        grant.die();
-        if self.generation() == Some(generation) {
+        let is_current = self.tokens.is_current(generation);
+        let Some(token) = self.tokens.find(generation) else { return };
+        let was_good = token.is_good();
+        token.die();
+        if is_current {
             self.actions.push_back(Action::Say(Notice::Died { generation }));
             if was_good {
-                self.lose(now);
+                self.logins.token_lost(now, &self.settings.backoff, &mut self.random);
             }
         }
         self.forget_old();
@@ -299,21 +251,21 @@ impl Lifecycle {
         if failure.invalid_token {
             self.died(now, generation);
         } else if failure.permission_denied
-            && let Some(grant) = find(&mut self.current, &mut self.old, generation)
+            && let Some(token) = self.tokens.find(generation)
         {
-            grant.doubt(now);
+            token.doubt(now);
         }
     }
 
     /// A newer token took the place of this one.
-    fn retire(&mut self, now: Instant, mut grant: Grant) {
-        let generation = grant.generation;
-        if !grant.is_good() {
+    fn retire(&mut self, now: Instant, mut token: TokenLife) {
+        let generation = token.generation();
+        if !token.is_good() {
             self.actions.push_back(Action::Forget { generation });
         } else if self.deliveries.iter().any(|delivery| delivery.holds(generation)) {
-            grant.retire(now, &mut self.random);
-            self.old.push(grant);
-        } else if grant.may_have_arrived {
+            token.retire(now, &mut self.random);
+            self.tokens.keep(token);
+        } else if token.may_have_arrived() {
             self.actions.push_back(Action::Forget { generation });
         } else {
             self.revoke(generation);
@@ -331,20 +283,16 @@ impl Lifecycle {
             self.changed_in_flight = true;
             return;
         }
-        self.login_blocked = false;
+        self.logins.unblock();
         let backoff = &self.settings.backoff;
-        let replacing = self.good().map(|grant| grant.replace_at().is_some_and(|due| due <= now));
+        let good = self.tokens.good();
+        let replacing = good.map(|token| token.replace_at().is_some_and(|due| due <= now));
         match replacing {
             Some(false) if self.settings.reauthenticate_on_new_credentials => {
-                let at = self.look_retry.hasten(now, backoff);
-                self.look_at = Some(self.look_at.map_or(at, |look| look.min(at)));
+                self.looks.hasten(now, backoff);
             }
             Some(false) => {}
-            Some(true) | None => {
-                let at = self.retry.hasten(now, backoff);
-                self.login_from = self.login_from.min(at);
-                self.renewal_first = false;
-            }
+            Some(true) | None => self.logins.hasten(now, backoff),
         }
     }
 
@@ -358,12 +306,10 @@ impl Lifecycle {
     fn server_reached(&mut self, now: Instant) {
         let at = after(now, spread(LONGEST_WAKING, 0.0, 1.0, &mut self.random));
         let Settings { backoff, sink_backoff, .. } = &self.settings;
-        self.retry.server_reached(at, backoff);
-        if let Some(woken) = self.look_retry.server_reached(at, backoff) {
-            self.look_at = self.look_at.map(|look_at| look_at.min(woken));
-        }
-        for grant in self.current.iter_mut().chain(&mut self.old) {
-            grant.server_reached(at, backoff);
+        self.logins.server_reached(at, backoff);
+        self.looks.server_reached(at, backoff);
+        for token in self.tokens.all_mut() {
+            token.server_reached(at, backoff);
         }
         for delivery in &mut self.deliveries {
             delivery.server_reached(at, sink_backoff);
@@ -383,11 +329,12 @@ impl Lifecycle {
         if phase == Phase::HandingOver {
             return;
         }
-        let undelivered = self.good().map(|grant| grant.generation).filter(|&generation| {
+        let good = self.tokens.good().map(TokenLife::generation);
+        let undelivered = good.filter(|&generation| {
             !self.deliveries.iter().any(|delivery| delivery.holds(generation))
         });
         if let Some(generation) = undelivered {
-            self.current = None;
+            self.tokens.drop_current();
             self.revoke(generation);
         }
     }
@@ -401,8 +348,4 @@ impl Lifecycle {
     fn ended(&mut self, request: Request) -> bool {
         self.in_flight.take_if(|in_flight| *in_flight == request).is_some()
     }
-}
-
-fn next_poll(now: Instant, check_after: Option<Duration>) -> Option<Instant> {
-    check_after.map(|wait| after(now, wait.max(SHORTEST_POLL)))
 }
