@@ -1,6 +1,7 @@
 //! Plug-ins that trap, loop, recurse, want all memory or what is another's harm nobody but
 //! themselves.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use serde_json::json;
@@ -226,10 +227,15 @@ struct Hostile {
     directory: PluginDirectory,
     /// Of the method.
     settings: String,
+    /// Each takes a processor for itself: beside another one, time would run out for the good one.
+    _turn: MutexGuard<'static, ()>,
 }
+
+static TURN: Mutex<()> = Mutex::new(());
 
 impl Hostile {
     fn method(imports: &str, needs: &str, authenticate: &str) -> Self {
+        let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
         let site = Site::new(json!({ "token_ttl": "3s", "token_max_ttl": "1h" }));
         let directory = PluginDirectory::new();
         directory.add_script(
@@ -249,7 +255,7 @@ export const authMethod = {{
 "#
             ),
         );
-        Self { site, directory, settings: String::new() }
+        Self { site, directory, settings: String::new(), _turn: turn }
     }
 
     fn identity(&self, head: &str) -> String {
