@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::api_path::ApiPath;
 use crate::malformed::Malformed;
-use crate::segments::flaw;
+use crate::segments::{encoded, flaw};
 
 /// "auth/approle": no slash at either end, never empty, percent-encoded as it is sent.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -18,6 +18,12 @@ impl MountPath {
             None => Ok(Self(path.to_owned())),
             Some(flaw) => Err(flaw.of("the mount path", path)),
         }
+    }
+
+    /// Where a method of this type is mounted if nobody says where: "auth/approle". What of its name a
+    /// path can't hold is percent-encoded.
+    pub fn of_method(kind: &str) -> Result<Self, Malformed> {
+        Self::parse(&format!("auth/{}", encoded(kind)))
     }
 
     /// A path below the mount: "login" of "auth/approle" is "auth/approle/login".
@@ -70,7 +76,22 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_method_is_mounted_under_its_name() {
+        for (kind, path) in
+            [("approle", "auth/approle"), ("my plug-in", "auth/my%20plug-in"), ("ü", "auth/%C3%BC")]
+        {
+            assert_eq!(MountPath::of_method(kind).unwrap().as_str(), path);
+        }
+        assert!(MountPath::of_method("..").is_err());
+    }
+
     proptest! {
+        #[test]
+        fn any_name_without_dots_and_slashes_can_be_mounted(kind in "[^./]{0,12}") {
+            prop_assert!(MountPath::of_method(&kind).is_ok());
+        }
+
         #[test]
         fn a_mount_path_is_the_same_when_it_is_parsed_again(text in "[a-z/.% ]{0,20}") {
             if let Ok(path) = MountPath::parse(&text) {

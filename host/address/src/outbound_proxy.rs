@@ -31,9 +31,10 @@ pub enum ProxyScheme {
 
 impl OutboundProxy {
     /// A URL with or without scheme, user and password; what follows the port is left out. Without
-    /// scheme it is `http://`.
+    /// scheme it is `http://`. What is wrong follows the name of whatever held the text:
+    /// "`HTTPS_PROXY` names no proxy".
     pub fn parse(text: &str) -> Result<Self, Malformed> {
-        let none = || Malformed::new("the text names no proxy", "write http://HOST:PORT");
+        let none = || Malformed::new("names no proxy", "write http://HOST:PORT");
         let text = text.trim();
         let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
         let lower = scheme.to_ascii_lowercase();
@@ -43,7 +44,7 @@ impl OutboundProxy {
             "socks5" | "socks5h" => ProxyScheme::Socks5,
             _ => {
                 return Err(Malformed::new(
-                    "the proxy is of an unknown kind",
+                    "names a proxy of an unknown kind",
                     "only http://, https:// and socks5:// proxies are spoken to",
                 ));
             }

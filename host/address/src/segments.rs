@@ -1,5 +1,7 @@
 //! What a path must be to reach the server byte for byte: segments that no URL parser changes.
 
+use std::fmt::Write as _;
+
 use crate::malformed::Malformed;
 
 /// The first rule that a path breaks.
@@ -55,6 +57,19 @@ pub(crate) const fn flaw(path: &str) -> Option<Flaw> {
 const fn is_bare(byte: u8) -> bool {
     !byte.is_ascii_graphic()
         || matches!(byte, b'"' | b'#' | b'<' | b'>' | b'?' | b'\\' | b'`' | b'{' | b'}')
+}
+
+/// The text with each byte percent-encoded that a path can't hold.
+pub(crate) fn encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        if is_bare(byte) {
+            let _ = write!(encoded, "%{byte:02X}");
+        } else {
+            encoded.push(char::from(byte));
+        }
+    }
+    encoded
 }
 
 const fn is_encoded_dot(bytes: &[u8], at: usize) -> bool {

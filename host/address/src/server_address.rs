@@ -4,7 +4,6 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use url::{Host, Url};
-use usher_secret::redactor::without_userinfo;
 
 use crate::api_path::ApiPath;
 use crate::malformed::Malformed;
@@ -33,9 +32,7 @@ impl ServerAddress {
     pub fn parse(text: &str) -> Result<Self, Malformed> {
         let text = text.trim();
         let Some((scheme, rest)) = text.split_once("://") else {
-            let written = without_userinfo(text.trim_matches('/')).escape_debug().to_string();
-            let remedy = format!("write the scheme too: https://{written}; {FORMS}");
-            return Err(Malformed::new("the address has no scheme", remedy));
+            return Err(Malformed::new("the address has no scheme", with_scheme(text)));
         };
         let rest = rest.trim_end_matches('/');
         if rest.contains("${") {
@@ -67,8 +64,10 @@ impl ServerAddress {
             return wrong("the address holds what doesn't belong in one");
         }
         if rest.contains(['?', '#']) {
-            let remedy = format!("leave out what follows the path: {FORMS}");
-            return Err(Malformed::new("the address holds what doesn't belong in one", remedy));
+            return Err(Malformed::new(
+                "the address holds what doesn't belong in one",
+                "leave out what follows the path",
+            ));
         }
         let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
         let (user, place) = Userinfo::split(authority);
@@ -90,10 +89,9 @@ impl ServerAddress {
         let mut base = Url::parse(&format!("{scheme}://{place}{path}")).map_err(not_a_url)?;
         let path = base.path().trim_end_matches('/').to_owned();
         if path.ends_with("/v1") {
-            let remedy = format!("leave out the \"/v1\": {FORMS}");
             return Err(Malformed::new(
                 "the address ends in \"/v1\", which is added to every request",
-                remedy,
+                "leave out the \"/v1\"",
             ));
         }
         base.set_path(&format!("{path}/"));
@@ -161,6 +159,15 @@ impl fmt::Display for ServerAddress {
 impl fmt::Debug for ServerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
+    }
+}
+
+/// What to write for an address that lacks its scheme alone. A password may stand before an `@`.
+fn with_scheme(text: &str) -> String {
+    let whole = format!("https://{}", text.trim_matches('/'));
+    match ServerAddress::parse(&whole) {
+        Ok(address) if !text.contains('@') => format!("{FORMS}; here perhaps {address}"),
+        _ => FORMS.to_owned(),
     }
 }
 
@@ -299,6 +306,7 @@ mod tests {
     #[test]
     fn a_wrong_address_says_what_to_write() {
         assert!(problem("vault:8200").contains("https://vault:8200"));
+        assert!(!problem("vault 8200").contains("perhaps"));
         assert!(problem("//vault:8200").contains("https://vault:8200"));
         assert!(problem("ftp://vault").contains("unknown scheme"));
         assert!(problem("unix://run/vault.sock").contains("absolute"));

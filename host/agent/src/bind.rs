@@ -9,6 +9,7 @@ use usher_engine::{
     AuthMethod, Call, Engine, Failure, FailureKind, Kind, LoadError, Protected, Reason, Use,
 };
 use usher_lifecycle::Backoff;
+use usher_secret::Secret;
 use usher_server::{Certificate, Client, Governor, Scope, Tls};
 
 use crate::identity::{Identity, Life, NamedSink};
@@ -107,7 +108,7 @@ pub fn connect(server: &usher_config::Server) -> Result<Client, String> {
 /// The same, with what is wrong with certificates and does no harm.
 pub fn connect_checked(server: &usher_config::Server) -> Result<(Client, Vec<String>), String> {
     let path = |path: &Option<String>| path.as_ref().map(PathBuf::from);
-    let mut connection = usher_server::Settings::new(server.address.clone());
+    let mut connection = usher_server::Settings::new(server.address.to_string());
     connection.tls = Tls {
         ca_cert: path(&server.ca_cert),
         ca_path: path(&server.ca_path),
@@ -121,8 +122,14 @@ pub fn connect_checked(server: &usher_config::Server) -> Result<(Client, Vec<Str
         server_name: server.tls_server_name.clone(),
         skip_verify: server.tls_skip_verify,
     };
-    connection.user.clone_from(&server.user);
-    connection.proxy.clone_from(&server.proxy);
+    connection.user = server.address.user().map(|user| Secret::new(user.expose().to_owned()));
+    connection.proxy = server.proxy.as_ref().map(|proxy| {
+        let shown = proxy.to_string();
+        Secret::new(match (proxy.user(), shown.split_once("://")) {
+            (Some(user), Some((scheme, place))) => format!("{scheme}://{}@{place}", user.expose()),
+            _ => shown,
+        })
+    });
     connection.srv_lookup = server.srv_lookup;
     connection.disable_redirects = server.disable_redirects;
     connection.disable_idle_connections = server.disable_idle_connections;
@@ -147,7 +154,7 @@ pub async fn method(
     client: &Client,
     reporter: Reporter,
 ) -> Result<Arc<dyn AuthMethod>, Vec<Diagnostic>> {
-    let scope = Scope::new(&identity.method.namespace);
+    let scope = Scope::new(identity.method.namespace.clone());
     let binder = Binder { settings, identity, engine, client, scope };
     let mut plugins = Plugins::new(engine, settings, Patience::Refuse, reporter);
     let bound = binder.method(&mut plugins).await;
@@ -179,7 +186,7 @@ async fn bind_identity(
     plugins: &mut Plugins<'_>,
 ) -> Result<Identity, Vec<Diagnostic>> {
     let method = &identity.method;
-    let scope = Scope::new(&method.namespace);
+    let scope = Scope::new(method.namespace.clone());
     let binder = Binder { settings, identity, engine, client, scope: scope.clone() };
     let mut problems = Vec::new();
     let mut sinks = Vec::new();
@@ -238,8 +245,11 @@ impl Binder<'_> {
             location: &method.location,
         };
         let mut usage = self.usage("method", &named, plugins);
-        usage.mount_path.clone_from(&method.mount_path);
-        usage.unwrapper = Some(Arc::new(ServerUnwrapper(self.client.clone())));
+        usage.mount_path = method.mount_path.to_string();
+        usage.unwrapper = Some(Arc::new(ServerUnwrapper {
+            client: self.client.clone(),
+            scope: self.scope.clone(),
+        }));
         let bound = match plugins.find(named.kind, named.name, named.location).await {
             Ok(plugin) => {
                 plugins.judge(&plugin, named.config);
@@ -332,8 +342,8 @@ impl Binder<'_> {
         Use {
             name: format!("{}/{role}", self.identity.name),
             identity: self.identity.name.clone(),
-            server_address: self.settings.server.address.clone(),
-            namespace: self.scope.namespace().to_owned(),
+            server_address: self.settings.server.address.to_string(),
+            namespace: self.scope.namespace().to_string(),
             mount_path: String::new(),
             config: named.config.json().to_owned(),
             allow,

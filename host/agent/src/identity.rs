@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
+use usher_address::{Malformed, MountPath};
 use usher_config::SinkOnExit;
 use usher_engine::{Answer, AuthMethod, Call, Credential, Delivery, Failure, Reason, Sink};
 use usher_lifecycle::{Settings, Token};
@@ -24,7 +25,7 @@ pub(crate) struct Identity {
     pub(crate) client: Client,
     pub(crate) scope: Scope,
     /// "auth/approle"
-    pub(crate) mount_path: String,
+    pub(crate) mount_path: MountPath,
     /// The server wraps what a login grants; the token itself is never seen.
     pub(crate) wrap_ttl: Option<Duration>,
     pub(crate) life: Arc<Life>,
@@ -116,7 +117,7 @@ impl Identity {
     pub(crate) fn origin(&self) -> Origin {
         Origin {
             server_address: self.client.address().to_owned(),
-            namespace: self.scope.namespace().to_owned(),
+            namespace: self.scope.namespace().clone(),
             mount_path: self.mount_path.clone(),
             kind: self.kind.clone(),
             settings: self.method.identifying(),
@@ -239,9 +240,7 @@ impl Identity {
         let result = match (credential, self.wrap_ttl) {
             (Credential::Login(login), None) => self.log_in_with(login).await,
             (Credential::Login(login), Some(wrap_ttl)) => {
-                let login = below_the_mount(&self.mount_path, login);
-                let wrapped = self.client.login_wrapped(&self.scope, &login, wrap_ttl).await;
-                wrapped.map(|info| self.hold_wrapped(&info))
+                self.log_in_wrapped(login, wrap_ttl).await
             }
             (Credential::Token(token), wrap_ttl) => self.take_over(token, wrap_ttl).await,
         };
@@ -257,11 +256,21 @@ impl Identity {
         &self,
         login: usher_engine::Login,
     ) -> Result<(Held, Token), usher_server::Error> {
-        let login = below_the_mount(&self.mount_path, login);
+        let login = below_the_mount(&self.mount_path, login)?;
         let (session, auth) = self.client.login(&self.scope, &login).await?;
         let token = of_auth(&auth);
         let said = [&auth.token_type, &auth.policies.join(","), &auth.entity_id];
         Ok((self.hold(session, auth.accessor, &token, said), token))
+    }
+
+    /// Logs in, and has the server wrap the token.
+    async fn log_in_wrapped(
+        &self,
+        login: usher_engine::Login,
+        wrap_ttl: Duration,
+    ) -> Result<(Held, Token), usher_server::Error> {
+        let login = below_the_mount(&self.mount_path, login)?;
+        Ok(self.hold_wrapped(&self.client.login_wrapped(&self.scope, &login, wrap_ttl).await?))
     }
 
     /// Uses a token that the platform handed over.
@@ -331,9 +340,12 @@ impl Identity {
 }
 
 /// The login as the client sends it.
-pub fn below_the_mount(mount_path: &str, login: usher_engine::Login) -> Login {
-    Login {
-        path: format!("{mount_path}/{}", login.path),
+pub fn below_the_mount(
+    mount_path: &MountPath,
+    login: usher_engine::Login,
+) -> Result<Login, Malformed> {
+    Ok(Login {
+        path: mount_path.join(&login.path)?,
         body: login.body,
         headers: login.headers,
         certificate: login.certificate.map(|certificate| Certificate {
@@ -341,7 +353,7 @@ pub fn below_the_mount(mount_path: &str, login: usher_engine::Login) -> Login {
             key_pem: certificate.key_pem,
         }),
         ca_pem: login.ca_pem,
-    }
+    })
 }
 
 impl Held {

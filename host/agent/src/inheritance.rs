@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use usher_address::{MountPath, Namespace};
 use usher_lifecycle::{Token, Worth};
 use usher_secret::Secret;
 
@@ -14,8 +15,8 @@ use crate::identity::{Content, Held, Identity};
 pub(crate) struct Origin {
     /// URL of the server, without trailing slash.
     pub(crate) server_address: String,
-    pub(crate) namespace: String,
-    pub(crate) mount_path: String,
+    pub(crate) namespace: Namespace,
+    pub(crate) mount_path: MountPath,
     /// Type of the method.
     pub(crate) kind: String,
     /// Of the method's settings those that its plug-in says identify it.

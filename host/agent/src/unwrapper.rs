@@ -7,22 +7,24 @@ use usher_server::{Client, Scope};
 
 use crate::trouble::failure;
 
-/// Unwraps through the agent's client.
-pub(crate) struct ServerUnwrapper(pub(crate) Client);
+/// Unwraps through the agent's client, where the method logs in.
+pub(crate) struct ServerUnwrapper {
+    pub(crate) client: Client,
+    pub(crate) scope: Scope,
+}
 
 #[async_trait]
 impl Unwrapper for ServerUnwrapper {
     async fn unwrap(
         &self,
-        namespace: &str,
         token: Secret<String>,
         creation_path: Option<String>,
     ) -> Result<Secret<String>, Failure> {
         let _live = redactor::keep_out_of_logs(&token);
-        let scope = Scope::new(namespace);
+        let Self { client, scope } = self;
         if let Some(expected) = creation_path {
             let found =
-                self.0.wrapping_lookup(&scope, &token).await.map_err(|error| failure(&error))?;
+                client.wrapping_lookup(scope, &token).await.map_err(|error| failure(&error))?;
             if found.creation_path != expected {
                 return Err(Failure::new(
                     FailureKind::Denied,
@@ -34,6 +36,6 @@ impl Unwrapper for ServerUnwrapper {
                 ));
             }
         }
-        self.0.unwrap(&scope, &token).await.map_err(|error| failure(&error))
+        client.unwrap(scope, &token).await.map_err(|error| failure(&error))
     }
 }

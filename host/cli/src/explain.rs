@@ -7,6 +7,7 @@ use std::io::Write as _;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
+use usher_address::MountPath;
 use usher_agent::{Exit, below_the_mount, bind, forbid_core_dumps};
 use usher_config::{Identity, Settings, load};
 use usher_engine::{Answer, AuthMethod, Call, Credential, FailureKind, Reason};
@@ -68,9 +69,9 @@ async fn explain(settings: &Settings, name: &str, consume: bool) -> Exit {
         return Exit::Configuration;
     };
     let method = &identity.method;
-    let scope = Scope::new(&method.namespace);
+    let scope = Scope::new(method.namespace.clone());
     let mut about = format!("identity {name}: {} at {}", method.kind, method.mount_path);
-    if !scope.namespace().is_empty() {
+    if !scope.namespace().is_root() {
         let _ = write!(about, " in namespace {}", scope.namespace());
     }
     let _ = write!(about, " on {}", settings.server.address);
@@ -199,13 +200,16 @@ fn header(name: &str, value: &str) -> String {
 async fn log_in(
     client: &Client,
     scope: &Scope,
-    mount_path: &str,
+    mount_path: &MountPath,
     answer: Answer,
 ) -> Result<(Session, bool), Exit> {
     let (step, result) = match answer.credential {
         Credential::Login(login) => {
-            let login = below_the_mount(mount_path, login);
-            let result = client.login(scope, &login).await.map(|(session, auth)| {
+            let result = async {
+                let login = below_the_mount(mount_path, login)?;
+                client.login(scope, &login).await
+            };
+            let result = result.await.map(|(session, auth)| {
                 let told = token(auth.ttl(), auth.renewable, &auth.token_type, &auth.policies);
                 (session, told, true)
             });

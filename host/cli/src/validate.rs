@@ -208,9 +208,9 @@ fn usage(
     Use {
         name: format!("{}/{role}", identity.name),
         identity: identity.name.clone(),
-        server_address: settings.server.address.clone(),
-        namespace: identity.method.namespace.clone(),
-        mount_path: identity.method.mount_path.clone(),
+        server_address: settings.server.address.to_string(),
+        namespace: identity.method.namespace.to_string(),
+        mount_path: identity.method.mount_path.to_string(),
         config: config.json().to_owned(),
         allow,
         limits,

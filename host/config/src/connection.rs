@@ -1,31 +1,52 @@
 //! How the server is reached: address, TLS, proxy, limits, each from its source.
 
+use usher_address::{Namespace, ServerAddress};
 use usher_secret::Secret;
 
-use crate::choice::{Choice, Text};
+use crate::choice::{Choice, Origin, Text};
 use crate::diagnostic::Diagnostic;
 use crate::environment::{Environment, Overrides};
 use crate::fields::Report;
 use crate::file::Part;
-use crate::proxy;
+use crate::outbound_proxy;
 use crate::settings::{ClientPem, RateLimit, Server};
 use crate::values;
-
-const DEFAULT_ADDRESS: &str = "https://127.0.0.1:8200";
 
 /// The server and the namespace where no file is read.
 pub(crate) fn connection(
     overrides: &Overrides,
     environment: &Environment<'_>,
     report: &mut Report,
-) -> (Server, String) {
-    let choice = Choice { environment };
-    let server = choice.server(&Part::default(), overrides, report);
-    let namespace = choice.text(("namespace", &overrides.namespace), "NAMESPACE", None);
-    (server, namespace.map(|text| values::namespace(&text.value)).unwrap_or_default())
+) -> (Server, Namespace) {
+    let (choice, part) = (Choice { environment }, Part::default());
+    let server = choice.server(&part, overrides, report);
+    let namespace = choice.namespace(&part, overrides, report);
+    (server, namespace.map(|(namespace, _)| namespace).unwrap_or_default())
 }
 
 impl Choice<'_> {
+    /// None: nobody names one, or not one that can be sent.
+    pub(crate) fn namespace(
+        &self,
+        part: &Part,
+        overrides: &Overrides,
+        report: &mut Report,
+    ) -> Option<(Namespace, Origin)> {
+        let vault = part.vault.as_ref();
+        let text = self.text(
+            ("namespace", &overrides.namespace),
+            "NAMESPACE",
+            vault.and_then(|v| v.namespace.clone()),
+        )?;
+        match Namespace::parse(&text.value) {
+            Ok(namespace) => Some((namespace, text.origin)),
+            Err(why) => {
+                report.push(text.error("vault.namespace", &why.what, &why.remedy));
+                None
+            }
+        }
+    }
+
     pub(crate) fn server(&self, part: &Part, overrides: &Overrides, report: &mut Report) -> Server {
         let vault = part.vault.as_ref();
         let address = self.text(
@@ -33,17 +54,12 @@ impl Choice<'_> {
             "ADDR",
             vault.and_then(|v| v.address.clone()),
         );
-        let (address, user) = match address {
-            None => (DEFAULT_ADDRESS.to_owned(), None),
-            Some(text) => match checked_address(&text.value) {
-                Ok(checked) => checked,
-                Err(message) => {
-                    let help = "write https://HOST:8200, http://HOST:8200 or unix:///PATH";
-                    report.push(text.error("vault.address", message, help));
-                    (DEFAULT_ADDRESS.to_owned(), None)
-                }
-            },
-        };
+        let address = address.map_or_else(ServerAddress::default, |text| {
+            ServerAddress::parse(&text.value).unwrap_or_else(|why| {
+                report.push(text.error("vault.address", &why.what, &why.remedy));
+                ServerAddress::default()
+            })
+        });
         let ca_cert = self.text(
             ("ca-cert", &overrides.ca_cert),
             "CACERT",
@@ -82,10 +98,9 @@ impl Choice<'_> {
             vault.and_then(|v| v.tls_server_name.clone()),
         );
         let value = |text: Option<Text>| text.map(|text| text.value);
-        let proxy = proxy::resolve(&address, self.environment, report);
+        let proxy = outbound_proxy::resolve(&address, self.environment, report);
         Server {
             address,
-            user,
             ca_cert: value(ca_cert),
             ca_cert_bytes: self.variable("CACERT_BYTES").map(|(value, _)| value),
             ca_path: value(ca_path),
@@ -227,131 +242,4 @@ impl Choice<'_> {
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
 fn whole(rate: f64) -> u32 {
     rate as u32
-}
-
-/// Without trailing slash, and apart from user and password, as they are written.
-fn checked_address(text: &str) -> Result<(String, Option<Secret<String>>), &'static str> {
-    let address = text.trim().trim_end_matches('/');
-    let Some((scheme, rest)) = address.split_once("://") else {
-        return Err("the address has no scheme");
-    };
-    let scheme = scheme.to_ascii_lowercase();
-    if rest.contains("${") {
-        return Err(
-            "the address holds a variable, and none is replaced in a configuration; BAO_ADDR goes before this address",
-        );
-    }
-    match scheme.as_str() {
-        "unix" if rest.starts_with('/') && rest.len() > 1 => {
-            Ok((format!("{scheme}://{rest}"), None))
-        }
-        "unix" => Err("the address names no absolute path of a socket"),
-        "http" | "https" => {
-            let (user, rest) = checked_url(rest)?;
-            Ok((format!("{scheme}://{rest}"), user))
-        }
-        _ => Err("the address has an unknown scheme"),
-    }
-}
-
-/// What follows the scheme, apart from user and password.
-fn checked_url(rest: &str) -> Result<(Option<Secret<String>>, String), &'static str> {
-    if rest.contains(|c: char| c.is_whitespace() || c.is_control() || matches!(c, '?' | '#')) {
-        return Err("the address holds what doesn't belong in one");
-    }
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let (user, authority) = match authority.rsplit_once('@') {
-        Some((user, authority)) => (user, authority),
-        None => ("", authority),
-    };
-    let (host, port) = match authority.rfind(']') {
-        Some(end) => authority.split_at(end + 1),
-        None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
-    };
-    if host.is_empty() || host == "[]" {
-        return Err("the address has no host");
-    }
-    if host.contains(['$', '{', '%']) {
-        return Err("the address has a host that can't be one");
-    }
-    let port_is_good = match port.strip_prefix(':') {
-        None => port.is_empty(),
-        Some(digits) => digits.parse::<u16>().is_ok_and(|number| number > 0),
-    };
-    if !port_is_good {
-        return Err("the address has no valid port");
-    }
-    if path.ends_with("/v1") {
-        return Err("the address ends in \"/v1\", which is added to every request");
-    }
-    let user = (!user.is_empty()).then(|| Secret::new(user.to_owned()));
-    Ok((user, format!("{authority}{path}")))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_lose_their_slash_and_must_say_all() {
-        for (text, address) in [
-            ("https://x:8200/", "https://x:8200"),
-            (" HTTP://x ", "http://x"),
-            ("https://[::1]:8200", "https://[::1]:8200"),
-            ("https://x/base/", "https://x/base"),
-            ("https://x/v1/base", "https://x/v1/base"),
-            ("https://x/base/kv1", "https://x/base/kv1"),
-            ("https://x/a@b", "https://x/a@b"),
-            ("unix:///run/bao.sock", "unix:///run/bao.sock"),
-            ("unix:///run/v1", "unix:///run/v1"),
-        ] {
-            let (checked, user) = checked_address(text).unwrap();
-            assert_eq!((checked.as_str(), user.is_none()), (address, true), "{text}");
-        }
-        for text in [
-            "127.0.0.1:8200",
-            "x",
-            "https://",
-            "https:///x",
-            "https://:8200",
-            "https://x:port",
-            "https://x:0",
-            "https://x:99999",
-            "https://x?y",
-            "https://x y",
-            "ftp://x",
-            "unix://x",
-            "unix://",
-            "https://::1",
-            "https://x/v1",
-            "https://x/base/v1/",
-            "https://${HOST}:8200",
-            "https://$HOST:8200",
-            "https://x/${BASE}",
-            "unix://${RUN}/bao.sock",
-            "unix:///${RUN}/bao.sock",
-            "https://{{HOST}}",
-            "https://%24HOST",
-            "https://u:p/w@x",
-            "https://u:p@",
-            "u:p@x:8200",
-        ] {
-            assert!(checked_address(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn user_and_password_are_no_part_of_the_address() {
-        for (text, address, user) in [
-            ("https://u:p@x", "https://x", Some("u:p")),
-            ("https://u:p%40ss@x:8200/base/", "https://x:8200/base", Some("u:p%40ss")),
-            ("https://u:p@ss@[::1]:1", "https://[::1]:1", Some("u:p@ss")),
-            ("http://token@x", "http://x", Some("token")),
-            ("http://@x", "http://x", None),
-        ] {
-            let (checked, found) = checked_address(text).unwrap();
-            assert_eq!(checked, address);
-            assert_eq!(found.as_ref().map(|user| user.expose().as_str()), user, "{text}");
-        }
-    }
 }

@@ -198,7 +198,6 @@ impl Server {
     pub fn same_settings(&self, other: &Self) -> bool {
         let Self {
             address,
-            user,
             ca_cert,
             ca_cert_bytes,
             ca_path,
@@ -224,7 +223,6 @@ impl Server {
             _ => false,
         };
         *address == other.address
-            && *user == other.user
             && *ca_cert == other.ca_cert
             && *ca_cert_bytes == other.ca_cert_bytes
             && *ca_path == other.ca_path

@@ -66,12 +66,7 @@ pub(crate) fn settle(
     report: &mut Report,
 ) -> Option<Settings> {
     let choice = Choice { environment };
-    let vault = part.vault.as_ref();
-    let namespace = choice.text(
-        ("namespace", &overrides.namespace),
-        "NAMESPACE",
-        vault.and_then(|vault| vault.namespace.clone()),
-    );
+    let namespace = choice.namespace(&part, overrides, report);
     let log = Log {
         level: parsed(
             choice.text(("log-level", &overrides.log_level), "LOG_LEVEL", part.log_level.clone()),
@@ -101,11 +96,11 @@ pub(crate) fn settle(
     };
     let mut identities: Vec<Identity> = default.into_iter().chain(part.identities).collect();
     check_file_sinks(identities.iter(), report);
-    if let Some(namespace) = namespace {
-        let for_all = !matches!(namespace.origin, Origin::File(_));
+    if let Some((namespace, origin)) = namespace {
+        let for_all = !matches!(origin, Origin::File(_));
         for identity in &mut identities {
             if for_all || !identity.method.names_namespace {
-                identity.method.namespace = values::namespace(&namespace.value);
+                identity.method.namespace = namespace.clone();
             }
         }
     }

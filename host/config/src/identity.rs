@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
+use usher_address::{Malformed, MountPath, Namespace};
+
 use crate::diagnostic::{Diagnostic, Location};
 use crate::encryption;
 use crate::environment::Environment;
@@ -11,7 +13,6 @@ use crate::fields::{Fields, Located, Nested, Report};
 use crate::schema::{self, built_ins};
 use crate::settings::{Identity, Method, OnExit, PluginConfig, Sink, SinkOnExit, TokenCheck};
 use crate::tree::{Number, NumberValue, Object, Value};
-use crate::values;
 
 /// The identity of `auto_auth`.
 pub(crate) const DEFAULT_NAME: &str = "default";
@@ -190,22 +191,7 @@ impl Reader<'_> {
                 Some(nested.location),
             ));
         }
-        let mount_path = fields.string("mount_path", report).filter(|path| !path.value.is_empty());
-        let mount_path = match (mount_path, &kind) {
-            (Some(path), _) => {
-                let trimmed = path.value.trim_matches('/').to_owned();
-                if trimmed.is_empty() {
-                    report.push(Diagnostic::new_error(
-                        "method.mount_path",
-                        "`mount_path` names no path",
-                        "write mount_path = \"auth/approle\", or leave it out",
-                        Some(&path.location),
-                    ));
-                }
-                trimmed
-            }
-            (None, kind) => format!("auth/{}", kind.as_deref().unwrap_or_default()),
-        };
+        let mount_path = mount_path(&fields, kind.as_deref(), nested.location, report);
         let namespace =
             fields.string("namespace", report).filter(|text| !text.value.trim().is_empty());
         let (min_backoff, max_backoff) = backoff(&fields, report);
@@ -215,9 +201,9 @@ impl Reader<'_> {
             PluginConfig::new(&config, config_location(&fields, nested.location), self.form.method);
         Some(Method {
             kind: kind?,
-            mount_path,
+            mount_path: mount_path?,
             names_namespace: namespace.is_some(),
-            namespace: namespace.map_or_else(String::new, |text| values::namespace(&text.value)),
+            namespace: namespace.map(|text| method_namespace(&text, report)).unwrap_or_default(),
             min_backoff,
             max_backoff,
             exit_on_err,
@@ -251,6 +237,43 @@ impl Reader<'_> {
             location: nested.location.clone(),
         })
     }
+}
+
+/// Default `auth/<kind>`, which also stands in for one that is wrong.
+fn mount_path(
+    fields: &Fields<'_>,
+    kind: Option<&str>,
+    method: &Location,
+    report: &mut Report,
+) -> Option<MountPath> {
+    let written = fields.string("mount_path", report);
+    let mut wrong = |message: String, help: &str, place: &Location| {
+        report.push(Diagnostic::new_error("method.mount_path", message, help, Some(place)));
+    };
+    if let Some(path) = written.filter(|path| !path.value.is_empty()) {
+        match MountPath::parse(&path.value) {
+            Ok(path) => return Some(path),
+            Err(_) if path.value.trim_matches('/').is_empty() => wrong(
+                "`mount_path` names no path".to_owned(),
+                "write mount_path = \"auth/approle\", or leave it out",
+                &path.location,
+            ),
+            Err(why) => wrong(why.what.into_owned(), &why.remedy, &path.location),
+        }
+    }
+    MountPath::of_method(kind?)
+        .map_err(|why| wrong(why.what.into_owned(), &why.remedy, method))
+        .ok()
+}
+
+/// The root stands in for one that is wrong.
+fn method_namespace(written: &Located<String>, report: &mut Report) -> Namespace {
+    Namespace::parse(&written.value).unwrap_or_else(|why| {
+        let Malformed { what, remedy } = why;
+        let place = Some(&written.location);
+        report.push(Diagnostic::new_error("method.namespace", what, remedy, place));
+        Namespace::default()
+    })
 }
 
 /// A wrapped token can't be wrapped again, and only one reader can unwrap it.

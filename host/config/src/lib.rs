@@ -29,9 +29,9 @@ mod json;
 mod judge;
 mod later;
 mod meant;
+mod outbound_proxy;
 mod plugin_keys;
 mod plugins;
-mod proxy;
 mod relay;
 mod resemblance;
 mod schema;
@@ -60,6 +60,8 @@ pub fn duration(text: &str) -> Option<std::time::Duration> {
 }
 
 use environment::Environment;
+use usher_address::Namespace;
+
 use file::{AutoAuth, Part};
 
 /// What [`load`] found.
@@ -151,8 +153,8 @@ fn check_whole(whole: &Part, report: &mut Vec<Diagnostic>) {
 pub struct Connection {
     /// Where the server is and how to trust it.
     pub server: Server,
-    /// "" for the root namespace.
-    pub namespace: String,
+    /// Where a command works, if not in the root namespace.
+    pub namespace: Namespace,
 }
 
 /// Settles the connection by command line, environment and defaults. Reads no file. `None` if and

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::{Map, Value as Json};
+use usher_address::{MountPath, Namespace, OutboundProxy, ServerAddress};
 use usher_grant::{Allow, Limits};
 use usher_secret::Secret;
 
@@ -45,11 +46,8 @@ pub struct Settings {
 /// The secrets server.
 #[derive(Clone)]
 pub struct Server {
-    /// Without trailing slash, user and password; `http://`, `https://` or `unix://`. Default
-    /// `https://127.0.0.1:8200`.
-    pub address: String,
-    /// "user:password" of the address, percent-encoded as it was there.
-    pub user: Option<Secret<String>>,
+    /// Default `https://127.0.0.1:8200`.
+    pub address: ServerAddress,
     /// A PEM file; trusted instead of the system's roots.
     pub ca_cert: Option<String>,
     /// PEM text from the environment (`BAO_CACERT_BYTES`); goes before `ca_cert` and `ca_path`.
@@ -77,7 +75,7 @@ pub struct Server {
     /// have their back-off.
     pub num_retries: Option<i64>,
     /// The proxy for `address`, if there is one.
-    pub proxy: Option<Secret<String>>,
+    pub proxy: Option<OutboundProxy>,
     /// `*_RATE_LIMIT`: a lower ceiling on the agent's requests than its own.
     pub rate_limit: Option<RateLimit>,
     /// `*_SRV_LOOKUP`: the host of `address` names an SRV record.
@@ -86,7 +84,7 @@ pub struct Server {
     pub disable_redirects: bool,
 }
 
-/// The address only: the user's part and the proxy's may hold a password.
+/// The address only, which shows no password.
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
@@ -156,10 +154,10 @@ pub enum TokenCheck {
 pub struct Method {
     /// "approle", or a plug-in's name.
     pub kind: String,
-    /// No slash at either end. Default `auth/<kind>`.
-    pub mount_path: String,
-    /// "" or "team/": flag, environment, `method.namespace`, then `vault.namespace`.
-    pub namespace: String,
+    /// Default `auth/<kind>`.
+    pub mount_path: MountPath,
+    /// Flag, environment, `method.namespace`, then `vault.namespace`.
+    pub namespace: Namespace,
     /// The method's block says which, be it the root.
     pub(crate) names_namespace: bool,
     /// First wait after a failed login. Less than `max_backoff`.

@@ -1,5 +1,5 @@
-//! Single values in all the spellings that the incumbents take: durations, sizes, switches,
-//! namespaces.
+//! Single values in all the spellings that the incumbents take: durations, sizes and
+//! switches.
 
 use std::time::Duration;
 
@@ -109,25 +109,6 @@ pub(crate) fn size(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(*bytes)
 }
 
-/// The form that is sent: `""` for the root, else without leading and with trailing slash.
-pub(crate) fn namespace(text: &str) -> String {
-    let mut segments: Vec<&str> = Vec::new();
-    for segment in text.trim().split('/') {
-        match segment {
-            "" | "." => {}
-            ".." => {
-                segments.pop();
-            }
-            other => segments.push(other),
-        }
-    }
-    // "root" is the root namespace's name on the server and on the command line.
-    if segments.is_empty() || segments == ["root"] {
-        return String::new();
-    }
-    format!("{}/", segments.join("/"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,22 +156,6 @@ mod tests {
         }
         for text in ["", "MiB", "-1", "1.5MiB", "1XB", "99999999999999999999", "99999999999TiB"] {
             assert_eq!(size(text), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn namespaces_take_the_form_that_is_sent() {
-        for (text, sent) in [
-            ("", ""),
-            (".", ""),
-            ("/", ""),
-            ("root", ""),
-            ("team", "team/"),
-            ("/team/", "team/"),
-            ("a//b/../c", "a/c/"),
-            ("../a", "a/"),
-        ] {
-            assert_eq!(namespace(text), sent, "{text}");
         }
     }
 }

@@ -423,7 +423,7 @@ impl server::Host for State {
         if let Err(failure) = usage.keep_out_of_logs("wrapping token", token_text) {
             return answer(Err(failure));
         }
-        let result = unwrapper.unwrap(&usage.usage.namespace, token, creation_path).await;
+        let result = unwrapper.unwrap(token, creation_path).await;
         answer(result.map(|unwrapped| {
             let parsed: serde_json::Value =
                 serde_json::from_str(unwrapped.expose()).unwrap_or_default();

@@ -46,11 +46,10 @@ pub trait Sink: Send + Sync {
 /// token of the agent's.
 #[async_trait]
 pub trait Unwrapper: Send + Sync {
-    /// The JSON answer of `sys/wrapping/unwrap` in `namespace`. With `creation_path` the wrapping
+    /// The JSON answer of `sys/wrapping/unwrap` in the method's namespace. With `creation_path` the wrapping
     /// token is looked up first and left alone if it was made elsewhere.
     async fn unwrap(
         &self,
-        namespace: &str,
         token: Secret<String>,
         creation_path: Option<String>,
     ) -> Result<Secret<String>, Failure>;

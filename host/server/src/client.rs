@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
+use usher_address::ApiPath;
 use usher_secret::Secret;
 use usher_secret::redactor::{self, Live};
 use zeroize::Zeroizing;
@@ -12,6 +13,7 @@ use crate::answer::{self, Auth, Lookup, WrapInfo, WrappingLookup};
 use crate::error::{Class, Error, Reason};
 use crate::governor::Governor;
 use crate::request::{Operation, Request};
+use crate::scope::Scope;
 use crate::sender::Sender;
 use crate::settings::{self, Settings, SettingsError};
 use crate::tls::{Certificate, Connections, TlsIdentity};
@@ -24,17 +26,11 @@ pub struct Client {
     plain: Arc<TlsIdentity>,
 }
 
-/// Where a request applies.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Scope {
-    namespace: String,
-}
-
 /// One login, as an auth method made it. No `Debug`: it holds a credential.
 #[derive(Clone)]
 pub struct Login {
-    /// The whole path, without slash at either end: "auth/approle/login".
-    pub path: String,
+    /// "auth/approle/login".
+    pub path: ApiPath,
     /// A JSON object.
     pub body: Secret<String>,
     /// Sent with the login. Names that start with "x-vault-" and those that belong to the
@@ -99,7 +95,7 @@ impl Client {
     /// Logs in. No token is sent with it.
     pub async fn login(&self, scope: &Scope, login: &Login) -> Result<(Session, Auth), Error> {
         let identity = self.identity_of(login);
-        let operation = Operation::Login { path: &login.path };
+        let operation = Operation::Login { path: login.path.as_str() };
         let body = self.send_login(scope, login, &identity, None).await?;
         let auth = self.sender.usable(operation, answer::auth(&body))?;
         let token = Arc::new(auth.token.clone());
@@ -114,7 +110,7 @@ impl Client {
         wrap_ttl: Duration,
     ) -> Result<WrapInfo, Error> {
         let identity = self.identity_of(login);
-        let operation = Operation::Login { path: &login.path };
+        let operation = Operation::Login { path: login.path.as_str() };
         let body = self.send_login(scope, login, &identity, Some(wrap_ttl)).await?;
         self.sender.usable(operation, answer::wrap_info(&body))
     }
@@ -199,27 +195,12 @@ impl Client {
     ) -> Result<Zeroizing<Vec<u8>>, Error> {
         // A server's error may echo the credential: it must be known when the text is cleaned.
         let _live = credentials(login);
-        let operation = Operation::Login { path: &login.path };
+        let operation = Operation::Login { path: login.path.as_str() };
         let body = Zeroizing::new(login.body.expose().as_bytes().to_vec());
         let mut request = Request::new(operation, scope, identity).body(body);
         request.method_headers = &login.headers;
         request.wrap_ttl = wrap_ttl;
         self.sender.send(request).await
-    }
-}
-
-impl Scope {
-    /// `namespace` as people write it: "", "team", "/team/", "root" for none.
-    pub fn new(namespace: &str) -> Self {
-        match namespace.trim().trim_matches('/') {
-            "" | "root" => Self::default(),
-            name => Self { namespace: format!("{name}/") },
-        }
-    }
-
-    /// As sent: "" or "team/".
-    pub fn namespace(&self) -> &str {
-        &self.namespace
     }
 }
 
@@ -314,20 +295,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_namespace_is_sent_with_a_slash_at_its_end_only() {
-        for (written, sent) in [
-            ("", ""),
-            ("/", ""),
-            ("root", ""),
-            ("team", "team/"),
-            ("/team/", "team/"),
-            ("a/b", "a/b/"),
-        ] {
-            assert_eq!(Scope::new(written).namespace(), sent);
-        }
-    }
-
-    #[test]
     fn a_body_is_json_whatever_is_in_the_token() {
         let body = token_body(&Secret::new(String::from("a\"b\\\n")));
         assert_eq!(&body[..], br#"{"token":"a\"b\\\n"}"#);
@@ -336,7 +303,7 @@ mod tests {
     #[test]
     fn a_logins_credentials_are_live_while_it_is_sent_and_its_role_is_not() {
         let login = Login {
-            path: "auth/jwt/login".into(),
+            path: ApiPath::constant("auth/jwt/login"),
             body: Secret::new(r#"{"role":"web","jwt":"header.payload.signature","n":1}"#.into()),
             headers: vec![("authorization".into(), "Negotiate 0123456789abcdef".into())],
             certificate: None,

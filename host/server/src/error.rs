@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use usher_address::Malformed;
+
 /// Whether trying again can help.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Class {
@@ -90,6 +92,14 @@ impl fmt::Display for Error {
             write!(f, "; {}", self.remedy)?;
         }
         Ok(())
+    }
+}
+
+/// What can't be sent as it is, now or later.
+impl From<Malformed> for Error {
+    fn from(malformed: Malformed) -> Self {
+        let Malformed { what, remedy } = malformed;
+        Self::new(Class::Configuration, Reason::Request, what, remedy)
     }
 }
 

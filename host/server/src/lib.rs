@@ -21,14 +21,16 @@ mod governor;
 mod locator;
 mod proxy;
 mod request;
+mod scope;
 mod sender;
 mod settings;
 mod srv;
 mod tls;
 
 pub use answer::{Auth, Lookup, WrapInfo, WrappingLookup};
-pub use client::{Client, Login, Scope, Session};
+pub use client::{Client, Login, Session};
 pub use error::{Class, Error, Reason};
 pub use governor::{Governor, Requests};
+pub use scope::Scope;
 pub use settings::{Settings, SettingsError};
 pub use tls::{Certificate, Tls};

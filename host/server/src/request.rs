@@ -11,8 +11,9 @@ use usher_secret::Secret;
 use zeroize::Zeroizing;
 
 use crate::answer;
-use crate::client::{Scope, against_the_rules};
+use crate::client::against_the_rules;
 use crate::error::{Class, Error, Reason};
+use crate::scope::Scope;
 use crate::tls::TlsIdentity;
 
 /// What is asked of the server. Shown as people would say it.
@@ -149,8 +150,8 @@ pub(crate) fn headers(request: &Request<'_>) -> Result<HeaderMap, Error> {
         headers.insert("x-vault-token", token);
     }
     let namespace = request.scope.namespace();
-    if !namespace.is_empty() {
-        let namespace = HeaderValue::from_str(namespace).map_err(|_| {
+    if !namespace.is_root() {
+        let namespace = HeaderValue::from_str(namespace.as_str()).map_err(|_| {
             against_the_rules(
                 String::from("the namespace can't be sent"),
                 "write it without control characters and umlauts",

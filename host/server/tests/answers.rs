@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
+use usher_address::{ApiPath, Namespace};
 use usher_secret::Secret;
 use usher_server::{Certificate, Class, Client, Error, Governor, Login, Reason, Scope, Settings};
 
@@ -92,7 +93,7 @@ fn answer(status: &str, headers: &str, body: &str) -> String {
 
 fn login() -> Login {
     Login {
-        path: "auth/approle/login".into(),
+        path: ApiPath::constant("auth/approle/login"),
         body: Secret::new(
             r#"{"role_id":"web","secret_id":"7d5e2a52-ffff-4b0c-aaaa-canary"}"#.into(),
         ),
@@ -120,11 +121,13 @@ async fn a_login_carries_what_the_server_wants_and_no_token() {
     let mut login = login();
     login.headers.push(("Authorization".into(), "Negotiate YII=".into()));
     let client = stub.client();
-    let (session, auth) =
-        client.login(&Scope::new("/team"), &login).await.unwrap_or_else(|error| panic!("{error}"));
+    let (session, auth) = client
+        .login(&Scope::new(Namespace::parse("/team").unwrap()), &login)
+        .await
+        .unwrap_or_else(|error| panic!("{error}"));
     assert_eq!(auth.token.expose(), "hvs.the-token-itself");
     assert_eq!(session.token().expose(), "hvs.the-token-itself");
-    assert_eq!(session.scope().namespace(), "team/");
+    assert_eq!(session.scope().namespace().as_str(), "team/");
     let request = &stub.requests()[0];
     assert!(request.starts_with("PUT /v1/auth/approle/login HTTP/1.1\r\n"), "{request}");
     for header in [
@@ -150,7 +153,7 @@ async fn later_requests_carry_token_and_namespace_of_their_session() {
     ])
     .await;
     let client = stub.client();
-    let scope = Scope::new("team");
+    let scope = Scope::new(Namespace::parse("team").unwrap());
     let (session, _) = client.login(&scope, &login()).await.unwrap_or_else(|e| panic!("{e}"));
     client.renew_self(&session).await.unwrap_or_else(|e| panic!("{e}"));
     let ttl = Duration::from_secs(90);
@@ -480,8 +483,7 @@ async fn headers_and_paths_against_the_rules_are_not_sent() {
         "auth/x?y=z",
         "auth/x#y",
     ] {
-        let login = Login { path: path.into(), ..login() };
-        let error = failed_login(&client, &login).await;
+        let error = Error::from(ApiPath::parse(path).unwrap_err());
         assert_eq!((error.class, error.reason), (Class::Configuration, Reason::Request), "{path}");
     }
     assert!(stub.requests().is_empty());

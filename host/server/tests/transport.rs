@@ -17,6 +17,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
+use usher_address::ApiPath;
 use usher_secret::{Secret, redactor};
 use usher_server::{Certificate, Client, Error, Governor, Login, Reason, Scope, Settings};
 
@@ -278,7 +279,7 @@ fn client(address: String, change: impl FnOnce(&mut Settings)) -> Client {
 
 fn login() -> Login {
     Login {
-        path: "auth/cert/login".into(),
+        path: ApiPath::constant("auth/cert/login"),
         body: Secret::new("{}".into()),
         headers: Vec::new(),
         certificate: None,

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use simple_dns::rdata::{RData, SRV};
 use simple_dns::{CLASS, Name, Packet, ResourceRecord};
+use usher_address::ApiPath;
 use usher_secret::Secret;
 use usher_server::{Client, Error, Governor, Login, Scope, Session, Settings, WrapInfo};
 use usher_tests::agent::{Launch, is_root};
@@ -26,7 +27,7 @@ fn login(site: &Site) -> Login {
     let read = |name| std::fs::read_to_string(site.file(name)).unwrap();
     let body = json!({ "role_id": read("role-id"), "secret_id": read("secret-id") });
     Login {
-        path: "auth/approle/login".into(),
+        path: ApiPath::constant("auth/approle/login"),
         body: Secret::new(body.to_string()),
         headers: Vec::new(),
         certificate: None,

@@ -36,7 +36,7 @@ pub(super) fn unwrap(
         return Err(usage("--unwrap: the server can't be asked with these settings"));
     };
     let client = connect(&connection.server).map_err(failure)?;
-    let scope = Scope::new(&connection.namespace);
+    let scope = Scope::new(connection.namespace);
     let runtime = runtime().map_err(failure)?;
     let shown = file.display();
     let answer = runtime.block_on(async {

@@ -12,7 +12,7 @@ fn the_defaults_are_the_incumbents() {
     let case = Case::new(GOOD);
     let settings = case.settings();
     assert_eq!(case.load().diagnostics, []);
-    assert_eq!(settings.server.address, "https://127.0.0.1:8200");
+    assert_eq!(settings.server.address.to_string(), "https://127.0.0.1:8200");
     assert!(!settings.server.tls_skip_verify);
     assert!(!settings.exit_after_auth);
     assert_eq!((settings.log.level, settings.log.format), (LogLevel::Info, LogFormat::Standard));
@@ -22,7 +22,7 @@ fn the_defaults_are_the_incumbents() {
     assert_eq!(identity.enable_reauth_on_new_credentials, None);
     let method = &identity.method;
     assert_eq!((method.kind.as_str(), method.mount_path.as_str()), ("approle", "auth/approle"));
-    assert_eq!(method.namespace, "");
+    assert!(method.namespace.is_root());
     assert_eq!(
         (method.min_backoff, method.max_backoff),
         (Duration::from_secs(1), Duration::from_mins(5))
@@ -90,7 +90,7 @@ fn every_built_setting_arrives() {
     .flags(|flags| flags.namespace = Some("ns".into()))
     .settings();
     let server = &settings.server;
-    assert_eq!(server.address, "http://bao:8200");
+    assert_eq!(server.address.to_string(), "http://bao:8200");
     assert_eq!(server.ca_cert.as_deref(), Some("/ca.pem"));
     assert_eq!(server.ca_path.as_deref(), Some("/ca"));
     assert_eq!(server.client_cert.as_deref(), Some("/c.pem"));
@@ -101,8 +101,8 @@ fn every_built_setting_arrives() {
     let identity = &settings.identities[0];
     assert_eq!(identity.enable_reauth_on_new_credentials, Some(true));
     assert_eq!(identity.token_check_interval, TokenCheck::Every(Duration::from_secs(30)));
-    assert_eq!(identity.method.mount_path, "auth/app");
-    assert_eq!(identity.method.namespace, "ns/");
+    assert_eq!(identity.method.mount_path.as_str(), "auth/app");
+    assert_eq!(identity.method.namespace.as_str(), "ns/");
     assert_eq!(identity.method.min_backoff, Duration::from_secs(2));
     assert_eq!(identity.method.max_backoff, Duration::from_mins(1));
     assert!(identity.method.exit_on_err);
@@ -219,7 +219,7 @@ fn every_form_in_json_means_the_same() {
         let case = Case::new(&text);
         let identity = case.settings().identities.remove(0);
         assert_eq!(identity.method.kind, "approle", "{text}");
-        assert_eq!(identity.method.mount_path, "auth/approle", "{text}");
+        assert_eq!(identity.method.mount_path.as_str(), "auth/approle", "{text}");
         assert_eq!(identity.sinks[0].config.json(), r#"{"path":"/s"}"#, "{text}");
         assert_eq!(brief(&case.load().diagnostics), problems, "{text}");
     }

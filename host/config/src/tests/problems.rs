@@ -87,6 +87,9 @@ fn what_cannot_work_is_refused_with_one_message() {
         (with_method("min_backoff = 8 max_backoff = 8"), "!method.backoff@3:19"),
         (with_method("max_backoff = 1"), "!method.backoff@3:19"),
         (with_method("mount_path = \"/\""), "!method.mount_path@3:18"),
+        (with_method("mount_path = \"auth/../sys\""), "!method.mount_path@3:18"),
+        (with_method("namespace = \"a b\""), "!method.namespace@3:17"),
+        (with_top("vault { namespace = \"t\u{fc}r\" }"), "!vault.namespace@7:21"),
         (with_method("mount_path = true"), "!type@3:18"),
         (with_method("namespace = [\"a\"]"), "!type@3:17"),
         (with_sink("} sink \"file\" { config { path = \"//s/.\" } "), "!sink.file.path@5:74"),
@@ -157,7 +160,7 @@ fn a_password_in_an_address_is_never_shown() {
         assert!(!shown(&problems).contains("hunter2"), "{}", shown(&problems));
     }
     let settings = Case::new(GOOD).env("BAO_ADDR", "http://u:hunter2@bao").settings();
-    assert_eq!(settings.server.address, "http://bao");
+    assert_eq!(settings.server.address.to_string(), "http://bao");
     assert!(!format!("{settings:?}").contains("hunter2"));
 }
 

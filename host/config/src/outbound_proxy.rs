@@ -3,22 +3,22 @@
 
 use std::net::IpAddr;
 
-use usher_secret::Secret;
+use usher_address::{OutboundProxy, ServerAddress};
 
 use crate::diagnostic::Diagnostic;
 use crate::environment::Environment;
 use crate::fields::Report;
 
-/// The proxy's URL for the server at `address`. None: there is none, or `NO_PROXY` excludes the
+/// The proxy for the server at `address`. None: there is none, or `NO_PROXY` excludes the
 /// server.
 ///
 /// `*_PROXY_ADDR` and then `*_HTTP_PROXY` count for every address. Without them `HTTPS_PROXY` or
 /// `HTTP_PROXY` by the address's scheme, unless `NO_PROXY` names the server or it is this host.
 pub(crate) fn resolve(
-    address: &str,
+    address: &ServerAddress,
     environment: &Environment<'_>,
     report: &mut Report,
-) -> Option<Secret<String>> {
+) -> Option<OutboundProxy> {
     let server = Target::of(address)?;
     let own = ["PROXY_ADDR", "HTTP_PROXY"]
         .into_iter()
@@ -27,18 +27,14 @@ pub(crate) fn resolve(
         Some(own) => own,
         None => general(&server, environment)?,
     };
-    let url = url.trim();
-    let whole = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
-    if has_host(&whole) {
-        return Some(Secret::new(whole));
+    match OutboundProxy::parse(&url) {
+        Ok(proxy) => Some(proxy),
+        Err(why) => {
+            let message = format!("{name} {}", why.what);
+            report.push(Diagnostic::new_error("environment", message, why.remedy, None));
+            None
+        }
     }
-    report.push(Diagnostic::new_error(
-        "environment",
-        format!("{name} names no proxy"),
-        "write http://HOST:PORT",
-        None,
-    ));
-    None
 }
 
 fn general(server: &Target, environment: &Environment<'_>) -> Option<(String, String)> {
@@ -53,14 +49,6 @@ fn general(server: &Target, environment: &Environment<'_>) -> Option<(String, St
     (!excluded && !server.is_this_host()).then_some(found)
 }
 
-/// The URL's host isn't empty.
-fn has_host(url: &str) -> bool {
-    let authority = url.split_once("://").map_or("", |(_, rest)| rest);
-    let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-    !host.is_empty() && !host.starts_with(':') && !host.contains(char::is_whitespace)
-}
-
 /// Where a request goes.
 struct Target {
     secure: bool,
@@ -71,17 +59,13 @@ struct Target {
 
 impl Target {
     /// None: a socket.
-    fn of(address: &str) -> Option<Self> {
-        let (scheme, rest) = address.split_once("://")?;
-        let secure = match scheme {
-            "https" => true,
-            "http" => false,
-            _ => return None,
-        };
-        let authority = rest.split('/').next().unwrap_or_default();
-        let (host, port) = split_port(authority);
-        let default = if secure { 443 } else { 80 };
-        Some(Self { secure, host: host.to_lowercase(), port: port.unwrap_or(default) })
+    fn of(address: &ServerAddress) -> Option<Self> {
+        if address.socket().is_some() {
+            return None;
+        }
+        let url = address.base();
+        let host = url.host_str()?.trim_matches(['[', ']']).to_owned();
+        Some(Self { secure: address.uses_tls(), host, port: url.port_or_known_default()? })
     }
 
     fn is_this_host(&self) -> bool {
@@ -159,9 +143,10 @@ mod tests {
         let variables: HashMap<&str, &str> = variables.iter().copied().collect();
         let lookup = |name: &str| variables.get(name).map(|&value| value.to_owned());
         let mut report = Report::new();
-        let found = resolve(address, &Environment(&lookup), &mut report);
+        let address = ServerAddress::parse(address).unwrap();
+        let found = resolve(&address, &Environment(&lookup), &mut report);
         assert_eq!(report, []);
-        found.map(|url| url.expose().clone())
+        found.map(|proxy| proxy.to_string())
     }
 
     #[test]
