@@ -162,11 +162,14 @@ impl fmt::Debug for ServerAddress {
     }
 }
 
-/// What to write for an address that lacks its scheme alone. A password may stand before an `@`.
+/// What to write for an address that lacks its scheme alone. What has an `@` or no port is not shown:
+/// it may be a password, or a token in the wrong place.
 fn with_scheme(text: &str) -> String {
     let whole = format!("https://{}", text.trim_matches('/'));
     match ServerAddress::parse(&whole) {
-        Ok(address) if !text.contains('@') => format!("{FORMS}; here perhaps {address}"),
+        Ok(address) if address.port == Port::Written && !text.contains('@') => {
+            format!("{FORMS}; here perhaps {address}")
+        }
         _ => FORMS.to_owned(),
     }
 }
@@ -306,7 +309,9 @@ mod tests {
     #[test]
     fn a_wrong_address_says_what_to_write() {
         assert!(problem("vault:8200").contains("https://vault:8200"));
-        assert!(!problem("vault 8200").contains("perhaps"));
+        for text in ["vault 8200", "hvs.a-token", "user:password", "user:1@vault:8200"] {
+            assert!(!problem(text).contains("perhaps"), "{text}");
+        }
         assert!(problem("//vault:8200").contains("https://vault:8200"));
         assert!(problem("ftp://vault").contains("unknown scheme"));
         assert!(problem("unix://run/vault.sock").contains("absolute"));
