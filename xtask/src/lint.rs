@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{Result, process, setup};
+use crate::{Result, circles, process, setup};
 
 /// Runs every check, also after one has failed, and fails if any did.
 pub(crate) fn run() -> Result<()> {
@@ -30,6 +30,7 @@ pub(crate) fn run() -> Result<()> {
         "warnings",
     ])));
     check(same_features());
+    check(circles::check());
     // A workspace of its own; its manifest says why.
     let script = "--manifest-path=plugins/script/Cargo.toml";
     check(process::run(process::cargo().args(["fmt", script, "--check"])));

@@ -8,6 +8,7 @@
 )]
 
 mod bench;
+mod circles;
 mod demo;
 mod lean;
 mod lint;
