@@ -32,7 +32,7 @@ usage: cargo xtask TASK [ARGUMENTS]
   test [ARG…]      all tests; arguments go to `cargo test`
   bench [--check]  the agent beside `bao agent`; --check fails when a limit is exceeded
   lean             the flavour without a compiler: build, tests, size
-  lint             format, clippy, documentation, dependency policy";
+  lint             format, clippy, circles of files, documentation, dependency policy";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
