@@ -434,3 +434,6 @@ impl server::Host for State {
         }))
     }
 }
+
+#[cfg(test)]
+mod tests;

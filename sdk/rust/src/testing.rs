@@ -2,7 +2,9 @@
 //!
 //! Install a [`Host`], set the scene, and call the plug-in through the functions here: like the
 //! real host they pass the configuration as JSON, ask `prepare` first, and grant what it
-//! answered and no more. A need that `prepare` forgot thus fails the test. `crypto` and `kdc`
+//! answered and no more, by the agent's own rules. A need that `prepare` forgot thus fails the
+//! test. Files are those that the test puts there, without links; the agent was started in `/`, and
+//! its home is what the variable `HOME` says, if the test sets one. `crypto` and `kdc`
 //! answer "host.unsupported", but for signatures and answers that the test itself makes.
 
 pub(crate) mod backend;
@@ -37,13 +39,15 @@ pub fn prepare_method<M: AuthMethod>(config: &Value) -> Result<Vec<Need>, Failur
 
 /// Prepares, grants, and calls `authenticate`.
 pub fn authenticate<M: AuthMethod>(config: &Value) -> Result<Answer, Failure> {
-    grant(prepare_method::<M>(config)?);
-    method::authenticate::<M>(&config.to_string())
+    grant(prepare_method::<M>(config)?)?;
+    let answer = method::authenticate::<M>(&config.to_string())?;
+    current(|scene| scene.grants.check_answer(&answer))?;
+    Ok(answer)
 }
 
 /// Prepares, grants, and tells the method that its last answer was accepted.
 pub fn authenticated<M: AuthMethod>(config: &Value) -> Result<(), Failure> {
-    grant(prepare_method::<M>(config)?);
+    grant(prepare_method::<M>(config)?)?;
     method::authenticated::<M>(&config.to_string())
 }
 
@@ -54,27 +58,27 @@ pub fn prepare_sink<S: Sink>(config: &Value) -> Result<Vec<Need>, Failure> {
 
 /// Prepares, grants, and calls `check`.
 pub fn check<S: Sink>(config: &Value) -> Result<(), Failure> {
-    grant(prepare_sink::<S>(config)?);
+    grant(prepare_sink::<S>(config)?)?;
     sink::check::<S>(&config.to_string())
 }
 
 /// Prepares, grants, and calls `deliver`.
 pub fn deliver<S: Sink>(config: &Value, delivery: &Delivery) -> Result<(), Failure> {
-    grant(prepare_sink::<S>(config)?);
+    grant(prepare_sink::<S>(config)?)?;
     sink::deliver::<S>(&config.to_string(), delivery)
 }
 
 /// Prepares, grants, and calls `withdraw`.
 pub fn withdraw<S: Sink>(config: &Value) -> Result<(), Failure> {
-    grant(prepare_sink::<S>(config)?);
+    grant(prepare_sink::<S>(config)?)?;
     sink::withdraw::<S>(&config.to_string())
 }
 
-fn grant(needs: Vec<Need>) {
+fn grant(needs: Vec<Need>) -> Result<(), Failure> {
     current(|scene| {
         let Scene { grants, env, .. } = scene;
-        grants.replace(needs, env);
-    });
+        grants.replace(needs, env)
+    })
 }
 
 /// A stand-in for the host, for the thread that installed it, until it is dropped.
@@ -137,6 +141,7 @@ struct Scene {
     now: SystemTime,
     random: u64,
     env: BTreeMap<String, String>,
+    /// By absolute path.
     files: BTreeMap<String, File>,
     failures: BTreeMap<(Operation, String), Failure>,
     exchanges: Vec<Exchange>,
@@ -267,28 +272,37 @@ impl Host {
             group: None,
             placement: Placement::Replace,
         };
-        self.0.borrow_mut().files.insert(path.to_owned(), file);
+        let mut scene = self.0.borrow_mut();
+        let path = scene.absolute(path);
+        scene.files.insert(path, file);
     }
 
     /// Takes a file away.
     pub fn delete_file(&self, path: &str) {
-        self.0.borrow_mut().files.remove(path);
+        let mut scene = self.0.borrow_mut();
+        let path = scene.absolute(path);
+        scene.files.remove(&path);
     }
 
     /// The file, if it is there.
     pub fn file(&self, path: &str) -> Option<File> {
-        self.0.borrow().files.get(path).cloned()
+        let scene = self.0.borrow();
+        scene.files.get(&scene.absolute(path)).cloned()
     }
 
     /// Makes an operation fail from now on. `target` is a path, a variable, a token, or empty
     /// for [`Operation::Save`].
     pub fn fail(&self, operation: Operation, target: &str, failure: Failure) {
-        self.0.borrow_mut().failures.insert((operation, target.to_owned()), failure);
+        let mut scene = self.0.borrow_mut();
+        let target = scene.target(operation, target);
+        scene.failures.insert((operation, target), failure);
     }
 
     /// Makes it work again.
     pub fn heal(&self, operation: Operation, target: &str) {
-        self.0.borrow_mut().failures.remove(&(operation, target.to_owned()));
+        let mut scene = self.0.borrow_mut();
+        let target = scene.target(operation, target);
+        scene.failures.remove(&(operation, target));
     }
 
     /// Answers each request of this method and URL, which with `?` at its end stands for any query;

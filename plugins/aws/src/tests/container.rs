@@ -45,6 +45,11 @@ fn credentials_are_not_sent_for_in_the_open() {
     for url in ["http://credentials.example.org/x", "http://10.0.0.1/x", "http://a@localhost/"] {
         let host = host();
         host.set_env("AWS_CONTAINER_CREDENTIALS_FULL_URI", url);
+        if url.contains('@') {
+            // Refused before the method is asked; and if it weren't, by the method.
+            assert_fails(&host, &iam(), Kind::Config, "grant.refused", &["more than scheme"]);
+            host.allow_everything();
+        }
         assert_fails(&host, &iam(), Kind::Config, "container.url", &["https"]);
     }
     let host = host();

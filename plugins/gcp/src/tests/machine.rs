@@ -45,10 +45,11 @@ fn a_service_account_of_the_machine_is_asked_for_by_name() {
 fn the_environment_says_where_the_metadata_server_is() {
     let host = Host::install();
     for (name, value, used) in [
-        ("GCE_METADATA_IP", "fd20:ce::254", "fd20:ce::254"),
+        // As it has to stand in a URL.
+        ("GCE_METADATA_IP", "[fd20:ce::254]", "[fd20:ce::254]"),
         ("GCE_METADATA_HOST", "127.0.0.1:8080", "127.0.0.1:8080"),
         // The name leads to the same address, which the sandbox wants to see.
-        ("GCE_METADATA_HOST", "metadata.google.internal", "fd20:ce::254"),
+        ("GCE_METADATA_HOST", "metadata.google.internal", "[fd20:ce::254]"),
         ("GCE_METADATA_IP", "", "169.254.169.254"),
     ] {
         host.set_env(name, value);

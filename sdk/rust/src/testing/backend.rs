@@ -1,5 +1,6 @@
 //! The functions that the SDK's modules call, answered from the installed [`Host`](super::Host).
 
+use super::grants::absolute;
 use super::{File, LogLine, Operation, Scene, current};
 use crate::Failure;
 use crate::crypto::KeyPair;
@@ -8,6 +9,7 @@ use crate::http::{Request, Response};
 use crate::log::Level;
 use std::rc::Rc;
 use std::time::SystemTime;
+use usher_grant::Capability;
 
 const STATE_LIMIT: usize = 64 * 1024;
 const FILE_LIMIT: usize = 1024 * 1024;
@@ -79,7 +81,7 @@ pub(crate) fn random(length: u32) -> Vec<u8> {
 
 pub(crate) fn env(name: &str) -> Result<Option<String>, Failure> {
     current(|scene| {
-        scene.grants.check("env", name)?;
+        scene.grants.check_env(name)?;
         scene.scripted(Operation::Env, name)?;
         Ok(scene.env.get(name).cloned())
     })
@@ -87,10 +89,11 @@ pub(crate) fn env(name: &str) -> Result<Option<String>, Failure> {
 
 pub(crate) fn read(path: &str) -> Result<Vec<u8>, Failure> {
     current(|scene| {
-        scene.grants.check("read", path)?;
+        let place = scene.absolute(path);
+        scene.grants.check_file(Capability::Read, &place)?;
         scene.scripted(Operation::Read, path)?;
         let missing = || Failure::unavailable("file.not-found", format!("{path} does not exist"));
-        let file = scene.files.get(path).ok_or_else(missing)?;
+        let file = scene.files.get(&place).ok_or_else(missing)?;
         if file.content.len() > FILE_LIMIT {
             return Err(Failure::unavailable(
                 "limit.exceeded",
@@ -104,26 +107,28 @@ pub(crate) fn read(path: &str) -> Result<Vec<u8>, Failure> {
 pub(crate) fn write(path: &str, content: &[u8], options: &WriteOptions) -> Result<(), Failure> {
     let WriteOptions { mode, owner, group, placement } = options.clone();
     current(|scene| {
-        scene.grants.check("write", path)?;
+        let place = scene.absolute(path);
+        scene.grants.check_file(Capability::Write, &place)?;
         scene.scripted(Operation::Write, path)?;
         let file = File { content: content.to_owned(), mode, owner, group, placement };
-        scene.files.insert(path.to_owned(), file);
+        scene.files.insert(place, file);
         Ok(())
     })
 }
 
 pub(crate) fn check_write(path: &str, _: &WriteOptions) -> Result<(), Failure> {
     current(|scene| {
-        scene.grants.check("write", path)?;
+        scene.grants.check_file(Capability::Write, &scene.absolute(path))?;
         scene.scripted(Operation::CheckWrite, path)
     })
 }
 
 pub(crate) fn remove(path: &str) -> Result<(), Failure> {
     current(|scene| {
-        scene.grants.check("remove", path)?;
+        let place = scene.absolute(path);
+        scene.grants.check_file(Capability::Remove, &place)?;
         scene.scripted(Operation::Remove, path)?;
-        scene.files.remove(path);
+        scene.files.remove(&place);
         Ok(())
     })
 }
@@ -135,7 +140,7 @@ pub(crate) fn remove_target(path: &str) -> Result<(), Failure> {
 
 pub(crate) fn send(request: Request) -> Result<Response, Failure> {
     let respond = current(|scene| {
-        scene.grants.check("connect", &request.url)?;
+        scene.grants.check_url(&request.url)?;
         scene.requests.push(request.clone());
         let known = scene.exchanges.iter().rev();
         let is_meant =
@@ -176,7 +181,7 @@ pub(crate) fn generate(_: &str) -> Result<KeyPair, Failure> {
 
 pub(crate) fn unwrap(token: &str, creation_path: Option<&str>) -> Result<String, Failure> {
     current(|scene| {
-        scene.grants.check("server", "unwrap")?;
+        scene.grants.check_named(Capability::Server, "unwrap")?;
         scene.unwrapped.push(token.to_owned());
         scene.scripted(Operation::Unwrap, token)?;
         let used = || Failure::denied("wrapping.used", "the token was used already or expired");
@@ -193,8 +198,8 @@ pub(crate) fn unwrap(token: &str, creation_path: Option<&str>) -> Result<String,
 
 pub(crate) fn exchange(krb5_conf: &str, realm: &str, request: &[u8]) -> Result<Vec<u8>, Failure> {
     let answer = current(|scene| {
-        scene.grants.check("kdc", realm)?;
-        scene.grants.check("read", krb5_conf)?;
+        scene.grants.check_named(Capability::Kdc, realm)?;
+        scene.grants.check_file(Capability::Read, &scene.absolute(krb5_conf))?;
         Ok::<_, Failure>(scene.kdc.clone())
     })?;
     match answer {
@@ -208,8 +213,23 @@ fn unsupported<T>() -> Result<T, Failure> {
 }
 
 impl Scene {
+    /// The file that is named so.
+    pub(super) fn absolute(&self, path: &str) -> String {
+        absolute(path, &self.env)
+    }
+
+    /// What a failure is kept by.
+    pub(super) fn target(&self, operation: Operation, target: &str) -> String {
+        match operation {
+            Operation::Read | Operation::Write | Operation::CheckWrite | Operation::Remove => {
+                self.absolute(target)
+            }
+            Operation::Env | Operation::Unwrap | Operation::Save => target.to_owned(),
+        }
+    }
+
     fn scripted(&self, operation: Operation, target: &str) -> Result<(), Failure> {
-        match self.failures.get(&(operation, target.to_owned())) {
+        match self.failures.get(&(operation, self.target(operation, target))) {
             Some(failure) => Err(failure.clone()),
             None => Ok(()),
         }
