@@ -487,7 +487,9 @@ declare module 'usher:plugin/types@0.1.0' {
      * "http.tls", "http.dns", "http.too-large", "wrapping.used",
      * "wrapping.creation-path", "server.unreachable", "server.refused",
      * "host.unsupported", "kdc.unreachable", "kdc.unknown-realm", "kdc.request",
-     * "crypto.key", "crypto.algorithm".
+     * "crypto.key", "crypto.algorithm". One code tells the host something: a method
+     * that is called to explain ("reason" of `context`) and finds a credential that
+     * works once leaves it unused and answers `unavailable`, "explain.one-shot".
      */
     code: string;
     /** One sentence for people: what happened and what to do. Never a secret. */

@@ -15,7 +15,7 @@ use usher_server::{Certificate, Client, Governor, Scope, Tls};
 use crate::identity::{Identity, Life, NamedSink};
 use crate::payload::Payload;
 use crate::plugin_files::cache_place;
-use crate::plugins::{AWAITED, Absence, Patience, Plugins, problem};
+use crate::plugins::{Absence, Patience, Plugins, problem};
 use crate::reporter::Reporter;
 use crate::unwrapper::ServerUnwrapper;
 
@@ -299,7 +299,7 @@ impl Binder<'_> {
         match sink.check(call).await {
             Ok(()) => {}
             // Said already.
-            Err(failure) if failure.code == AWAITED => {}
+            Err(failure) if failure.is_awaited => {}
             Err(failure) if failure.kind == FailureKind::Config => {
                 return Err(Diagnostic::new_error(
                     "sink",

@@ -287,9 +287,9 @@ impl Driver {
         for held in self.tokens.values() {
             match self.identity.revoke(held).await {
                 Ok(()) => tracing::info!(identity, "the token is revoked, as on_exit asks"),
-                Err(Trouble { failure, .. }) => tracing::warn!(
+                Err(trouble) => tracing::warn!(
                     identity,
-                    "the token can't be revoked and stays until it expires: {failure}"
+                    "the token can't be revoked and stays until it expires: {trouble}"
                 ),
             }
         }
@@ -347,7 +347,7 @@ impl Driver {
             }
             Action::Renew { generation } => {
                 let patience = self.patience();
-                let fallback = Outcome::RenewalFailed { generation, trouble: Trouble::defect() };
+                let fallback = Outcome::RenewalFailed { generation, trouble: Trouble::Defect };
                 self.spawn_with_token(generation, fallback, move |held| async move {
                     match identity.renew(&held, patience).await {
                         Ok(token) => Outcome::Renewed { generation, token },
@@ -357,7 +357,7 @@ impl Driver {
             }
             Action::Check { generation } => {
                 let patience = self.patience();
-                let fallback = Outcome::CheckFailed { generation, trouble: Trouble::defect() };
+                let fallback = Outcome::CheckFailed { generation, trouble: Trouble::Defect };
                 self.spawn_with_token(generation, fallback, move |held| async move {
                     match identity.check(&held, patience).await {
                         Ok(token) => Outcome::Checked { generation, token },
@@ -368,7 +368,7 @@ impl Driver {
             Action::Deliver { sink, generation } => {
                 self.sink_attempts[sink] += 1;
                 let fallback =
-                    Outcome::DeliveryFailed { sink, generation, trouble: Trouble::defect() };
+                    Outcome::DeliveryFailed { sink, generation, trouble: Trouble::Defect };
                 let call = Call {
                     reason: Reason::Deliver,
                     previous_failure: self.sink_failures[sink].clone(),
@@ -407,7 +407,7 @@ impl Driver {
                 self.aside.spawn(async move {
                     match identity.revoke(&held).await {
                         Ok(()) => tracing::info!(identity = identity.name, "a token that was never delivered is revoked"),
-                        Err(error) => tracing::warn!(identity = identity.name, "a token that was never delivered can't be revoked and stays until it expires: {}", error.failure),
+                        Err(trouble) => tracing::warn!(identity = identity.name, "a token that was never delivered can't be revoked and stays until it expires: {trouble}"),
                     }
                 });
             }
@@ -470,7 +470,7 @@ async fn until(timeout: Option<Instant>) {
 
 /// What is answered for a login or a look whose task ends without an outcome.
 fn failed_login(generation: Generation) -> Outcome {
-    Outcome::Login { generation, outcome: LoginOutcome::Failed(Trouble::defect()) }
+    Outcome::Login { generation, outcome: LoginOutcome::Failed(Trouble::Defect) }
 }
 
 /// For the log: whole milliseconds are enough.

@@ -137,7 +137,7 @@ impl Identity {
         let answer = tokio::select! {
             answer = self.method.authenticate(call) => answer,
             () = called_off(&mut cancel, |deadlines| deadlines.method) => {
-                return LoginOutcome::Failed(Trouble::cancelled());
+                return LoginOutcome::Failed(Trouble::Stopping);
             }
         };
         let answer = match answer {
@@ -151,7 +151,7 @@ impl Identity {
         tokio::select! {
             outcome = self.send(answer) => outcome,
             () = called_off(&mut cancel, |deadlines| deadlines.server) => {
-                LoginOutcome::Failed(Trouble::cancelled())
+                LoginOutcome::Failed(Trouble::Stopping)
             }
         }
     }
@@ -174,13 +174,13 @@ impl Identity {
             Content::Token(session) => return Ok(held.client.revoke_self(session).await?),
             Content::Wrapped(wrapped) => wrapped,
         };
-        let Some(wrapping_token) = wrapped.token() else { return Err(Trouble::defect()) };
+        let Some(wrapping_token) = wrapped.token() else { return Err(Trouble::Defect) };
         let answer = match held.client.unwrap(&self.scope, &wrapping_token).await {
             Ok(answer) => answer,
-            Err(error) if error.wrapping_used() => return Err(Trouble::out_of_reach()),
+            Err(error) if error.wrapping_used() => return Err(Trouble::OutOfReach),
             Err(error) => return Err(error.into()),
         };
-        let Some(token) = token_within(&answer) else { return Err(Trouble::defect()) };
+        let Some(token) = token_within(&answer) else { return Err(Trouble::Defect) };
         let session = held.client.session(&self.scope, token);
         Ok(held.client.revoke_self(&session).await?)
     }
@@ -198,11 +198,11 @@ impl Identity {
     ) -> Result<(), Trouble> {
         let NamedSink { sink, payload, .. } = &self.sinks[sink];
         if self.wrap_ttl.is_some() && matches!(held.content, Content::Token(_)) {
-            return Err(Trouble::wrapping_awaited());
+            return Err(Trouble::WrappingAwaited);
         }
         let made = tokio::select! {
             made = payload.make(&held.client, held, generation) => made?,
-            () = cancelled(&mut cancel) => return Err(Trouble::cancelled()),
+            () = cancelled(&mut cancel) => return Err(Trouble::Stopping),
         };
         let delivery = Delivery {
             content: made.content,
@@ -377,7 +377,7 @@ impl Held {
     fn session(&self) -> Result<&Session, Trouble> {
         match &self.content {
             Content::Token(session) => Ok(session),
-            Content::Wrapped(_) => Err(Trouble::defect()),
+            Content::Wrapped(_) => Err(Trouble::Defect),
         }
     }
 
@@ -404,7 +404,7 @@ async fn within<T>(
 ) -> Result<T, Trouble> {
     match tokio::time::timeout(patience, request).await {
         Ok(answer) => answer.map_err(Into::into),
-        Err(_) => Err(Trouble::no_answer(patience)),
+        Err(_) => Err(Trouble::NoAnswer(patience)),
     }
 }
 

@@ -87,10 +87,9 @@ impl Inheritance {
                 Ok(()) => {
                     tracing::info!(identity, "a wrapped token that was never delivered is revoked");
                 }
-                Err(error) => tracing::warn!(
+                Err(trouble) => tracing::warn!(
                     identity,
-                    "a wrapped token that was never delivered can't be revoked and stays until it expires: {}",
-                    error.failure
+                    "a wrapped token that was never delivered can't be revoked and stays until it expires: {trouble}"
                 ),
             }
         });

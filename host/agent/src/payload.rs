@@ -89,7 +89,8 @@ impl Payload {
             made.content.expose(),
         )
         .map_err(|error| {
-            Failure::new(FailureKind::Unavailable, "encryption.failed", error.to_string())
+            let why = error.to_string();
+            Trouble::Payload(Failure::new(FailureKind::Unavailable, "encryption.failed", why))
         })?;
         Ok(Made { content: Secret::new(envelope), form: Form::Encrypted, ..made })
     }
@@ -99,7 +100,7 @@ impl Payload {
             Content::Wrapped(wrapped) if wrapped.made.elapsed() < wrapped.ttl => {
                 return Ok(wrapped.made());
             }
-            Content::Wrapped(_) => return Err(Trouble::wrapper_expired()),
+            Content::Wrapped(_) => return Err(Trouble::WrapperExpired),
             Content::Token(session) => session,
         };
         let Some(wrap_ttl) = self.wrap_ttl else {
@@ -168,8 +169,8 @@ impl Encryption {
             Ok::<_, Failure>(*known.get_or_init(|| reader))
         });
         match read.await {
-            Ok(reader) => Ok(reader?),
-            Err(_) => Err(Trouble::defect()),
+            Ok(reader) => reader.map_err(Trouble::Payload),
+            Err(_) => Err(Trouble::Defect),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use usher_config::{Diagnostic, Location, PluginConfig, Settings};
-use usher_engine::{Allow, Engine, Failure, FailureKind, Kind, Limits, LoadError, Origin, Plugin};
+use usher_engine::{Allow, Engine, Failure, Kind, Limits, LoadError, Origin, Plugin};
 
 use crate::plugin_files::{self, PluginFiles, located};
 use crate::reporter::Reporter;
@@ -222,21 +222,14 @@ pub(crate) fn missing(name: &str, files: &PluginFiles) -> Failure {
         "no built-in is called {name:?}, and {} has neither {name}.wasm nor {name}.js; it is used as soon as it is there",
         files.directory.display()
     );
-    Failure::new(FailureKind::Config, AWAITED, message)
+    Failure::awaited(message)
 }
 
 /// What each call of a use answers whose plug-in can't be used.
 pub(crate) fn broken(plugin: &str, error: &LoadError) -> Failure {
     let (plugin, error) = located(plugin, error);
-    Failure::new(
-        FailureKind::Config,
-        AWAITED,
-        format!("the plug-in {plugin} can't be used: {error}"),
-    )
+    Failure::awaited(format!("the plug-in {plugin} can't be used: {error}"))
 }
-
-/// The code of a failure that ends when the plug-in comes.
-pub const AWAITED: &str = "plugin.awaited";
 
 /// A located problem with a plug-in, called by its name or its file.
 pub(crate) fn problem(

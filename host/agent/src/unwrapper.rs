@@ -5,7 +5,7 @@ use usher_engine::{Failure, FailureKind, Unwrapper};
 use usher_secret::{Secret, redactor};
 use usher_server::{Client, Scope};
 
-use crate::trouble::failure;
+use crate::trouble::told;
 
 /// Unwraps through the agent's client, where the method logs in.
 pub(crate) struct ServerUnwrapper {
@@ -24,7 +24,7 @@ impl Unwrapper for ServerUnwrapper {
         let Self { client, scope } = self;
         if let Some(expected) = creation_path {
             let found =
-                client.wrapping_lookup(scope, &token).await.map_err(|error| failure(&error))?;
+                client.wrapping_lookup(scope, &token).await.map_err(|error| told(&error))?;
             if found.creation_path != expected {
                 return Err(Failure::new(
                     FailureKind::Denied,
@@ -36,6 +36,6 @@ impl Unwrapper for ServerUnwrapper {
                 ));
             }
         }
-        client.unwrap(scope, &token).await.map_err(|error| failure(&error))
+        client.unwrap(scope, &token).await.map_err(|error| told(&error))
     }
 }

@@ -91,7 +91,7 @@ async fn explain(settings: &Settings, name: &str, consume: bool) -> Exit {
     let answer = match bound.authenticate(Call { reason, previous_failure: None }).await {
         Ok(answer) => answer,
         // What it works with is there, and that is all that can be said without using it.
-        Err(failure) if failure.code == "explain.one-shot" => {
+        Err(failure) if failure.left_one_shot_unused() => {
             good("credential", &failure.message);
             good("login", "not tried");
             return Exit::Done;

@@ -7,8 +7,7 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 use hyper::{Method, StatusCode};
 use usher_agent::Exit;
-use usher_agent::plugins::AWAITED;
-use usher_agent::status::{ErrorReport, IdentityReport, Report, moment};
+use usher_agent::status::{ErrorReport, IdentityReport, PluginReport, Report, moment};
 
 use crate::runtime::block_on;
 use crate::socket::{SocketArguments, ask, refused};
@@ -152,7 +151,7 @@ pub(crate) fn problems(report: &Report) -> String {
         let error = identity.last_error.as_ref().filter(|error| error.current);
         if let Some(error) = error {
             let _ = writeln!(text, "  {}: {}", identity.name, told(error, now));
-            let _ = writeln!(text, "    {}", advice(identity, error, now));
+            let _ = writeln!(text, "    {}", advice(report, identity, error, now));
         } else if identity.state == "failed" {
             let _ = writeln!(
                 text,
@@ -204,7 +203,15 @@ fn told(error: &ErrorReport, now: SystemTime) -> String {
     )
 }
 
-fn advice(identity: &IdentityReport, error: &ErrorReport, now: SystemTime) -> String {
+fn advice(
+    report: &Report,
+    identity: &IdentityReport,
+    error: &ErrorReport,
+    now: SystemTime,
+) -> String {
+    let is_awaited = |plugin: &PluginReport| {
+        plugin.kind == "auth-method" && plugin.name == identity.method && !plugin.loaded
+    };
     let deadline = identity.token.as_ref().and_then(|token| token.expires_at);
     let token = match (identity.state.as_str(), deadline) {
         ("degraded", Some(at)) => format!("the token stays valid until {}", moment_text(at, now)),
@@ -213,7 +220,9 @@ fn advice(identity: &IdentityReport, error: &ErrorReport, now: SystemTime) -> St
         _ => "there is no token yet".to_owned(),
     };
     let next = match (&*error.class, &identity.next_action) {
-        _ if error.code == AWAITED => "it goes on as soon as the plug-in is there".to_owned(),
+        _ if report.plugins.iter().any(is_awaited) => {
+            "it goes on as soon as the plug-in is there".to_owned()
+        }
         ("configuration", _) => {
             "correct the configuration, then run `usher reload` or restart the agent".to_owned()
         }

@@ -37,6 +37,9 @@ pub struct Failure {
     pub details: Vec<(String, String)>,
     /// Of a defect: what the plug-in wrote last in this call.
     pub last_lines: Box<[String]>,
+    /// The plug-in isn't there, or can't be used, and the host answers in its place. No plug-in can
+    /// say that of itself.
+    pub is_awaited: bool,
 }
 
 impl Failure {
@@ -49,7 +52,20 @@ impl Failure {
             retry_after: None,
             details: Vec::new(),
             last_lines: Box::default(),
+            is_awaited: false,
         }
+    }
+
+    /// What is answered in the place of a plug-in that isn't there, or can't be used.
+    pub fn awaited(message: impl Into<String>) -> Self {
+        let failure = Self::new(FailureKind::Config, "plugin.awaited", message);
+        Self { is_awaited: true, ..failure }
+    }
+
+    /// Whether a method that was asked to explain itself found a credential that works once, and
+    /// left it unused.
+    pub fn left_one_shot_unused(&self) -> bool {
+        self.kind == FailureKind::Unavailable && self.code == ONE_SHOT
     }
 
     /// The plug-in is over a limit, which is a defect of it.
@@ -84,6 +100,9 @@ pub(crate) fn missing(plugin: &str, what: &str, need: Need) -> Failure {
     let message = Missing { plugin, what, need }.to_string();
     Failure::new(FailureKind::Config, Missing::CODE, message)
 }
+
+/// The one code that the contract gives a meaning for the host; see `types.wit`.
+const ONE_SHOT: &str = "explain.one-shot";
 
 impl fmt::Display for FailureKind {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -130,6 +149,7 @@ impl From<wit::Failure> for Failure {
             retry_after: failure.retry_after_ms.map(|ms| Duration::from_millis(ms.into())),
             details: text::fields(&failure.details),
             last_lines: Box::default(),
+            is_awaited: false,
         }
     }
 }

@@ -9,7 +9,6 @@ use usher_lifecycle::{Class, Event, Generation, Notice, Step, Token, Worth};
 use super::{Driver, Foreign, Report, seconds};
 use crate::identity::{Identity, LoggedIn, LoginOutcome};
 use crate::inheritance::Inheritance;
-use crate::plugins::AWAITED;
 use crate::status::Attempt;
 use crate::trouble::Trouble;
 
@@ -64,7 +63,7 @@ impl Driver {
             }
             Outcome::RenewalFailed { generation, trouble } => {
                 tracing::warn!(
-                    error = %trouble.failure,
+                    error = %trouble,
                     identity = identity.name,
                     expires_in = self.expires_in(),
                     "error renewing token"
@@ -81,7 +80,7 @@ impl Driver {
             }
             Outcome::CheckFailed { generation, trouble } => {
                 tracing::debug!(
-                    error = %trouble.failure,
+                    error = %trouble,
                     identity = identity.name,
                     expires_in = self.expires_in(),
                     "error checking token"
@@ -102,20 +101,20 @@ impl Driver {
                 let event =
                     Event::DeliveryFailed { sink, generation, failure: trouble.for_lifecycle() };
                 let attempts = self.sink_attempts[sink];
-                let same = self.sink_failures[sink]
-                    .as_ref()
-                    .is_some_and(|last| last.code == trouble.failure.code);
+                let failure = trouble.failure();
+                let same =
+                    self.sink_failures[sink].as_ref().is_some_and(|last| last.code == failure.code);
                 // A disk that stays full for days is no news every few seconds.
                 if !same || attempts.is_power_of_two() {
                     tracing::error!(
-                        error = %trouble.failure,
+                        error = %trouble,
                         identity = identity.name,
                         sink = identity.sinks[sink].name,
                         attempt = attempts,
                         "error delivering token, it is tried again"
                     );
                 }
-                self.sink_failures[sink] = Some(trouble.failure);
+                self.sink_failures[sink] = Some(failure);
                 let _ = self.reports.send(Report::DeliveryFailed { identity: self.number });
                 event
             }
@@ -127,12 +126,11 @@ impl Driver {
         match outcome {
             Outcome::Login { outcome, .. } => match outcome {
                 LoginOutcome::LoggedIn(_) => board.succeeded(Attempt::Login),
-                // It says only that the agent stops.
-                LoginOutcome::Failed(trouble) if trouble.failure.code == "host.stopping" => {}
-                LoginOutcome::Failed(trouble) => board.failed(Attempt::Login, trouble),
-                LoginOutcome::Unchanged { .. }
+                LoginOutcome::Failed(Trouble::Stopping)
+                | LoginOutcome::Unchanged { .. }
                 | LoginOutcome::LookFailed(_)
                 | LoginOutcome::Inherited(_) => {}
+                LoginOutcome::Failed(trouble) => board.failed(Attempt::Login, trouble),
             },
             Outcome::Renewed { .. } => board.succeeded(Attempt::Renewal),
             Outcome::RenewalFailed { trouble, .. } => board.failed(Attempt::Renewal, trouble),
@@ -184,9 +182,8 @@ impl Driver {
             }
             LoginOutcome::Failed(trouble) => {
                 let event = Event::LoginFailed(trouble.for_lifecycle());
-                self.login_failure = Some(trouble.failure.clone());
-                // Nobody needs to be told that a stopping agent logs in no more.
-                if trouble.failure.code != "host.stopping" {
+                self.login_failure = Some(trouble.failure());
+                if !matches!(trouble, Trouble::Stopping) {
                     self.unreported = Some(trouble);
                 }
                 event
@@ -236,7 +233,7 @@ impl Driver {
     /// Says why a login failed and when the next one follows, once the machine knows.
     pub(super) fn report_login(&mut self, trouble: &Trouble) {
         let (identity, method) = (self.identity.name.as_str(), self.identity.kind.as_str());
-        let (attempt, error) = (self.login_attempts, &trouble.failure);
+        let (attempt, error) = (self.login_attempts, trouble);
         let retry_in = self
             .machine
             .next_step()
@@ -271,7 +268,7 @@ impl Driver {
                 );
             }
         }
-        let awaits_plugin = error.code == AWAITED;
+        let awaits_plugin = matches!(trouble, Trouble::Awaiting(_));
         let _ = self.reports.send(Report::LoginFailed {
             identity: self.number,
             class: trouble.class(),

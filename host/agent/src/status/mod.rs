@@ -282,7 +282,7 @@ impl Handle {
 
     /// Notes a failure.
     pub(crate) fn failed(&self, attempt: Attempt, trouble: &Trouble) {
-        let failure = &trouble.failure;
+        let failure = trouble.failure();
         let now = SystemTime::now();
         self.update(|entry| {
             let (counts, error) = entry.of(attempt);
