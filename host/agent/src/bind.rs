@@ -12,11 +12,12 @@ use usher_lifecycle::Backoff;
 use usher_secret::Secret;
 use usher_server::{Certificate, Client, Governor, Scope, Tls};
 
-use crate::identity::{Identity, Life, NamedSink};
+use crate::identity::{Identity, Life};
 use crate::payload::Payload;
 use crate::plugin_files::cache_place;
 use crate::plugins::{Absence, Patience, Plugins, problem};
 use crate::reporter::Reporter;
+use crate::target::{NamedTarget, PluginSink, Target};
 use crate::unwrapper::ServerUnwrapper;
 
 /// Between attempts to deliver: as often as the incumbents, whose sinks wait 1 to 3 s.
@@ -37,7 +38,7 @@ pub fn engine(settings: &Settings) -> Result<Engine, Diagnostic> {
 }
 
 /// Where a path leads that may not be there yet: the links on the way to it are followed.
-fn resolved(path: &Path) -> PathBuf {
+pub(crate) fn resolved(path: &Path) -> PathBuf {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     for existing in path.ancestors() {
         if let (Ok(real), Ok(rest)) = (existing.canonicalize(), path.strip_prefix(existing)) {
@@ -269,7 +270,11 @@ impl Binder<'_> {
     }
 
     /// Binds a sink and checks it.
-    async fn sink(&self, index: usize, plugins: &mut Plugins<'_>) -> Result<NamedSink, Diagnostic> {
+    async fn sink(
+        &self,
+        index: usize,
+        plugins: &mut Plugins<'_>,
+    ) -> Result<NamedTarget, Diagnostic> {
         let configured = &self.identity.sinks[index];
         let (kind, location) = (configured.kind.as_str(), &configured.location);
         let name = if self.identity.sinks.len() > 1 {
@@ -317,14 +322,10 @@ impl Binder<'_> {
         let payload = Payload::new(configured).map_err(|error| {
             Diagnostic::new_error("sink", error.to_string(), "", Some(location))
         })?;
-        Ok(NamedSink {
-            name,
-            kind: configured.kind.clone(),
-            sink,
-            payload,
-            on_exit: configured.on_exit,
-            settings: configured.clone(),
-        })
+        let (on_exit, settings) = (configured.on_exit, configured.clone());
+        let plugin = PluginSink { sink, payload, on_exit, settings };
+        let target = Target::Plugin(Box::new(plugin));
+        Ok(NamedTarget { name, kind: configured.kind.clone(), target })
     }
 
     fn say_awaited(&self, named: &Named<'_>, why: &Failure) {

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
-use usher_config::SinkOnExit;
 use usher_engine::{Call, Failure, Reason};
 use usher_lifecycle::{Action, Class, Event, Generation, Lifecycle, Token, Worth};
 use usher_secret::Secret;
@@ -19,9 +18,12 @@ use usher_secret::redactor::Live;
 use usher_watch::Watcher;
 
 use self::outcome::{Outcome, say};
-use crate::identity::{Deadlines, Held, Identity, Life, LoginOutcome};
+use crate::identity::{Deadlines, Identity, Life, LoginOutcome};
 use crate::inheritance::Inheritance;
+use crate::part::{Ending, Order};
 use crate::status::Handle;
+use crate::target::NamedTarget;
+use crate::token::Held;
 use crate::trouble::Trouble;
 
 /// What an identity tells the agent.
@@ -48,41 +50,28 @@ impl Report {
     }
 }
 
-/// What the agent tells an identity.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
-    /// Go on, with these settings. `changes` grows with each configuration or plug-in that came
-    /// into force.
-    Run { changes: u64, life: Arc<Life> },
-    /// End in good order.
-    End(Ending),
-}
-
-/// What becomes of a token when its identity ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Ending {
-    /// A successor goes on with it, and waits for a login that is under way no longer than this.
-    HandOver { patience: Duration },
-    /// It is for somebody else: after `exit_after_auth`.
-    Leave,
-    /// What `on_exit` says.
-    Final,
+/// What an identity begins with.
+pub(crate) struct Start {
+    /// Tells its reports from those of others.
+    pub(crate) number: u64,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) inherited: Option<Inheritance>,
+    pub(crate) watcher: Watcher,
+    pub(crate) board: Handle,
+    pub(crate) reports: mpsc::UnboundedSender<Report>,
+    pub(crate) orders: watch::Receiver<Order>,
+    /// How it lives; read anew at each order to go on.
+    pub(crate) life: watch::Receiver<Arc<Life>>,
+    /// What is under way already and is awaited before the end.
+    pub(crate) aside: JoinSet<()>,
 }
 
 /// Runs an identity until it is told to end and everything is in order. It begins with the token
 /// that it inherits, if any, and leaves its own to a successor.
-pub(crate) async fn run(
-    number: u64,
-    identity: Arc<Identity>,
-    inherited: Option<Inheritance>,
-    watcher: Watcher,
-    board: Handle,
-    reports: mpsc::UnboundedSender<Report>,
-    orders: watch::Receiver<Order>,
-) -> Option<Inheritance> {
+pub(crate) async fn run(start: Start) -> Option<Inheritance> {
+    let Start { number, identity, inherited, watcher, board, reports, orders, life, aside } = start;
     let sinks = identity.sinks.len();
-    let life = Arc::clone(&identity.life);
-    let settings = life.with(&*identity.method);
+    let settings = life.borrow().with(&*identity.method);
     let machine = Lifecycle::new(Instant::now(), settings, rand::random());
     // Boxed once: a future would hold a copy of it for each function that takes it over.
     let mut driver = Box::new(Driver {
@@ -94,7 +83,7 @@ pub(crate) async fn run(
         past: VecDeque::new(),
         work: JoinSet::new(),
         answers: HashMap::new(),
-        aside: JoinSet::new(),
+        aside,
         cancel: watch::channel(None).0,
         hand_over: None,
         stop: watch::channel(false).0,
@@ -118,7 +107,7 @@ struct Driver {
     number: u64,
     identity: Arc<Identity>,
     /// As the configuration says by now.
-    life: Arc<Life>,
+    life: watch::Receiver<Arc<Life>>,
     machine: Lifecycle,
     tokens: HashMap<Generation, Arc<Held>>,
     work: JoinSet<Outcome>,
@@ -203,12 +192,9 @@ impl Driver {
                     None
                 }
                 order = orders.changed(), if ending.is_none() => {
-                    let order = order.map(|()| orders.borrow_and_update().clone());
+                    let order = order.map(|()| *orders.borrow_and_update());
                     match order {
-                        Ok(Order::Run { life, .. }) => {
-                            self.life = life;
-                            Some(Event::ConfigurationChanged)
-                        }
+                        Ok(Order::Run { .. }) => Some(Event::ConfigurationChanged),
                         Ok(Order::End(how)) => {
                             ending = Some(how);
                             Some(match how {
@@ -234,7 +220,8 @@ impl Driver {
                 // Another version of the plug-in may read other files, and see a new credential
                 // differently.
                 if matches!(event, Event::ConfigurationChanged | Event::CredentialsChanged) {
-                    self.machine.set(Instant::now(), self.life.with(&*self.identity.method));
+                    let settings = self.life.borrow().with(&*self.identity.method);
+                    self.machine.set(Instant::now(), settings);
                     if watched != self.identity.method.watched() {
                         watched = self.identity.method.watched();
                         changes = watcher.watch(&watched);
@@ -250,7 +237,7 @@ impl Driver {
 
     async fn end(&mut self, ending: Ending) -> Option<Inheritance> {
         if ending == Ending::Final {
-            self.identity.withdraw(|sink| sink.on_exit == SinkOnExit::Remove).await;
+            self.identity.withdraw(NamedTarget::is_removed_on_exit).await;
             if self.identity.revoke_on_exit {
                 self.revoke().await;
             }
@@ -311,8 +298,7 @@ impl Driver {
                 if let Some(inherited) = self.inherited.take() {
                     let fallback = failed_login(generation);
                     self.spawn(fallback, async move {
-                        let outcome = LoginOutcome::Inherited(inherited);
-                        Outcome::Login { generation, outcome }
+                        Outcome::Inherited { generation, inheritance: Box::new(inherited) }
                     });
                 }
             }

@@ -5,15 +5,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::watch;
 use usher_address::{Malformed, MountPath};
-use usher_config::SinkOnExit;
-use usher_engine::{Answer, AuthMethod, Call, Credential, Delivery, Failure, Reason, Sink};
+use usher_engine::{Answer, AuthMethod, Call, Credential, Delivery, Failure, Reason};
 use usher_lifecycle::{Settings, Token};
 use usher_secret::Secret;
-use usher_secret::redactor::{self, Live};
+use usher_secret::redactor;
 use usher_server::{Auth, Certificate, Client, Login, Lookup, Scope, Session, WrapInfo};
 
-use crate::inheritance::{Inheritance, Origin};
-use crate::payload::{Payload, Wrapped};
+use crate::origin::Origin;
+use crate::target::{NamedTarget, PluginSink, Target};
+use crate::token::{Content, Held, Wrapped};
 use crate::trouble::Trouble;
 
 /// One method and its sinks, bound and checked.
@@ -21,7 +21,7 @@ pub(crate) struct Identity {
     pub(crate) name: String,
     pub(crate) kind: String,
     pub(crate) method: Arc<dyn AuthMethod>,
-    pub(crate) sinks: Vec<NamedSink>,
+    pub(crate) sinks: Vec<NamedTarget>,
     pub(crate) client: Client,
     pub(crate) scope: Scope,
     /// "auth/approle"
@@ -50,43 +50,6 @@ impl Life {
     }
 }
 
-/// A sink with a name for the log.
-pub(crate) struct NamedSink {
-    /// "file" or, with several, "file 2".
-    pub(crate) name: String,
-    /// "file"
-    pub(crate) kind: String,
-    pub(crate) sink: Arc<dyn Sink>,
-    pub(crate) payload: Payload,
-    pub(crate) on_exit: SinkOnExit,
-    /// As configured, to find it again after a reload.
-    pub(crate) settings: usher_config::Sink,
-}
-
-/// What a login brought and what the server said of it.
-pub(crate) struct Held {
-    pub(crate) content: Content,
-    pub(crate) accessor: String,
-    pub(crate) attributes: Vec<(String, String)>,
-    /// As it was granted.
-    pub(crate) granted: Token,
-    /// The platform handed it over, or an earlier life of this identity delivered it: it may be in
-    /// use elsewhere.
-    pub(crate) taken_over: bool,
-    /// Whose it is.
-    pub(crate) origin: Origin,
-    /// To the server that knows it.
-    pub(crate) client: Client,
-    _live: Option<Live>,
-}
-
-/// A token, in the agent's hands or not.
-pub(crate) enum Content {
-    Token(Session),
-    /// Only the reader can unwrap it: it is delivered, and that is all.
-    Wrapped(Wrapped),
-}
-
 /// How a login or a look ended.
 pub(crate) enum LoginOutcome {
     /// The server granted a token.
@@ -100,8 +63,6 @@ pub(crate) enum LoginOutcome {
     },
     /// The method had nothing to look at.
     LookFailed(Failure),
-    /// A predecessor's token is still good.
-    Inherited(Inheritance),
 }
 
 /// A new token and the credential behind it.
@@ -158,13 +119,13 @@ impl Identity {
 
     /// Renews a token; what the server now grants.
     pub(crate) async fn renew(&self, held: &Held, patience: Duration) -> Result<Token, Trouble> {
-        let session = held.session()?;
+        let session = held.session().ok_or(Trouble::Defect)?;
         within(patience, held.client.renew_self(session)).await.map(|auth| of_auth(&auth))
     }
 
     /// Looks a token up; what is left of it.
     pub(crate) async fn check(&self, held: &Held, patience: Duration) -> Result<Token, Trouble> {
-        let session = held.session()?;
+        let session = held.session().ok_or(Trouble::Defect)?;
         within(patience, held.client.lookup_self(session)).await.map(|lookup| of_lookup(&lookup))
     }
 
@@ -196,10 +157,18 @@ impl Identity {
         expires_at: Option<SystemTime>,
         mut cancel: watch::Receiver<bool>,
     ) -> Result<(), Trouble> {
-        let NamedSink { sink, payload, .. } = &self.sinks[sink];
         if self.wrap_ttl.is_some() && matches!(held.content, Content::Token(_)) {
             return Err(Trouble::WrappingAwaited);
         }
+        let PluginSink { sink, payload, .. } = match &self.sinks[sink].target {
+            Target::Plugin(plugin) => &**plugin,
+            #[cfg(test)]
+            Target::Feed(feed) => {
+                let session = held.session().ok_or(Trouble::Defect)?;
+                feed.send_replace(Some(Arc::new(session.clone())));
+                return Ok(());
+            }
+        };
         let made = tokio::select! {
             made = payload.make(&held.client, held, generation) => made?,
             () = cancelled(&mut cancel) => return Err(Trouble::Stopping),
@@ -218,11 +187,12 @@ impl Identity {
     }
 
     /// Takes the token out of the sinks that `leaving` names.
-    pub(crate) async fn withdraw(&self, leaving: impl Fn(&NamedSink) -> bool) {
+    pub(crate) async fn withdraw(&self, leaving: impl Fn(&NamedTarget) -> bool) {
         let identity = self.name.as_str();
         for sink in self.sinks.iter().filter(|sink| leaving(sink)) {
+            let Some(PluginSink { sink: plugin, .. }) = sink.plugin() else { continue };
             let call = Call { reason: Reason::Deliver, previous_failure: None };
-            match sink.sink.withdraw(call).await {
+            match plugin.withdraw(call).await {
                 Ok(()) => {
                     tracing::info!(identity, sink = sink.name, "token removed, as on_exit asks");
                 }
@@ -282,14 +252,16 @@ impl Identity {
         let session = self.client.session(&self.scope, token);
         let _live = redactor::keep_out_of_logs(session.token());
         if let Some(wrap_ttl) = wrap_ttl {
-            let (held, token) = self.hold_wrapped(&self.client.wrap(&session, wrap_ttl).await?);
-            return Ok((Held { taken_over: true, ..held }, token));
+            let (mut held, token) = self.hold_wrapped(&self.client.wrap(&session, wrap_ttl).await?);
+            held.taken_over = true;
+            return Ok((held, token));
         }
         let lookup = self.client.lookup_self(&session).await?;
         let token = of_lookup(&lookup);
         let said = [&lookup.token_type, &lookup.policies.join(","), &lookup.entity_id];
-        let held = self.hold(session, lookup.accessor, &token, said);
-        Ok((Held { taken_over: true, ..held }, token))
+        let mut held = self.hold(session, lookup.accessor, &token, said);
+        held.taken_over = true;
+        Ok((held, token))
     }
 
     /// `said` of the token: its type, policies and entity.
@@ -304,17 +276,8 @@ impl Identity {
         if let Some(ttl) = token.ttl {
             attributes.push(("ttl-s".to_owned(), ttl.as_secs().to_string()));
         }
-        let live = Some(redactor::keep_out_of_logs(session.token()));
-        Held {
-            content: Content::Token(session),
-            accessor,
-            attributes,
-            granted: *token,
-            taken_over: false,
-            origin: self.origin(),
-            client: self.client.clone(),
-            _live: live,
-        }
+        let content = Content::Token(session);
+        Held::new(content, accessor, attributes, *token, self.origin(), self.client.clone())
     }
 
     /// A wrapped token lives as long as it lives: it is neither renewed nor checked, and replaced
@@ -325,17 +288,10 @@ impl Identity {
             ("creation-path".to_owned(), info.creation_path.clone()),
         ];
         let granted = Token { ttl: None, renewable: false, use_limited: true };
-        let held = Held {
-            content: Content::Wrapped(Wrapped::new(info, 0)),
-            accessor: info.wrapped_accessor.clone(),
-            attributes,
-            granted,
-            taken_over: false,
-            origin: self.origin(),
-            client: self.client.clone(),
-            _live: None,
-        };
-        (held, granted)
+        let content = Content::Wrapped(Wrapped::new(info, 0));
+        let accessor = info.wrapped_accessor.clone();
+        let (origin, client) = (self.origin(), self.client.clone());
+        (Held::new(content, accessor, attributes, granted, origin, client), granted)
     }
 }
 
@@ -354,40 +310,6 @@ pub fn below_the_mount(
         }),
         ca_pem: login.ca_pem,
     })
-}
-
-impl Held {
-    /// The same in the hands of a successor, which reaches the server with `client`. None: it stays
-    /// as it is, since it is wrapped.
-    pub(crate) fn for_successor(&self, client: Client, delivered: bool) -> Option<Self> {
-        let Content::Token(session) = &self.content else { return None };
-        Some(Self {
-            content: Content::Token(session.clone()),
-            accessor: self.accessor.clone(),
-            attributes: self.attributes.clone(),
-            granted: self.granted,
-            taken_over: self.taken_over || delivered,
-            origin: self.origin.clone(),
-            client,
-            _live: Some(redactor::keep_out_of_logs(session.token())),
-        })
-    }
-
-    /// The token, unless it is wrapped.
-    fn session(&self) -> Result<&Session, Trouble> {
-        match &self.content {
-            Content::Token(session) => Ok(session),
-            Content::Wrapped(_) => Err(Trouble::Defect),
-        }
-    }
-
-    /// Gives the token up, but keeps it out of the log a while longer.
-    pub(crate) fn into_past(self: Arc<Self>) -> Option<Live> {
-        match &self.content {
-            Content::Token(session) => Some(redactor::keep_out_of_logs(session.token())),
-            Content::Wrapped(_) => None,
-        }
-    }
 }
 
 /// The token in an unwrapped answer: of a login, or of `sys/wrapping/wrap`.

@@ -4,27 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use usher_address::{MountPath, Namespace};
+use tokio::task::JoinSet;
 use usher_lifecycle::{Token, Worth};
 use usher_secret::Secret;
 
-use crate::identity::{Content, Held, Identity};
-
-/// Who logs in where: two logins with the same origin bring tokens of the same identity.
-#[derive(Clone, PartialEq)]
-pub(crate) struct Origin {
-    /// URL of the server, without trailing slash.
-    pub(crate) server_address: String,
-    pub(crate) namespace: Namespace,
-    pub(crate) mount_path: MountPath,
-    /// Type of the method.
-    pub(crate) kind: String,
-    /// Of the method's settings those that its plug-in says identify it.
-    pub(crate) settings: Secret<String>,
-    /// Whether the server wraps what the login grants: with the token itself, the agent can't do
-    /// what is asked of it then, and the other way round.
-    pub(crate) wraps: bool,
-}
+use crate::identity::Identity;
+use crate::token::{Content, Held};
 
 /// A token with what is needed to go on with it.
 pub(crate) struct Inheritance {
@@ -43,14 +28,19 @@ pub(crate) struct Inheritance {
 }
 
 impl Inheritance {
-    /// The same for `heir`, which takes the place of `old`. None: it is of no use there.
-    pub(crate) fn pass_on(self, old: &Arc<Identity>, heir: &Identity) -> Option<Self> {
+    /// The same for `heir`, which takes the place of `old`. None: it is of no use there; a wrapped one
+    /// that nobody has is then revoked, in `aside`.
+    pub(crate) fn pass_on(
+        self,
+        old: &Arc<Identity>,
+        heir: &Identity,
+        aside: &mut JoinSet<()>,
+    ) -> Option<Self> {
         let own = self.held.origin == heir.origin();
         let mut free: Vec<usize> = self.holders.clone();
         let holders: Vec<usize> = (0..heir.sinks.len())
             .filter(|&sink| {
-                let settings = &heir.sinks[sink].settings;
-                let same = |&old_sink: &usize| old.sinks[old_sink].settings.same_settings(settings);
+                let same = |&of_old: &usize| old.sinks[of_old].is_same_as(&heir.sinks[sink]);
                 free.iter().position(same).map(|index| free.swap_remove(index)).is_some()
             })
             .collect();
@@ -58,7 +48,7 @@ impl Inheritance {
         let wrapped = matches!(self.held.content, Content::Wrapped(_));
         let untouched = self.holders.is_empty() || holders.len() == heir.sinks.len();
         if wrapped && !(own && untouched) {
-            self.give_up(old);
+            self.give_up(old, aside);
             return None;
         }
         let client = if self.held.origin.server_address == heir.client.address() {
@@ -72,7 +62,7 @@ impl Inheritance {
     }
 
     /// Says that a wrapped token goes no further, and revokes it if it is in nobody's hands.
-    fn give_up(self, old: &Arc<Identity>) {
+    fn give_up(self, old: &Arc<Identity>, aside: &mut JoinSet<()>) {
         let (held, old) = (self.held, Arc::clone(old));
         if held.taken_over || !self.holders.is_empty() {
             tracing::info!(
@@ -81,7 +71,7 @@ impl Inheritance {
             );
             return;
         }
-        tokio::spawn(async move {
+        aside.spawn(async move {
             let identity = old.name.as_str();
             match old.revoke(&held).await {
                 Ok(()) => {

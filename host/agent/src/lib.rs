@@ -3,27 +3,37 @@
 
 #![forbid(unsafe_code)]
 
-mod admin;
 mod agent;
 pub mod bind;
+mod desk;
+mod door;
 mod driver;
 mod exit;
 mod identity;
+mod identity_part;
 mod inheritance;
-mod live;
 pub mod lock;
 mod log_file;
 pub mod logging;
 mod metrics;
 mod notify;
+mod origin;
+mod part;
 mod payload;
 pub mod plugin_files;
+mod plugin_follower;
 pub mod plugins;
+mod prepare;
 mod process;
 mod reload;
 mod reporter;
+mod roster;
 mod signals;
 pub mod status;
+mod supervisor;
+mod surroundings;
+mod target;
+mod token;
 mod trouble;
 mod unwrapper;
 

@@ -5,7 +5,7 @@
 
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Map, Value};
@@ -29,7 +29,8 @@ pub(crate) const ASKED_FOR: &str = "usher::sigusr1";
 pub fn start(log: &Log) -> Result<(), String> {
     *log_file() = log.file.as_ref().map(LogFile::open).transpose()?;
     set_level(log.level);
-    let subscriber = tracing_subscriber::registry().with(Lines { format: log.format });
+    set_format(log.format);
+    let subscriber = tracing_subscriber::registry().with(Lines);
     // Fails only if it was called before.
     let _ = tracing::subscriber::set_global_default(subscriber);
     std::panic::set_hook(Box::new(|panic| {
@@ -52,6 +53,16 @@ pub(crate) fn set_level(level: LogLevel) {
     tracing::callsite::rebuild_interest_cache();
 }
 
+/// Writes lines in this format from now on.
+pub(crate) fn set_format(format: LogFormat) {
+    JSON.store(format == LogFormat::Json, Ordering::Relaxed);
+}
+
+/// From now on lines go to this file, besides standard error.
+pub(crate) fn write_to(file: Option<LogFile>) {
+    *log_file() = file;
+}
+
 /// Opens the log file anew, with the next line. A file that was moved is noticed without this.
 pub(crate) fn reopen() {
     if let Some(file) = &mut *log_file() {
@@ -61,6 +72,9 @@ pub(crate) fn reopen() {
 
 /// A [`LogLevel`] as a number.
 static LEVEL: AtomicU8 = AtomicU8::new(LogLevel::Info as u8);
+
+/// Whether lines are JSON.
+static JSON: AtomicBool = AtomicBool::new(false);
 
 static LOG_FILE: Mutex<Option<LogFile>> = Mutex::new(None);
 
@@ -98,9 +112,7 @@ fn write_to_file(line: &[u8]) {
     }
 }
 
-struct Lines {
-    format: LogFormat,
-}
+struct Lines;
 
 impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
     fn enabled(&self, metadata: &Metadata<'_>, _context: Context<'_, S>) -> bool {
@@ -114,9 +126,10 @@ impl<S: Subscriber + for<'a> LookupSpan<'a>> Layer<S> for Lines {
         let mut fields = Fields::default();
         event.record(&mut fields);
         let now = OffsetDateTime::now_utc();
-        let line = match self.format {
-            LogFormat::Standard => fields.standard(event.metadata(), now),
-            LogFormat::Json => fields.json(event.metadata(), now),
+        let line = if JSON.load(Ordering::Relaxed) {
+            fields.json(event.metadata(), now)
+        } else {
+            fields.standard(event.metadata(), now)
         };
         let line = redactor::redact(&line);
         let mut bytes = Vec::with_capacity(line.len() + 1);

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::part::{Leaves, Part, PartId, Seat, Tier, Work};
 use crate::status::{Board, Readiness};
 
 /// Between two requests for more time, and between two texts, until the agent is ready.
@@ -26,6 +27,35 @@ const EXTENSION: Duration = Duration::from_secs(90);
 /// The way to the service manager, if there is one. Clones are the same.
 #[derive(Clone, Default)]
 pub(crate) struct Notifier(Option<Arc<Manager>>);
+
+/// Tells the service manager what becomes of the board.
+pub(crate) struct Following {
+    pub(crate) notifier: Notifier,
+    pub(crate) board: Board,
+}
+
+impl Part for Following {
+    fn id(&self) -> PartId {
+        PartId::Notifier
+    }
+
+    fn tier(&self) -> Tier {
+        Tier::Process
+    }
+
+    fn run(self: Box<Self>, mut seat: Seat) -> Work {
+        Box::pin(async move {
+            tokio::select! {
+                () = self.notifier.follow(self.board) => {
+                    // Nobody is told, and that is no reason to end before the others.
+                    seat.end().await;
+                }
+                _ = seat.end() => {}
+            }
+            Leaves::Nothing
+        })
+    }
+}
 
 struct Manager {
     socket: UnixDatagram,
@@ -74,7 +104,7 @@ impl Notifier {
 
     /// Follows the board until the agent ends: asks for time, then says READY=1 once every sink
     /// has its token, and from then on what becomes of that. Ends at once without a manager.
-    pub(crate) async fn follow(self, board: Board) {
+    async fn follow(self, board: Board) {
         let Some(manager) = &self.0 else { return };
         let mut readiness = board.readiness();
         loop {

@@ -4,16 +4,15 @@
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use tokio::sync::Mutex;
 use usher_engine::{Failure, FailureKind, Form};
 use usher_envelope::{PrivateKey, PublicKey};
 use usher_secret::Secret;
-use usher_secret::redactor::{self, Live};
-use usher_server::{Client, WrapInfo};
+use usher_server::Client;
 
-use crate::identity::{Content, Held};
+use crate::token::{Content, Held, Wrapped};
 use crate::trouble::Trouble;
 
 /// Makes what one sink is handed.
@@ -31,16 +30,6 @@ pub(crate) struct Made {
     pub(crate) form: Form,
     /// When the content stops being of use; `None`: with the token.
     pub(crate) expires_at: Option<SystemTime>,
-}
-
-/// A wrapping token with what the server said of it, as the sink gets it.
-pub(crate) struct Wrapped {
-    generation: u64,
-    json: Secret<Vec<u8>>,
-    made: Instant,
-    ttl: Duration,
-    expires_at: SystemTime,
-    _live: Live,
 }
 
 struct Encryption {
@@ -97,10 +86,10 @@ impl Payload {
 
     async fn wrap(&self, client: &Client, held: &Held, generation: u64) -> Result<Made, Trouble> {
         let session = match &held.content {
-            Content::Wrapped(wrapped) if wrapped.made.elapsed() < wrapped.ttl => {
-                return Ok(wrapped.made());
+            Content::Wrapped(wrapped) if wrapped.has_expired() => {
+                return Err(Trouble::WrapperExpired);
             }
-            Content::Wrapped(_) => return Err(Trouble::WrapperExpired),
+            Content::Wrapped(wrapped) => return Ok(wrapped.into()),
             Content::Token(session) => session,
         };
         let Some(wrap_ttl) = self.wrap_ttl else {
@@ -109,10 +98,10 @@ impl Payload {
         };
         let mut kept = self.wrapped.lock().await;
         if let Some(wrapped) = kept.as_ref().filter(|wrapped| wrapped.is_fresh(generation)) {
-            return Ok(wrapped.made());
+            return Ok(wrapped.into());
         }
         let info = client.wrap(session, wrap_ttl).await?;
-        Ok(kept.insert(Wrapped::new(&info, generation)).made())
+        Ok((&*kept.insert(Wrapped::new(&info, generation))).into())
     }
 
     /// Every sink has the token: the reader has what it needs, and this copy is of no more use.
@@ -121,39 +110,13 @@ impl Payload {
     }
 }
 
-impl Wrapped {
-    pub(crate) fn new(info: &WrapInfo, generation: u64) -> Self {
-        let live = redactor::keep_out_of_logs(&info.token);
+impl From<&Wrapped> for Made {
+    fn from(wrapped: &Wrapped) -> Self {
         Self {
-            generation,
-            json: usher_envelope::WrapInfo {
-                token: info.token.clone(),
-                accessor: info.accessor.clone(),
-                ttl: info.ttl,
-                creation_time: info.creation_time.clone(),
-                creation_path: info.creation_path.clone(),
-                wrapped_accessor: info.wrapped_accessor.clone(),
-            }
-            .to_json(),
-            made: Instant::now(),
-            ttl: info.ttl,
-            expires_at: SystemTime::now() + info.ttl,
-            _live: live,
+            content: wrapped.json.clone(),
+            form: Form::Wrapped,
+            expires_at: Some(wrapped.expires_at),
         }
-    }
-
-    /// The wrapping token itself.
-    pub(crate) fn token(&self) -> Option<Secret<String>> {
-        usher_envelope::WrapInfo::from_json(self.json.expose()).ok().map(|info| info.token)
-    }
-
-    /// Whether the reader still has time to unwrap it.
-    fn is_fresh(&self, generation: u64) -> bool {
-        self.generation == generation && self.made.elapsed() < self.ttl / 2
-    }
-
-    fn made(&self) -> Made {
-        Made { content: self.json.clone(), form: Form::Wrapped, expires_at: Some(self.expires_at) }
     }
 }
 

@@ -1,33 +1,23 @@
-//! Reload: reads the configuration again, binds what is new in it, and puts it in force whole or not
-//! at all.
+//! Puts a configuration in force, whole or not at all: the first one, and each that a reload reads.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
-use tokio::task::Id;
-use usher_config::{Diagnostic, Loaded, Log, Settings, SinkOnExit};
-use usher_server::Client;
+use usher_config::{Diagnostic, Diff, Loaded};
 
-use crate::admin::{ReloadAnswer, Request};
-use crate::agent::{Agent, LONGEST_SHUTDOWN, Predecessor, Running};
-use crate::driver::{Ending, Order};
-use crate::identity::{Identity, NamedSink};
-use crate::inheritance::Inheritance;
-use crate::plugins::Patience;
+use crate::agent::{Agent, LONGEST_SHUTDOWN};
+use crate::desk::{ReloadAnswer, Request};
+use crate::identity_part::IdentityPart;
+use crate::part::{Ending, PartId};
+use crate::prepare::{OtherLogFile, Prepared, prepare};
+use crate::roster::{FirstFailure, Working};
 use crate::signals::Signals;
+use crate::supervisor::Plan;
+use crate::target::NamedTarget;
 use crate::{bind, logging};
-
-/// A configuration that can take the place of the one in force.
-struct Prepared {
-    settings: Settings,
-    /// Made anew if the server's settings changed.
-    client: Client,
-    identities: Vec<Identity>,
-    diff: usher_config::Diff,
-}
 
 impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
     /// Reloads the configuration; what it did. None: the agent was told to end meanwhile.
@@ -39,7 +29,7 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
         self.notifier.reloading();
         logging::reopen();
         let prepared = {
-            let prepare = self.prepare();
+            let prepare = self.prepare_again();
             tokio::pin!(prepare);
             // Compiling a plug-in takes a while; the agent can be stopped meanwhile, and says that
             // it is alive.
@@ -57,8 +47,25 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
                 }
             }
         };
-        let done = self.apply(prepared).await;
-        self.engine.leaving(Vec::new());
+        let done = match prepared {
+            Ok(prepared) => {
+                for key in &prepared.diff.needs_restart {
+                    tracing::warn!(key, "a change of this setting takes a restart of the agent");
+                }
+                let diff = self.put_in_force(prepared).await;
+                tracing::info!(
+                    added = diff.added.join(" "),
+                    changed = diff.changed.join(" "),
+                    adjusted = diff.adjusted.join(" "),
+                    removed = diff.removed.join(" "),
+                    unchanged = diff.unchanged.len(),
+                    "the new configuration is in force"
+                );
+                Ok(said(&diff))
+            }
+            Err(problems) => Err(self.refuse(problems)),
+        };
+        self.in_force.engine.leaving(Vec::new());
         self.notifier.reloaded(match &done {
             Ok(done) => done,
             Err(_) => "the new configuration is refused, the old one stays in force",
@@ -66,8 +73,8 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
         Some(done)
     }
 
-    /// Reads the configuration again and binds what is new in it. Changes nothing.
-    async fn prepare(&self) -> Result<Prepared, Vec<Diagnostic>> {
+    /// Reads the configuration again and makes what is new in it. Changes nothing.
+    async fn prepare_again(&self) -> Result<Prepared, Vec<Diagnostic>> {
         tracing::info!("reloading the configuration");
         let load = self.load.clone();
         // A file system that hangs must not stop the renewals.
@@ -77,177 +84,106 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
         })?;
         let Some(settings) = loaded.settings else { return Err(loaded.diagnostics) };
         for warning in loaded.diagnostics {
-            (self.reporter.complain)(&warning.to_string());
+            (self.surroundings.reporter.complain)(&warning.to_string());
         }
-        let mut diff = usher_config::diff(&self.settings, &settings);
-        let settings = self.without_what_takes_a_restart(settings);
-        let client = if diff.server_changed {
-            diff.changed.append(&mut diff.unchanged);
-            diff.changed.append(&mut diff.adjusted);
-            bind::client(&settings).map_err(|problem| vec![problem])?
-        } else {
-            self.client.clone()
-        };
-        let wanted = |name: &str| diff.added.iter().chain(&diff.changed).any(|new| new == name);
-        self.engine.leaving(diff.removed.iter().chain(&diff.changed).cloned().collect());
-        let identities = bind::identities(
-            &settings,
-            wanted,
-            &self.engine,
-            &client,
-            Patience::Refuse,
-            self.reporter,
-        )
-        .await?;
-        Ok(Prepared { settings, client, identities, diff })
+        prepare(settings, Some(&self.in_force), &self.surroundings).await
     }
 
-    /// What only a restart can change counts as it was.
-    fn without_what_takes_a_restart(&self, new: Settings) -> Settings {
-        let old = &self.settings;
-        Settings {
-            admin_socket: old.admin_socket.clone(),
-            exit_after_auth: old.exit_after_auth,
-            metrics_address: old.metrics_address,
-            pid_file: old.pid_file.clone(),
-            plugin_directory: old.plugin_directory.clone(),
-            plugin_lock: old.plugin_lock.clone(),
-            log: Log { level: new.log.level, ..old.log.clone() },
-            ..new
+    /// Says why the configuration in force stays.
+    fn refuse(&self, problems: Vec<Diagnostic>) -> String {
+        const STAYS: &str =
+            "the configuration in force stays as it is; correct the new one and reload again";
+        let mut reason = String::new();
+        for problem in problems {
+            let problem = problem.to_string();
+            (self.surroundings.reporter.complain)(&problem);
+            reason += &problem;
+            reason.push('\n');
         }
+        tracing::error!("{STAYS}");
+        reason + STAYS
     }
 
-    /// What they leave. The sinks are free for their next owner only when the last one has let go
-    /// of them.
-    async fn wait_for_the_end_of(
-        &mut self,
-        ending: &BTreeMap<String, Running>,
-    ) -> HashMap<Id, Inheritance> {
-        let mut left: Vec<Id> = ending.values().map(|identity| identity.task.id()).collect();
-        let mut inheritances = HashMap::new();
-        let ended = async {
-            while !left.is_empty()
-                && let Some(ended) = self.tasks.join_next_with_id().await
-            {
-                let (task, inheritance) = ended.unwrap_or_else(|error| (error.id(), None));
-                left.retain(|other| *other != task);
-                inheritances.extend(inheritance.map(|inheritance| (task, inheritance)));
-                // Another one may have panicked meanwhile.
-                self.identities.retain(|_, identity| identity.task.id() != task);
-            }
-        };
-        if tokio::time::timeout(LONGEST_SHUTDOWN, ended).await.is_err() {
-            tracing::warn!("an identity takes too long to end, and is ended by force");
-        }
-        inheritances
-    }
-
-    /// Puts a new configuration in force, or says why the old one stays.
-    async fn apply(&mut self, prepared: Result<Prepared, Vec<Diagnostic>>) -> ReloadAnswer {
-        let Prepared { settings, client, identities, diff } = match prepared {
-            Ok(prepared) => prepared,
-            Err(problems) => {
-                const STAYS: &str = "the configuration in force stays as it is; correct the new one and reload again";
-                let mut reason = String::new();
-                for problem in problems {
-                    let problem = problem.to_string();
-                    (self.reporter.complain)(&problem);
-                    reason += &problem;
-                    reason.push('\n');
-                }
-                tracing::error!("{STAYS}");
-                return Err(reason + STAYS);
-            }
-        };
-        for key in &diff.needs_restart {
-            tracing::warn!(key, "a change of this setting takes a restart of the agent");
-        }
+    /// Ends what has no place in the new configuration, and starts what is new in it.
+    pub(crate) async fn put_in_force(&mut self, prepared: Prepared) -> Diff {
+        let Prepared { in_force, identities, parts, closing, log_file, diff } = prepared;
+        let board = &self.surroundings.board;
         for name in &diff.removed {
-            self.board.forget_failed(name);
+            board.forget_failed(name);
         }
         // They wait for each other, and meanwhile nobody renews their tokens.
-        let left = self.board.shortest_life(|name| diff.changed.iter().any(|other| other == name));
+        let left = board.shortest_life(|name| diff.changed.iter().any(|other| other == name));
         let patience = left.map_or(Duration::MAX, |left| left / 4);
-        let mut ending: BTreeMap<String, Running> = BTreeMap::new();
-        for (_, identity) in self.identities.extract_if(.., |_, identity| {
-            diff.removed.contains(&identity.name) || diff.changed.contains(&identity.name)
-        }) {
-            let removed = diff.removed.contains(&identity.name);
-            let how = if removed { Ending::Final } else { Ending::HandOver { patience } };
-            identity.orders.send_replace(Order::End(how));
-            ending.insert(identity.name.clone(), identity);
+        let identity = |name: &String| PartId::Identity(name.clone());
+        let mut plan = Plan { starting: parts, ..Plan::default() };
+        let handed_over = closing.into_iter().chain(diff.changed.iter().map(identity));
+        plan.ending.extend(handed_over.map(|part| (part, Ending::HandOver { patience })));
+        plan.ending.extend(diff.removed.iter().map(|name| (identity(name), Ending::Final)));
+        if let Some(OtherLogFile(file)) = log_file {
+            logging::write_to(file);
         }
-        let mut inheritances = self.wait_for_the_end_of(&ending).await;
+        logging::set_level(in_force.settings.log.level);
+        logging::set_format(in_force.settings.log.format);
+        if let Some(path) = &in_force.settings.admin_socket {
+            in_force.engine.protect(bind::resolved(path));
+        }
+        board.set_server(&in_force.client);
+        self.in_force = in_force;
+        for configured in &self.in_force.settings.identities {
+            if diff.adjusted.contains(&configured.name) {
+                let failure = FirstFailure::of(configured);
+                self.roster.adjust(&configured.name, Arc::new(bind::life(configured)), failure);
+            }
+        }
         let written: BTreeSet<PathBuf> = identities
             .iter()
             .flat_map(|identity| &identity.sinks)
-            .flat_map(|sink| sink.sink.written())
+            .flat_map(NamedTarget::written)
             .collect();
-        let mut predecessors = BTreeMap::new();
-        for (name, running) in ending {
-            // One that hangs must not deliver an older token over a newer one.
-            running.task.abort();
-            let inheritance = inheritances.remove(&running.task.id());
-            let identity = running.identity;
-            // Of one that is gone for good, its own end has done that.
-            if !diff.removed.contains(&name) {
-                withdraw_what_moved(Arc::clone(&identity), &written);
-            }
-            predecessors.insert(name, Predecessor { identity, inheritance });
+        let written = Arc::new(written);
+        for name in &diff.removed {
+            self.roster.remove(name);
         }
-        if diff.log_level_changed {
-            logging::set_level(settings.log.level);
-        }
-        self.settings = settings;
-        self.board.set_server(&client);
-        self.client = client;
-        self.changes += 1;
-        for identity in &self.settings.identities {
-            let running = self.identities.values_mut();
-            for running in running.filter(|running| running.name == identity.name) {
-                if diff.adjusted.contains(&running.name) {
-                    running.life = Arc::new(bind::life(identity));
-                    running.exit_on_err = identity.method.exit_on_err;
-                }
-                // What only another configuration could mend is tried again.
-                running.tell(self.changes);
-            }
-        }
+        let mut beginning = Vec::new();
         for identity in identities {
-            let predecessor = predecessors.remove(&identity.name);
-            self.start(identity, predecessor);
+            let predecessor = self.roster.remove(&identity.name);
+            let configured = self.in_force.settings.identities.iter();
+            let mut configured = configured.filter(|known| known.name == identity.name);
+            // The workload has a token: a successor's first failure is no reason to end.
+            let failure = match (&predecessor, configured.next()) {
+                (None, Some(configured)) => FirstFailure::of(configured),
+                _ => FirstFailure::IsRetried,
+            };
+            let identity = Arc::new(identity);
+            let (working, life) = Working::new(&identity, failure);
+            self.last_number += 1;
+            beginning.push((self.last_number, working));
+            plan.starting.push(Box::new(IdentityPart {
+                number: self.last_number,
+                identity,
+                life,
+                predecessor,
+                written: Arc::clone(&written),
+                surroundings: self.surroundings.clone(),
+            }));
         }
-        if let Some(live) = &self.live {
-            live.follow(&self.settings);
+        for part in self.supervisor.apply(plan, LONGEST_SHUTDOWN).await {
+            if let PartId::Identity(name) = part {
+                self.roster.remove(&name);
+            }
         }
-        tracing::info!(
-            added = diff.added.join(" "),
-            changed = diff.changed.join(" "),
-            adjusted = diff.adjusted.join(" "),
-            removed = diff.removed.join(" "),
-            unchanged = diff.unchanged.len(),
-            "the new configuration is in force"
-        );
-        Ok(said(&diff))
-    }
-}
-
-/// A file that no sink writes any more would keep a token that nobody replaces.
-fn withdraw_what_moved(old: Arc<Identity>, written: &BTreeSet<PathBuf>) {
-    fn has_moved(sink: &NamedSink, written: &BTreeSet<PathBuf>) -> bool {
-        let files = sink.sink.written();
-        sink.on_exit == SinkOnExit::Remove
-            && !files.is_empty()
-            && files.iter().all(|file| !written.contains(file))
-    }
-    if old.sinks.iter().any(|sink| has_moved(sink, written)) {
-        let written = written.clone();
-        tokio::spawn(async move { old.withdraw(|sink| has_moved(sink, &written)).await });
+        for (number, working) in beginning {
+            self.roster.add(number, working);
+        }
+        if let Some(settled) = &self.settled {
+            settled.follow(&self.in_force.settings);
+        }
+        diff
     }
 }
 
 /// What a reload did, for the operator who asked for it, and what only a restart does.
-fn said(diff: &usher_config::Diff) -> String {
+fn said(diff: &Diff) -> String {
     let names = |what: &str, names: &[String]| match names {
         [] => String::new(),
         names => format!("{what} {}; ", names.join(", ")),

@@ -10,6 +10,8 @@ use std::task::Poll;
 use rustix::process::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use crate::part::{Leaves, Part, PartId, Seat, Tier, Work};
+
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Effect {
@@ -55,6 +57,32 @@ pub struct Signals {
 
 /// Signals that ask how the agent is.
 pub(crate) struct Questions(Vec<Signal>);
+
+/// Answers them, whatever the agent does.
+pub(crate) struct Answering<T> {
+    pub(crate) questions: Questions,
+    pub(crate) tell: T,
+}
+
+impl<T: Fn() + Send + Sync + 'static> Part for Answering<T> {
+    fn id(&self) -> PartId {
+        PartId::Questions
+    }
+
+    fn tier(&self) -> Tier {
+        Tier::Process
+    }
+
+    fn run(self: Box<Self>, mut seat: Seat) -> Work {
+        Box::pin(async move {
+            tokio::select! {
+                () = self.questions.answer(self.tell) => {}
+                _ = seat.end() => {}
+            }
+            Leaves::Nothing
+        })
+    }
+}
 
 impl Signals {
     /// From now on no signal of the table ends the process, but those that ask for the end: as

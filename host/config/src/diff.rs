@@ -67,21 +67,52 @@ pub fn diff(old: &Settings, new: &Settings) -> Diff {
         list.push(name.clone());
     }
     diff.removed = before.into_keys().filter(|name| !after.contains_key(name)).collect();
-    for (key, differs) in [
-        ("admin_socket", old.admin_socket != new.admin_socket),
-        ("exit_after_auth", old.exit_after_auth != new.exit_after_auth),
-        ("log_file", old.log.file != new.log.file),
-        ("log_format", old.log.format != new.log.format),
-        ("metrics_address", old.metrics_address != new.metrics_address),
-        ("pid_file", old.pid_file != new.pid_file),
-        ("plugin_directory", old.plugin_directory != new.plugin_directory),
-        ("plugin_lock", old.plugin_lock != new.plugin_lock),
-    ] {
-        if differs {
-            diff.needs_restart.push(key);
-        }
-    }
+    let differing = FIXED.iter().filter(|fixed| (fixed.differs)(old, new));
+    diff.needs_restart = differing.map(|fixed| fixed.key).collect();
     diff
+}
+
+/// A setting that a running agent can't change.
+struct Fixed {
+    key: &'static str,
+    differs: fn(&Settings, &Settings) -> bool,
+    /// Puts the old value into the new settings.
+    keep: fn(&Settings, &mut Settings),
+}
+
+/// All of them, by their keys.
+const FIXED: [Fixed; 4] = [
+    Fixed {
+        key: "exit_after_auth",
+        differs: |old, new| old.exit_after_auth != new.exit_after_auth,
+        keep: |old, new| new.exit_after_auth = old.exit_after_auth,
+    },
+    Fixed {
+        key: "pid_file",
+        differs: |old, new| old.pid_file != new.pid_file,
+        keep: |old, new| new.pid_file.clone_from(&old.pid_file),
+    },
+    Fixed {
+        key: "plugin_directory",
+        differs: |old, new| old.plugin_directory != new.plugin_directory,
+        keep: |old, new| new.plugin_directory.clone_from(&old.plugin_directory),
+    },
+    Fixed {
+        key: "plugin_lock",
+        differs: |old, new| old.plugin_lock != new.plugin_lock,
+        keep: |old, new| new.plugin_lock.clone_from(&old.plugin_lock),
+    },
+];
+
+impl Settings {
+    /// These, but for what only a restart can change: that is as it was in `old`.
+    #[must_use]
+    pub fn without_what_takes_a_restart(mut self, old: &Self) -> Self {
+        for fixed in &FIXED {
+            (fixed.keep)(old, &mut self);
+        }
+        self
+    }
 }
 
 fn changed_plugins<'a>(

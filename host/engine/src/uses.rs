@@ -1,5 +1,6 @@
 //! Binds plug-ins to the uses that the agent makes of them, and replaces them there.
 
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use usher_grant::{Claim, Grant};
@@ -52,6 +53,11 @@ impl Engine {
     /// may take over the files that their sinks write.
     pub fn leaving(&self, identities: Vec<String>) {
         self.0.protected.leaving(identities);
+    }
+
+    /// Keeps every plug-in away from one more of the agent's own paths, and from what is below it.
+    pub fn protect(&self, path: PathBuf) {
+        self.0.protected.protect(path);
     }
 
     /// Binds an auth method to the use that an identity makes of it.

@@ -14,7 +14,7 @@ use crate::paths::{glob, overlap};
 #[derive(Debug, Default)]
 pub struct Protected {
     /// The agent's own directories and files: plug-in directory, lock, caches, sockets.
-    own: Vec<PathBuf>,
+    own: RwLock<Vec<PathBuf>>,
     outputs: RwLock<Outputs>,
 }
 
@@ -89,7 +89,15 @@ pub struct Conflict {
 impl Protected {
     /// Protects the agent's own `paths`, and what is below them.
     pub fn new(own: Vec<PathBuf>) -> Self {
-        Self { own, outputs: RwLock::default() }
+        Self { own: RwLock::new(own), outputs: RwLock::default() }
+    }
+
+    /// Protects one more, from the next call on.
+    pub fn protect(&self, path: PathBuf) {
+        let mut own = self.own.write().unwrap_or_else(PoisonError::into_inner);
+        if !own.contains(&path) {
+            own.push(path);
+        }
     }
 
     /// Reserves all of `claims`, each for as long as its use lives, or none: if nobody has them, and
@@ -161,7 +169,8 @@ impl Protected {
         if !path.starts_with("/dev/shm") && SYSTEM.iter().any(|system| path.starts_with(system)) {
             return Some("/proc, /sys and /dev are never granted");
         }
-        if self.own.iter().any(|own| path.starts_with(own)) {
+        let own = self.own.read().unwrap_or_else(PoisonError::into_inner);
+        if own.iter().any(|own| path.starts_with(own)) {
             return Some("it belongs to the agent itself");
         }
         let outputs = self.outputs.read().unwrap_or_else(PoisonError::into_inner);

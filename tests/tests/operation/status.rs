@@ -1,5 +1,6 @@
 //! `usher status`, `usher wait` and `usher reload` over the admin socket, and who may use it.
 
+use std::net::TcpListener;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use usher_tests::agent::{Agent, Launch, is_root};
 use usher_tests::eventually::{eventually, eventually_true};
+use usher_tests::metrics::get;
 use usher_tests::operator::{command, open_directory, seconds_apart, status, status_when};
 use usher_tests::site::{Configuration, Site, file_sink};
 
@@ -406,6 +408,72 @@ fn an_agent_that_is_not_asked_stays_asleep() {
         std::thread::sleep(Duration::from_secs(1));
         (agent.context_switches() == before).then_some(())
     });
+}
+
+#[test]
+fn a_reload_moves_the_doors_and_the_log_file() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let (mut configuration, socket) = with_socket(&site);
+    let agent = Agent::start(&configuration.text());
+    let first = site.wait_for_token();
+    let (other, log) = (site.file("other.sock"), site.file("agent.log"));
+    configuration.top = format!(
+        "{}\nmetrics_address = \"127.0.0.1:0\"\nlog_file = \"{}\"\nlog_format = \"json\"",
+        admin_socket(&other),
+        log.display()
+    );
+    let file = agent.home().join("usher.hcl");
+    std::fs::write(&file, configuration.text()).expect("a file");
+    let ended = command("reload", &socket, &[]);
+    assert_eq!(ended.status, 0, "the closing door answers: {ended:?}");
+    assert!(!ended.results.contains("restart"), "{ended:?}");
+    assert!(!socket.exists(), "the old door is closed");
+    status_when(&other, "readiness at the new door", |status| status["ready"] == true);
+    let address = eventually("the address", LIMIT, || {
+        let log = std::fs::read_to_string(&log).ok()?;
+        let mut lines = log.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        lines.find_map(|line| Some(line["metrics_address"].as_str()?.to_owned()))
+    });
+    assert_eq!(get(&address, "/livez").expect("an answer").0, 200);
+
+    configuration.top = admin_socket(&other);
+    std::fs::write(&file, configuration.text()).expect("a file");
+    let ended = command("reload", &other, &[]);
+    assert_eq!(ended.status, 0, "{ended:?}");
+    eventually_true("the end of the address", LIMIT, || get(&address, "/livez").is_err());
+    let size = std::fs::metadata(&log).expect("the log file").len();
+    assert_eq!(command("reload", &other, &[]).status, 0);
+    assert_eq!(std::fs::metadata(&log).expect("the log file").len(), size, "nobody writes there");
+    assert_eq!(site.token(), Some(first));
+    assert_eq!(site.login_attempts(), 1);
+}
+
+#[test]
+fn a_reload_whose_new_door_or_log_file_can_not_be_opened_changes_nothing() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let (good, socket) = with_socket(&site);
+    let agent = Agent::start(&good.text());
+    let first = site.wait_for_token();
+    let (other, second) = (site.file("other.sock"), site.file("second"));
+    let taken = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = taken.local_addr().expect("an address");
+    for (key, bad) in [
+        ("metrics_address", format!("metrics_address = \"{address}\"")),
+        ("log_file", format!("log_file = \"{}\"", site.file("missing/agent.log").display())),
+    ] {
+        let mut configuration = site.configuration();
+        configuration.top = format!("{}\n{bad}", admin_socket(&other));
+        configuration.sinks.push(file_sink(&second));
+        std::fs::write(agent.home().join("usher.hcl"), configuration.text()).expect("a file");
+        let ended = command("reload", &socket, &[]);
+        assert_eq!(ended.status, 1, "{key}: {ended:?}");
+        assert!(ended.log.contains("stays as it is"), "{key}: {ended:?}");
+        assert!(!other.exists(), "{key}: the door that could be opened is closed again");
+    }
+    assert_eq!(status(&socket)["identities"][0]["sinks"].as_array().map(Vec::len), Some(1));
+    assert!(!second.exists());
+    assert_eq!(site.token(), Some(first));
+    assert_eq!(site.login_attempts(), 1);
 }
 
 fn with_socket(site: &Site) -> (Configuration, PathBuf) {

@@ -19,6 +19,11 @@ pub(super) enum Outcome {
         generation: Generation,
         outcome: LoginOutcome,
     },
+    /// A predecessor's token is still good.
+    Inherited {
+        generation: Generation,
+        inheritance: Box<Inheritance>,
+    },
     Renewed {
         generation: Generation,
         token: Token,
@@ -53,6 +58,9 @@ impl Driver {
         let identity = Arc::clone(&self.identity);
         match outcome {
             Outcome::Login { generation, outcome } => self.finish_login(generation, outcome),
+            Outcome::Inherited { generation, inheritance } => {
+                self.inherit(generation, *inheritance)
+            }
             Outcome::Renewed { generation, token } => {
                 tracing::info!(
                     identity = identity.name,
@@ -128,10 +136,10 @@ impl Driver {
                 LoginOutcome::LoggedIn(_) => board.succeeded(Attempt::Login),
                 LoginOutcome::Failed(Trouble::Stopping)
                 | LoginOutcome::Unchanged { .. }
-                | LoginOutcome::LookFailed(_)
-                | LoginOutcome::Inherited(_) => {}
+                | LoginOutcome::LookFailed(_) => {}
                 LoginOutcome::Failed(trouble) => board.failed(Attempt::Login, trouble),
             },
+            Outcome::Inherited { .. } => {}
             Outcome::Renewed { .. } => board.succeeded(Attempt::Renewal),
             Outcome::RenewalFailed { trouble, .. } => board.failed(Attempt::Renewal, trouble),
             Outcome::Checked { .. } => board.succeeded(Attempt::Check),
@@ -192,7 +200,6 @@ impl Driver {
                 self.check_after = check_after;
                 Event::Unchanged { check_after }
             }
-            LoginOutcome::Inherited(inheritance) => self.inherit(generation, inheritance),
             LoginOutcome::LookFailed(failure) => {
                 tracing::debug!(
                     identity = identity.name,

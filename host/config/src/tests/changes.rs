@@ -79,12 +79,17 @@ fn what_concerns_all_is_said_apart() {
     assert_eq!(changes(TWO, &new), Diff { server_changed: true, ..unchanged(&["a", "b"]) });
     let new = format!("{TWO}log_level = \"debug\"");
     assert_eq!(changes(TWO, &new), Diff { log_level_changed: true, ..unchanged(&["a", "b"]) });
+    // A running agent takes these up.
     for (key, value) in [
         ("admin_socket", "\"/s\""),
-        ("exit_after_auth", "true"),
         ("log_file", "\"/l\""),
         ("log_format", "\"json\""),
         ("metrics_address", "\"127.0.0.1:1\""),
+    ] {
+        assert_eq!(changes(TWO, &format!("{TWO}{key} = {value}")), unchanged(&["a", "b"]));
+    }
+    for (key, value) in [
+        ("exit_after_auth", "true"),
         ("pid_file", "\"/p\""),
         ("plugin_directory", "\"/d\""),
         ("plugin_lock", "\"/k\""),

@@ -5,25 +5,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::sync::{mpsc, watch};
-use tokio::task::AbortHandle;
+use tokio::sync::watch;
 use usher_config::Settings;
 use usher_engine::{Engine, Found, Kind, LoadError, Origin, Plugin};
-use usher_watch::{Watcher, watch_directory};
+use usher_watch::watch_directory;
 
+use crate::part::{Leaves, Part, PartId, Seat, Tier, Work};
 use crate::plugin_files::{self, PluginFiles};
 use crate::plugins::{broken, built_in, missing};
-use crate::reporter::Reporter;
-use crate::status::Board;
+use crate::surroundings::Surroundings;
 
-/// A plug-in that took its place: its kind and its name.
-pub(crate) type Taken = (Kind, String);
-
-/// Whoever follows the directory; ends when dropped.
-pub(crate) struct Live {
-    wanted: watch::Sender<Arc<Wanted>>,
-    task: AbortHandle,
-}
+/// Tells the follower what the settings in force say.
+pub(crate) struct Settled(watch::Sender<Arc<Wanted>>);
 
 /// What the settings in force say.
 #[derive(PartialEq, Eq)]
@@ -36,42 +29,13 @@ struct Wanted {
     reloads: u64,
 }
 
-impl Live {
-    /// Begins to follow. None: there is no plug-in directory. Each plug-in that takes its place is
-    /// told to `taken`.
-    pub(crate) fn start(
-        settings: &Settings,
-        engine: &Engine,
-        watcher: &Watcher,
-        board: &Board,
-        taken: mpsc::UnboundedSender<Taken>,
-        reporter: Reporter,
-    ) -> Option<Self> {
-        let (wanted, changes) = watch::channel(Arc::new(Wanted::of(settings, 0)?));
-        let follower = Follower {
-            engine: engine.clone(),
-            board: board.clone(),
-            taken,
-            reporter,
-            wanted: Arc::clone(&wanted.borrow()),
-            refused: BTreeMap::new(),
-        };
-        let task = tokio::spawn(follower.run(watcher.clone(), changes)).abort_handle();
-        Some(Self { wanted, task })
-    }
-
+impl Settled {
     /// Other settings are in force, perhaps with other uses.
     pub(crate) fn follow(&self, settings: &Settings) {
-        let reloads = self.wanted.borrow().reloads + 1;
+        let reloads = self.0.borrow().reloads + 1;
         if let Some(wanted) = Wanted::of(settings, reloads) {
-            self.wanted.send_replace(Arc::new(wanted));
+            self.0.send_replace(Arc::new(wanted));
         }
-    }
-}
-
-impl Drop for Live {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 
@@ -98,12 +62,11 @@ impl Wanted {
     }
 }
 
-/// The task's own.
-struct Follower {
+/// Follows the plug-in directory.
+pub(crate) struct PluginFollower {
     engine: Engine,
-    board: Board,
-    taken: mpsc::UnboundedSender<Taken>,
-    reporter: Reporter,
+    surroundings: Surroundings,
+    settings: watch::Receiver<Arc<Wanted>>,
     wanted: Arc<Wanted>,
     /// What was wrong when a plug-in was last looked at; it is told once.
     refused: BTreeMap<String, Refused>,
@@ -128,21 +91,60 @@ enum Look {
     Hopeless,
 }
 
-impl Follower {
-    async fn run(mut self, watcher: Watcher, mut settings: watch::Receiver<Arc<Wanted>>) {
+impl Part for PluginFollower {
+    fn id(&self) -> PartId {
+        PartId::PluginFollower
+    }
+
+    fn tier(&self) -> Tier {
+        Tier::Identity
+    }
+
+    fn run(self: Box<Self>, mut seat: Seat) -> Work {
+        Box::pin(async move {
+            tokio::select! {
+                () = self.follow() => {}
+                _ = seat.end() => {}
+            }
+            Leaves::Nothing
+        })
+    }
+}
+
+impl PluginFollower {
+    /// Ready to follow, and the way to tell it of other settings. None: there is no plug-in
+    /// directory.
+    pub(crate) fn new(
+        settings: &Settings,
+        engine: &Engine,
+        surroundings: &Surroundings,
+    ) -> Option<(Self, Settled)> {
+        let (settled, changes) = watch::channel(Arc::new(Wanted::of(settings, 0)?));
+        let wanted = Arc::clone(&settled.borrow());
+        let follower = Self {
+            engine: engine.clone(),
+            surroundings: surroundings.clone(),
+            settings: changes,
+            wanted,
+            refused: BTreeMap::new(),
+        };
+        Some((follower, Settled(settled)))
+    }
+
+    async fn follow(mut self: Box<Self>) {
         let mut directory = watch_directory(&self.wanted.files.directory);
         // Neither can be changed by a reload.
         let lock: Vec<PathBuf> = self.wanted.files.lock.iter().cloned().collect();
-        let mut lock = watcher.watch(&lock);
+        let mut lock = self.surroundings.watcher.watch(&lock);
         loop {
             tokio::select! {
                 () = directory.changed() => {}
                 () = lock.changed() => {}
-                changed = settings.changed() => {
+                changed = self.settings.changed() => {
                     if changed.is_err() {
                         return;
                     }
-                    self.wanted = Arc::clone(&settings.borrow_and_update());
+                    self.wanted = Arc::clone(&self.settings.borrow_and_update());
                     // What it may do may be another matter now.
                     for refused in self.refused.values_mut() {
                         refused.hopeless = None;
@@ -164,7 +166,7 @@ impl Follower {
             Ok(Look::Same) => {
                 if self.refused.remove(name).is_some() {
                     tracing::info!(plugin = name, "the plug-in's file is the one in use again");
-                    self.board.plugin_is_well(kind, name);
+                    self.surroundings.board.plugin_is_well(kind, name);
                 }
             }
             Ok(Look::Taken(plugin)) => {
@@ -179,15 +181,15 @@ impl Follower {
                     if old.is_some() { "plug-in replaced" } else { "plug-in loaded" }
                 );
                 self.refused.remove(name);
-                self.board.plugin_is_taken(kind, name);
+                self.surroundings.board.plugin_is_taken(kind, name);
                 // Without an agent there is nobody to tell.
-                let _ = self.taken.send((kind, name.to_owned()));
+                let _ = self.surroundings.taken.send((kind, name.to_owned()));
             }
             Ok(Look::Missing) if in_use.is_none() => {
                 let why = missing(name, &self.wanted.files);
                 self.engine.explain(kind, name, &why);
                 if self.is_news(name, &why.message, None) {
-                    self.board.plugin_is_amiss(kind, name, &why.message);
+                    self.surroundings.board.plugin_is_amiss(kind, name, &why.message);
                 }
             }
             Ok(Look::Missing) => {
@@ -197,7 +199,7 @@ impl Follower {
                 );
                 if self.is_news(name, &message, None) {
                     tracing::warn!(plugin = name, "{message}");
-                    self.board.plugin_is_amiss(kind, name, &message);
+                    self.surroundings.board.plugin_is_amiss(kind, name, &message);
                 }
             }
             Err((digest, error)) => self.refuse(kind, name, in_use.is_some(), digest, &error),
@@ -240,7 +242,8 @@ impl Follower {
             self.engine.replace(plugin).await?;
             return Ok(Look::Same);
         }
-        let plugin = plugin_files::load(&self.engine, kind, found, self.reporter).await?;
+        let plugin =
+            plugin_files::load(&self.engine, kind, found, self.surroundings.reporter).await?;
         self.engine.replace(&plugin).await?;
         Ok(Look::Taken(plugin))
     }
@@ -269,7 +272,7 @@ impl Follower {
         if self.is_news(name, &message, hopeless) {
             let serves = if serves { "what is loaded goes on" } else { "its uses wait" };
             tracing::error!(plugin = name, "the plug-in can't be used, {serves}: {message}");
-            self.board.plugin_is_refused(kind, name, &message);
+            self.surroundings.board.plugin_is_refused(kind, name, &message);
         }
     }
 

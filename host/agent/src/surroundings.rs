@@ -1,0 +1,27 @@
+//! What the parts of an agent have in common.
+
+use tokio::sync::mpsc;
+use usher_engine::Kind;
+use usher_watch::Watcher;
+
+use crate::desk::Desk;
+use crate::driver::Report;
+use crate::reporter::Reporter;
+use crate::status::Board;
+
+/// A plug-in that took its place: its kind and its name.
+pub(crate) type Taken = (Kind, String);
+
+/// What parts are made with, whatever the configuration says. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Surroundings {
+    pub(crate) board: Board,
+    pub(crate) watcher: Watcher,
+    /// What identities tell the run loop.
+    pub(crate) reports: mpsc::UnboundedSender<Report>,
+    /// Plug-ins that took their place.
+    pub(crate) taken: mpsc::UnboundedSender<Taken>,
+    /// Answers at the doors.
+    pub(crate) desk: Desk,
+    pub(crate) reporter: Reporter,
+}

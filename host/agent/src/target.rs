@@ -1,0 +1,217 @@
+//! Where an identity's token goes: out through a sink plug-in, or to whoever needs it in this process.
+//!
+//! To the lifecycle both are sinks. So a consumer in this process has its part in everything that
+//! holds for sinks: the old token lives until it has taken the new one, readiness waits for it, and
+//! nothing that it holds is revoked under it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use usher_config::SinkOnExit;
+use usher_engine::Sink;
+
+use crate::payload::Payload;
+
+/// A target with a name for the log.
+pub(crate) struct NamedTarget {
+    /// "file" or, with several, "file 2".
+    pub(crate) name: String,
+    /// "file"
+    pub(crate) kind: String,
+    pub(crate) target: Target,
+}
+
+/// Who takes the token.
+pub(crate) enum Target {
+    /// A sink plug-in, which gets it in the form that its settings ask for.
+    Plugin(Box<PluginSink>),
+    /// Somebody in this process who makes requests with it: always with the last one. A login that
+    /// the server wraps brings nothing to make requests with, and is refused.
+    #[cfg(test)]
+    Feed(tokio::sync::watch::Sender<Option<Arc<usher_server::Session>>>),
+}
+
+/// A sink plug-in, bound and checked.
+pub(crate) struct PluginSink {
+    pub(crate) sink: Arc<dyn Sink>,
+    pub(crate) payload: Payload,
+    pub(crate) on_exit: SinkOnExit,
+    /// As configured, to find it again after a reload.
+    pub(crate) settings: usher_config::Sink,
+}
+
+impl NamedTarget {
+    /// The sink plug-in, if it is one.
+    #[cfg_attr(not(test), allow(clippy::unnecessary_wraps, reason = "a feed is none"))]
+    pub(crate) fn plugin(&self) -> Option<&PluginSink> {
+        match &self.target {
+            Target::Plugin(plugin) => Some(plugin),
+            #[cfg(test)]
+            Target::Feed(_) => None,
+        }
+    }
+
+    /// The files that it may write.
+    pub(crate) fn written(&self) -> Vec<PathBuf> {
+        self.plugin().map(|plugin| plugin.sink.written()).unwrap_or_default()
+    }
+
+    /// Whether the token is taken out of it in the end.
+    pub(crate) fn is_removed_on_exit(&self) -> bool {
+        self.plugin().is_some_and(|plugin| plugin.on_exit == SinkOnExit::Remove)
+    }
+
+    /// Whether what one holds the other does, as far as the configuration says.
+    pub(crate) fn is_same_as(&self, other: &Self) -> bool {
+        match (self.plugin(), other.plugin()) {
+            (Some(one), Some(other)) => one.settings.same_settings(&other.settings),
+            _ => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use async_trait::async_trait;
+    use tokio::sync::{mpsc, watch};
+    use tokio::task::JoinSet;
+    use usher_address::{MountPath, Namespace};
+    use usher_engine::{Answer, AuthMethod, Call, Failure, FailureKind, Reason};
+    use usher_lifecycle::{Settings, Token, Worth};
+    use usher_secret::Secret;
+    use usher_server::{Client, Governor, Scope, Session, WrapInfo};
+    use usher_watch::Watcher;
+
+    use super::*;
+    use crate::driver::{self, Report, Start};
+    use crate::identity::{Identity, Life};
+    use crate::inheritance::Inheritance;
+    use crate::part::{Ending, Order};
+    use crate::status::Board;
+    use crate::token::{Content, Held, Wrapped};
+    use crate::trouble::Trouble;
+
+    /// A method that has no credential.
+    struct Waiting;
+
+    #[async_trait]
+    impl AuthMethod for Waiting {
+        async fn authenticate(&self, _: Call) -> Result<Answer, Failure> {
+            Err(Failure::new(FailureKind::Unavailable, "file.not-found", "not there yet"))
+        }
+
+        async fn authenticated(&self, _: Call) -> Result<(), Failure> {
+            Ok(())
+        }
+
+        fn watched(&self) -> Vec<PathBuf> {
+            Vec::new()
+        }
+
+        fn reauthenticates(&self) -> bool {
+            false
+        }
+
+        fn state(&self) -> Secret<Vec<u8>> {
+            Secret::new(Vec::new())
+        }
+
+        fn restore(&self, _: Secret<Vec<u8>>) {}
+
+        fn identifying(&self) -> Secret<String> {
+            Secret::new(String::new())
+        }
+    }
+
+    type Fed = watch::Receiver<Option<Arc<Session>>>;
+
+    /// An identity whose only target is a feed. Its server is never reached.
+    fn identity() -> (Arc<Identity>, Fed) {
+        let settings = usher_server::Settings::new("http://127.0.0.1:9".to_owned());
+        let (feed, fed) = watch::channel(None);
+        let target = Target::Feed(feed);
+        let settings_of_life = Settings { sinks: 1, ..Settings::default() };
+        let identity = Identity {
+            name: "app".to_owned(),
+            kind: "waiting".to_owned(),
+            method: Arc::new(Waiting),
+            sinks: vec![NamedTarget { name: "proxy".into(), kind: "proxy".into(), target }],
+            client: Client::new(settings, Governor::new()).unwrap(),
+            scope: Scope::new(Namespace::parse("").unwrap()),
+            mount_path: MountPath::parse("auth/waiting").unwrap(),
+            wrap_ttl: None,
+            life: Arc::new(Life { settings: settings_of_life, reauthenticate: None }),
+            revoke_on_exit: false,
+        };
+        (Arc::new(identity), fed)
+    }
+
+    /// Neither renewed nor checked.
+    const GRANTED: Token =
+        Token { ttl: Some(Duration::from_hours(1)), renewable: false, use_limited: true };
+
+    fn held(identity: &Identity, content: Content) -> Held {
+        let (origin, client) = (identity.origin(), identity.client.clone());
+        Held::new(content, "accessor".to_owned(), Vec::new(), GRANTED, origin, client)
+    }
+
+    #[tokio::test]
+    async fn a_feed_takes_a_token_like_a_sink_and_the_successor_knows_that_it_has_it() {
+        let (identity, mut fed) = identity();
+        let session = identity.client.session(&identity.scope, Secret::new("hvs.fed".to_owned()));
+        let inherited = Inheritance {
+            held: Arc::new(held(&identity, Content::Token(session))),
+            token: GRANTED,
+            revision: "1".to_owned(),
+            check_after: None,
+            memory: Secret::new(Vec::new()),
+            holders: Vec::new(),
+            worth: Worth::Own,
+        };
+        let board = Board::new();
+        let sinks = [("proxy".to_owned(), "proxy".to_owned())];
+        let place = board.identity("app", "waiting", sinks);
+        let (orders, received) = watch::channel(Order::Run { changes: 0 });
+        let (reports, mut heard) = mpsc::unbounded_channel();
+        let (_life, life) = watch::channel(Arc::clone(&identity.life));
+        let work = tokio::spawn(driver::run(Start {
+            number: 1,
+            identity,
+            inherited: Some(inherited),
+            watcher: Watcher::default(),
+            board: place,
+            reports,
+            orders: received,
+            life,
+            aside: JoinSet::new(),
+        }));
+        let session = fed.wait_for(Option::is_some).await.unwrap().clone().unwrap();
+        assert_eq!(session.token().expose(), "hvs.fed");
+        while !matches!(heard.recv().await.unwrap(), Report::Delivered { .. }) {}
+        board.readiness().wait_for(|readiness| readiness.is_complete()).await.unwrap();
+        orders.send_replace(Order::End(Ending::HandOver { patience: Duration::from_secs(1) }));
+        let left = work.await.unwrap().expect("a token");
+        assert_eq!(left.holders, [0]);
+    }
+
+    #[tokio::test]
+    async fn a_feed_takes_no_wrapping_token() {
+        let (identity, fed) = identity();
+        let info = WrapInfo {
+            token: Secret::new("hvs.wrapping".to_owned()),
+            accessor: String::new(),
+            ttl: Duration::from_mins(1),
+            creation_time: String::new(),
+            creation_path: "auth/waiting/login".to_owned(),
+            wrapped_accessor: String::new(),
+        };
+        let held = held(&identity, Content::Wrapped(Wrapped::new(&info, 0)));
+        let call = Call { reason: Reason::Deliver, previous_failure: None };
+        let (_stop, stopped) = watch::channel(false);
+        let delivered = identity.deliver(0, call, &held, 1, None, stopped).await;
+        assert!(matches!(delivered, Err(Trouble::Defect)), "{delivered:?}");
+        assert!(fed.borrow().is_none());
+    }
+}
