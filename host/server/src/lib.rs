@@ -16,7 +16,7 @@
 mod answer;
 mod client;
 mod error;
-mod explain;
+mod remedies;
 mod request;
 mod scope;
 mod sender;

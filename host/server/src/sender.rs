@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::answer::Unusable;
 use crate::error::{Class, Error, Reason, retry_after};
-use crate::explain::refusal;
+use crate::remedies::refusal;
 use crate::request::{Operation, Request, headers};
 
 /// Sends requests, and tells the governor what their answers were worth.
