@@ -9,7 +9,6 @@ use usher_engine::{
     AuthMethod, Call, Engine, Failure, FailureKind, Kind, LoadError, Protected, Reason, Use,
 };
 use usher_lifecycle::Backoff;
-use usher_secret::Secret;
 use usher_server::{Certificate, Client, Governor, Scope, Tls};
 
 use crate::identity::{Identity, Life};
@@ -109,7 +108,7 @@ pub fn connect(server: &usher_config::Server) -> Result<Client, String> {
 /// The same, with what is wrong with certificates and does no harm.
 pub fn connect_checked(server: &usher_config::Server) -> Result<(Client, Vec<String>), String> {
     let path = |path: &Option<String>| path.as_ref().map(PathBuf::from);
-    let mut connection = usher_server::Settings::new(server.address.to_string());
+    let mut connection = usher_server::Settings::new(server.address.clone());
     connection.tls = Tls {
         ca_cert: path(&server.ca_cert),
         ca_path: path(&server.ca_path),
@@ -123,14 +122,7 @@ pub fn connect_checked(server: &usher_config::Server) -> Result<(Client, Vec<Str
         server_name: server.tls_server_name.clone(),
         skip_verify: server.tls_skip_verify,
     };
-    connection.user = server.address.user().map(|user| Secret::new(user.expose().to_owned()));
-    connection.proxy = server.proxy.as_ref().map(|proxy| {
-        let shown = proxy.to_string();
-        Secret::new(match (proxy.user(), shown.split_once("://")) {
-            (Some(user), Some((scheme, place))) => format!("{scheme}://{}@{place}", user.expose()),
-            _ => shown,
-        })
-    });
+    connection.proxy.clone_from(&server.proxy);
     connection.srv_lookup = server.srv_lookup;
     connection.disable_redirects = server.disable_redirects;
     connection.disable_idle_connections = server.disable_idle_connections;

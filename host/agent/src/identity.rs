@@ -77,7 +77,7 @@ impl Identity {
     /// Whose tokens its logins bring.
     pub(crate) fn origin(&self) -> Origin {
         Origin {
-            server_address: self.client.address().to_owned(),
+            server_address: self.client.address().to_string(),
             namespace: self.scope.namespace().clone(),
             mount_path: self.mount_path.clone(),
             kind: self.kind.clone(),

@@ -51,7 +51,7 @@ impl Inheritance {
             self.give_up(old, aside);
             return None;
         }
-        let client = if self.held.origin.server_address == heir.client.address() {
+        let client = if self.held.origin.server_address == heir.client.address().to_string() {
             &heir.client
         } else {
             &self.held.client

@@ -129,7 +129,8 @@ mod tests {
 
     /// An identity whose only target is a feed. Its server is never reached.
     fn identity() -> (Arc<Identity>, Fed) {
-        let settings = usher_server::Settings::new("http://127.0.0.1:9".to_owned());
+        let address = usher_address::ServerAddress::parse("http://127.0.0.1:9").unwrap();
+        let settings = usher_server::Settings::new(address);
         let (feed, fed) = watch::channel(None);
         let target = Target::Feed(feed);
         let settings_of_life = Settings { sinks: 1, ..Settings::default() };

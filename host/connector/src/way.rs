@@ -118,12 +118,11 @@ impl Way {
         let Some(tls) = tls else {
             return Err(io::Error::other("https is not spoken on this way").into());
         };
-        let name = match expected {
-            Some(name) => name,
-            None => {
-                let host = to.host().unwrap_or_default().trim_matches(['[', ']']);
-                ServerName::try_from(host.to_owned())?
-            }
+        let name = if let Some(name) = expected {
+            name
+        } else {
+            let host = to.host().unwrap_or_default().trim_matches(['[', ']']);
+            ServerName::try_from(host.to_owned())?
         };
         Ok(Box::new(tls.connect(name, io).await?))
     }

@@ -5,16 +5,20 @@
 //! the URL has an IP literal, which resolvers never see. Redirects are returned, not followed;
 //! there is no proxy and no connection is shared between requests.
 
-use std::error::Error as _;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
-use reqwest::{Client, Method, redirect};
+use bytes::Bytes;
+use http::Method;
+use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, USER_AGENT};
 use thiserror::Error;
 use url::{Host, Url};
+use usher_connector::{
+    BasicAuth, Body, Failed, Interrupted, Patience, Resolve, Resolving, Transport, Unread,
+    innermost,
+};
 use usher_grant::{Capability, Grant, Named, Need, reachable};
 use usher_secret::redactor::without_userinfo;
 use usher_trust::{
@@ -34,11 +38,11 @@ const LONGEST_EXCHANGE: Duration = Duration::from_secs(10);
 /// Time to connect, TLS included.
 const LONGEST_CONNECT: Duration = Duration::from_secs(5);
 
-/// Sends what plug-ins may send. Cheap to share; clients are made when first needed.
+/// Sends what plug-ins may send. Cheap to share; transports are made when first needed.
 #[derive(Default)]
 pub struct Egress {
-    /// Clients that trust the platform's roots (https) or none (http), by how the host is named.
-    clients: Mutex<Vec<((bool, bool), Client)>>,
+    /// Those that trust the platform's roots (https) or none (http), by how the host is named.
+    transports: Mutex<Vec<((bool, bool), Transport)>>,
     /// What the platform trusts, read when first needed: it takes 50 ms.
     platform: OnceLock<Authorities>,
 }
@@ -97,9 +101,9 @@ impl Egress {
         let method = Method::from_bytes(request.method.as_bytes()).map_err(|_| {
             config("http.method", format!("{:?} is no HTTP method", cut(&request.method)))
         })?;
-        let client = self.client(plugin, &url, named == Named::Localhost, request.tls)?;
+        let transport = self.transport(plugin, &url, named == Named::Localhost, request.tls)?;
         let timeout = request.timeout.unwrap_or(LONGEST_EXCHANGE).min(LONGEST_EXCHANGE);
-        let mut builder = client.request(method, url.clone()).timeout(timeout);
+        let mut headers = HeaderMap::new();
         let mut header_bytes = 0;
         for (name, value) in request.headers {
             header_bytes += name.len() + value.len();
@@ -129,14 +133,25 @@ impl Egress {
                         ),
                     ));
                 }
-                _ => builder = builder.header(name, value),
+                _ => {
+                    let name = HeaderName::try_from(name).map_err(|_| malformed(&url))?;
+                    let value = HeaderValue::try_from(value).map_err(|_| malformed(&url))?;
+                    headers.append(name, value);
+                }
             }
         }
-        let mut response = builder
-            .body(request.body.to_vec())
-            .send()
-            .await
-            .map_err(|error| explain(&error, &url))?;
+        let user = BasicAuth::of(url.username(), url.password().unwrap_or_default());
+        if let Some(user) = &user {
+            headers.entry(AUTHORIZATION).or_insert_with(|| user.header().clone());
+        }
+        headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
+        headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(OWN_NAME));
+        let mut sent = http::Request::new(Body::from(Bytes::from_owner(request.body)));
+        *sent.method_mut() = method;
+        *sent.uri_mut() = uri(&url).ok_or_else(|| malformed(&url))?;
+        *sent.headers_mut() = headers;
+        let response = transport.send(sent, Patience::Whole(timeout)).await;
+        let response = response.map_err(|failed| explain(&failed, &url))?;
         let status = response.status().as_u16();
         tracing::debug!(
             plugin,
@@ -152,59 +167,42 @@ impl Egress {
                 (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
             })
             .collect();
-        let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| explain(&error, &url))? {
-            if body.len() + chunk.len() > LARGEST_BODY {
-                return Err(Failure::new(
-                    FailureKind::Unavailable,
-                    "http.too-large",
-                    format!("the answer of {} is larger than 1 MiB", origin(&url)),
-                ));
-            }
-            body.extend_from_slice(&chunk);
-        }
-        Ok(Response { status, headers, body })
+        let body = response.into_body().read(LARGEST_BODY).await;
+        let mut body = body.map_err(|unread| unreadable(&unread, &url))?;
+        Ok(Response { status, headers, body: std::mem::take(&mut *body) })
     }
 
-    fn client(
+    fn transport(
         &self,
         plugin: &str,
         url: &Url,
         localhost: bool,
         tls: Option<Tls>,
-    ) -> Result<Client, Failure> {
+    ) -> Result<Transport, Failure> {
         let secure = url.scheme() == "https";
         if let (true, Some(tls)) = (secure, tls) {
             return self.build(localhost, Roots::from_tls(plugin, tls)?);
         }
-        let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, client)) = clients.iter().find(|(key, _)| *key == (secure, localhost)) {
-            return Ok(client.clone());
+        let mut transports = self.transports.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = transports.iter().find(|(key, _)| *key == (secure, localhost));
+        if let Some((_, transport)) = known {
+            return Ok(transport.clone());
         }
-        let client = self.build(localhost, if secure { Roots::Platform } else { Roots::None })?;
-        clients.push(((secure, localhost), client.clone()));
-        Ok(client)
+        let transport =
+            self.build(localhost, if secure { Roots::Platform } else { Roots::None })?;
+        transports.push(((secure, localhost), transport.clone()));
+        Ok(transport)
     }
 
-    fn build(&self, localhost: bool, roots: Roots) -> Result<Client, Failure> {
-        let mut builder = Client::builder()
-            .redirect(redirect::Policy::none())
-            .no_proxy()
-            .pool_max_idle_per_host(0)
-            .connect_timeout(LONGEST_CONNECT)
-            .user_agent(concat!("Usher/", env!("CARGO_PKG_VERSION")))
-            .dns_resolver(Resolver {
-                named: if localhost { Named::Localhost } else { Named::Name },
-            });
+    fn build(&self, localhost: bool, roots: Roots) -> Result<Transport, Failure> {
+        let named = if localhost { Named::Localhost } else { Named::Name };
+        let resolver = Arc::new(Resolver { named });
         let failed = |why: String| {
             let message = format!("TLS can't be set up: {why}");
             Failure::new(FailureKind::Unavailable, "http.tls", message)
         };
         let (trusted, certificate) = match roots {
-            Roots::None => {
-                let client = builder.tls_certs_only([]).build();
-                return client.map_err(|error| failed(chain(&error)));
-            }
+            Roots::None => return Ok(Transport::direct(resolver, None, LONGEST_CONNECT)),
             Roots::Platform => (None, None),
             Roots::Given { authorities, certificate } => (authorities, certificate),
         };
@@ -218,8 +216,7 @@ impl Egress {
                 failed(why)
             }
         })?;
-        builder = builder.tls_backend_preconfigured(tls);
-        builder.build().map_err(|error| failed(chain(&error)))
+        Ok(Transport::direct(resolver, Some(tls), LONGEST_CONNECT))
     }
 }
 
@@ -296,21 +293,27 @@ enum ResolveError {
 }
 
 impl Resolve for Resolver {
-    fn resolve(&self, name: Name) -> Resolving {
+    fn resolve(&self, host: String) -> Resolving {
         let named = self.named.clone();
         Box::pin(async move {
-            let addresses: Vec<SocketAddr> = tokio::net::lookup_host((name.as_str(), 0))
-                .await
-                .map_err(ResolveError::Failed)?
-                .collect();
+            let found = tokio::net::lookup_host((host, 0)).await.map_err(ResolveError::Failed)?;
             let permitted: Vec<SocketAddr> =
-                addresses.into_iter().filter(|address| reachable(address.ip(), &named)).collect();
+                found.filter(|address| reachable(address.ip(), &named)).collect();
             if permitted.is_empty() {
                 return Err(ResolveError::Prohibited.into());
             }
-            Ok(Box::new(permitted.into_iter()) as Addrs)
+            Ok(permitted)
         })
     }
+}
+
+/// As it is sent: without user and password, and without what follows a "#".
+fn uri(url: &Url) -> Option<http::Uri> {
+    let mut url = url.clone();
+    url.set_username("").ok()?;
+    url.set_password(None).ok()?;
+    url.set_fragment(None);
+    url.as_str().parse().ok()
 }
 
 fn literal(url: &Url) -> Option<IpAddr> {
@@ -350,13 +353,22 @@ fn cut(text: &str) -> String {
     text::line(text).chars().take(80).collect()
 }
 
-fn explain(error: &reqwest::Error, url: &Url) -> Failure {
+fn malformed(url: &Url) -> Failure {
+    config(
+        "http.header",
+        format!("the request to {} can't be made: a header or the URL is malformed", origin(url)),
+    )
+}
+
+fn unavailable(code: &str, message: String) -> Failure {
+    Failure::new(FailureKind::Unavailable, code, message)
+}
+
+/// Of the causes only the innermost is shown: the others may hold the URL, which may hold secrets.
+fn explain(failed: &Failed, url: &Url) -> Failure {
     let origin = origin(url);
-    let unavailable =
-        |code: &str, message: String| Failure::new(FailureKind::Unavailable, code, message);
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        if let Some(resolving) = inner.downcast_ref::<ResolveError>() {
+    for cause in failed.causes() {
+        if let Some(resolving) = cause.downcast_ref::<ResolveError>() {
             return match resolving {
                 ResolveError::Failed(_) => {
                     unavailable("http.dns", format!("{origin}: {resolving}"))
@@ -364,7 +376,7 @@ fn explain(error: &reqwest::Error, url: &Url) -> Failure {
                 ResolveError::Prohibited => prohibited(url),
             };
         }
-        if let Some(of_tls) = tls_error(inner) {
+        if let Some(of_tls) = tls_error(cause) {
             let trouble = handshake(of_tls, &NAMES);
             let mut message = format!("TLS with {origin} failed: {}", trouble.what);
             if !trouble.remedy.is_empty() {
@@ -372,35 +384,37 @@ fn explain(error: &reqwest::Error, url: &Url) -> Failure {
             }
             return unavailable("http.tls", message);
         }
-        cause = inner.source();
     }
-    if error.is_timeout() {
-        unavailable("http.timeout", format!("{origin} didn't answer in time"))
-    } else if error.is_connect() {
-        unavailable("http.connect", format!("{origin} can't be reached: {}", chain(error)))
-    } else if error.is_builder() {
-        config(
-            "http.header",
-            format!("the request to {origin} can't be made: a header or the URL is malformed"),
-        )
-    } else {
-        unavailable(
-            "http.connect",
-            format!("the exchange with {origin} broke off: {}", chain(error)),
-        )
+    match failed {
+        Failed::ConnectTimeout | Failed::Timeout => late(url),
+        Failed::Connect(_) => {
+            unavailable("http.connect", format!("{origin} can't be reached: {}", innermost(failed)))
+        }
+        Failed::Broken(_) => broken(url, &innermost(failed)),
     }
 }
 
-/// The innermost cause, without the URL, which may hold secrets.
-fn chain(error: &reqwest::Error) -> String {
-    let mut cause: Option<&dyn std::error::Error> = error.source();
-    let mut text = String::from("unknown");
-    while let Some(inner) = cause {
-        text = inner.to_string();
-        cause = inner.source();
+fn unreadable(unread: &Unread, url: &Url) -> Failure {
+    match unread {
+        Unread::TooLarge => unavailable(
+            "http.too-large",
+            format!("the answer of {} is larger than 1 MiB", origin(url)),
+        ),
+        Unread::Interrupted(Interrupted::Timeout) => late(url),
+        Unread::Interrupted(Interrupted::Broken(_)) => broken(url, &innermost(unread)),
     }
-    text
 }
+
+fn late(url: &Url) -> Failure {
+    unavailable("http.timeout", format!("{} didn't answer in time", origin(url)))
+}
+
+fn broken(url: &Url, why: &str) -> Failure {
+    unavailable("http.connect", format!("the exchange with {} broke off: {why}", origin(url)))
+}
+
+/// Sent as `User-Agent` where a plug-in sends none.
+const OWN_NAME: &str = concat!("Usher/", env!("CARGO_PKG_VERSION"));
 
 #[cfg(test)]
 mod tests;

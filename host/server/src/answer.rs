@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer};
+use usher_connector::clean;
 use usher_secret::Secret;
 
 /// A token, as a login or a renewal answers it. No `Debug`: it holds the token.
@@ -192,7 +193,7 @@ pub(crate) fn raw(body: &[u8]) -> Result<Secret<String>, Unusable> {
     Ok(Secret::new(text.to_owned()))
 }
 
-/// The server's own errors on one line, without control characters, at most [`LONGEST`] bytes.
+/// The server's own errors on one line, without control characters, at most [`usher_connector::LONGEST_LINE`] bytes.
 /// `None`: the body isn't such an answer. Some auth methods refuse with a warning instead.
 pub(crate) fn errors(body: &[u8]) -> Option<String> {
     #[derive(Deserialize)]
@@ -216,26 +217,6 @@ pub(crate) fn errors(body: &[u8]) -> Option<String> {
         .filter(|line| !line.is_empty() && !line.ends_with("occurred:"));
     Some(clean(&lines.collect::<Vec<_>>().join(", ")))
 }
-
-/// Text from outside, fit for one log line.
-pub(crate) fn clean(text: &str) -> String {
-    let mut line = String::new();
-    for word in text.split_whitespace() {
-        if !line.is_empty() {
-            line.push(' ');
-        }
-        line.extend(word.chars().filter(|character| !character.is_control()));
-    }
-    if line.len() > LONGEST {
-        let end = (0..=LONGEST).rev().find(|&at| line.is_char_boundary(at)).unwrap_or(0);
-        line.truncate(end);
-        line.push('…');
-    }
-    line
-}
-
-/// Longest text of the server's that is shown, in bytes.
-const LONGEST: usize = 400;
 
 #[derive(Deserialize)]
 struct Answer {
@@ -478,6 +459,8 @@ mod tests {
         assert_eq!(errors(b"<html>"), None);
         let long = format!(r#"{{"errors":["{}"]}}"#, "\u{fc}".repeat(1000));
         let shown = errors(long.as_bytes()).unwrap();
-        assert!(shown.len() <= LONGEST + '…'.len_utf8() && shown.ends_with('…'));
+        assert!(
+            shown.len() <= usher_connector::LONGEST_LINE + '…'.len_utf8() && shown.ends_with('…')
+        );
     }
 }

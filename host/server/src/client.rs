@@ -4,26 +4,24 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
-use usher_address::ApiPath;
+use usher_address::{ApiPath, ServerAddress};
+use usher_connector::{Certificate, Connector, Governor, Settings, SettingsError, TlsIdentity};
 use usher_secret::Secret;
 use usher_secret::redactor::{self, Live};
 use zeroize::Zeroizing;
 
 use crate::answer::{self, Auth, Lookup, WrapInfo, WrappingLookup};
-use crate::error::{Class, Error, Reason};
-use crate::governor::Governor;
+use crate::error::Error;
 use crate::request::{Operation, Request};
 use crate::scope::Scope;
 use crate::sender::Sender;
-use crate::settings::{self, Settings, SettingsError};
-use crate::tls::{Certificate, Connections, TlsIdentity};
 
 /// Talks to one secrets server. Clones are cheap and share connections and the [`Governor`].
 #[derive(Clone)]
 pub struct Client {
-    sender: Arc<Sender>,
+    sender: Sender,
     /// The settings' own certificate and trust.
-    plain: Arc<TlsIdentity>,
+    plain: TlsIdentity,
 }
 
 /// One login, as an auth method made it. No `Debug`: it holds a credential.
@@ -47,49 +45,41 @@ pub struct Login {
 pub struct Session {
     token: Arc<Secret<String>>,
     scope: Scope,
-    identity: Arc<TlsIdentity>,
+    identity: TlsIdentity,
 }
 
 impl Client {
     /// Checks the settings. Opens no file and no connection; see [`Client::check_files`].
     pub fn new(settings: Settings, governor: Governor) -> Result<Self, SettingsError> {
-        let checked = settings::check(&settings)?;
-        let connections = Arc::new(Connections::new(settings, checked));
-        Ok(Self { sender: Arc::new(Sender::new(connections, governor)), plain: Arc::default() })
+        let connector = Arc::new(Connector::new(settings, governor)?);
+        Ok(Self { sender: Sender::new(connector), plain: TlsIdentity::default() })
     }
 
-    /// Reads the certificate and key files that the settings name, for an early complaint. Does
-    /// nothing when there are none. Blocks. Returns what is wrong with them and does no harm: the
-    /// broken ones among good certificates.
+    /// The way to the server, which others may use too.
+    pub fn connector(&self) -> &Arc<Connector> {
+        self.sender.connector()
+    }
+
+    /// Reads the certificate and key files that the settings name, for an early complaint; see
+    /// [`Connector::check_files`].
     pub fn check_files(&self) -> Result<Vec<String>, SettingsError> {
-        let connections = self.sender.connections();
-        let tls = &connections.settings().tls;
-        let nothing_named = tls.ca_cert.is_none()
-            && tls.ca_path.is_none()
-            && tls.ca_pem.is_none()
-            && tls.client_cert.is_none()
-            && tls.client_pem.is_none();
-        if nothing_named || !connections.use_tls() {
-            return Ok(Vec::new());
-        }
-        let checked = connections.check(&self.plain);
-        checked.map_err(|error| SettingsError::TlsFiles(error.to_string()))
+        self.connector().check_files()
     }
 
-    /// The server's address as configured, without trailing slash.
-    pub fn address(&self) -> &str {
-        &self.sender.connections().address().shown
+    /// The server's address as configured.
+    pub fn address(&self) -> &ServerAddress {
+        self.connector().address()
     }
 
     /// The ceiling and breaker that this client obeys.
     pub fn governor(&self) -> &Governor {
-        self.sender.governor()
+        self.connector().governor()
     }
 
     /// A session with a token that came from elsewhere; see [`Client::lookup_self`].
     pub fn session(&self, scope: &Scope, token: Secret<String>) -> Session {
         let token = Arc::new(token);
-        Session { token, scope: scope.clone(), identity: Arc::clone(&self.plain) }
+        Session { token, scope: scope.clone(), identity: self.plain.clone() }
     }
 
     /// Logs in. No token is sent with it.
@@ -176,21 +166,18 @@ impl Client {
         Ok(())
     }
 
-    fn identity_of(&self, login: &Login) -> Arc<TlsIdentity> {
+    fn identity_of(&self, login: &Login) -> TlsIdentity {
         if login.certificate.is_none() && login.ca_pem.is_none() {
-            return Arc::clone(&self.plain);
+            return self.plain.clone();
         }
-        Arc::new(TlsIdentity {
-            certificate: login.certificate.clone(),
-            ca_pem: login.ca_pem.clone(),
-        })
+        TlsIdentity::new(login.certificate.clone(), login.ca_pem.clone())
     }
 
     async fn send_login(
         &self,
         scope: &Scope,
         login: &Login,
-        identity: &Arc<TlsIdentity>,
+        identity: &TlsIdentity,
         wrap_ttl: Option<Duration>,
     ) -> Result<Zeroizing<Vec<u8>>, Error> {
         // A server's error may echo the credential: it must be known when the text is cleaned.
@@ -218,11 +205,6 @@ impl Session {
     fn request<'a>(&'a self, operation: Operation<'a>) -> Request<'a> {
         Request::new(operation, &self.scope, &self.identity).token(&self.token)
     }
-}
-
-/// A request that is refused before it is sent.
-pub(crate) fn against_the_rules(message: String, remedy: &str) -> Error {
-    Error::new(Class::Configuration, Reason::Request, message, remedy)
 }
 
 /// Everything in a login that could be a credential. Short texts are more likely the name of a

@@ -4,6 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use usher_address::Malformed;
+use usher_connector::{Trouble, TroubleKind};
+
+use crate::request::Operation;
 
 /// Whether trying again can help.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -118,6 +121,39 @@ impl Error {
     /// The wrapping token was already used, has expired or is unknown.
     pub fn wrapping_used(&self) -> bool {
         self.reason == Reason::WrappingUsed
+    }
+
+    /// A request that is refused before it is sent.
+    pub(crate) fn against_the_rules(message: String, remedy: &str) -> Self {
+        Self::new(Class::Configuration, Reason::Request, message, remedy)
+    }
+
+    /// A request that got no answer that counts.
+    pub(crate) fn unanswered(operation: Operation<'_>, trouble: Trouble) -> Self {
+        let reason = match trouble.kind {
+            TroubleKind::Connection | TroubleKind::Held => Reason::Connection,
+            TroubleKind::Dns | TroubleKind::SrvRecord => Reason::Dns,
+            TroubleKind::Tls | TroubleKind::TlsSetup => Reason::Tls,
+            TroubleKind::Timeout => Reason::Timeout,
+            TroubleKind::TlsFiles | TroubleKind::TlsIdentity => Reason::TlsFiles,
+            TroubleKind::Redirect | TroubleKind::RedirectElsewhere => Reason::Redirect,
+            TroubleKind::Request => Reason::Request,
+        };
+        let class = match trouble.kind {
+            TroubleKind::Request => Class::Configuration,
+            kind if kind.is_passing() => Class::Passing,
+            _ => Class::Refused,
+        };
+        let message = match trouble.kind {
+            // It didn't come to any operation.
+            TroubleKind::SrvRecord
+            | TroubleKind::TlsFiles
+            | TroubleKind::TlsIdentity
+            | TroubleKind::TlsSetup => trouble.what,
+            _ => format!("{operation}: {}", trouble.what),
+        };
+        let error = Self::new(class, reason, message, trouble.remedy);
+        Self { status: trouble.status, retry_after: trouble.retry_after, ..error }
     }
 
     pub(crate) fn new(

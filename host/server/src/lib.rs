@@ -1,4 +1,5 @@
-//! The agent's own client for `HashiCorp` Vault and OpenBao: the few requests that keep a token.
+//! The agent's own client for `HashiCorp` Vault and OpenBao: the few requests that keep a token, each
+//! a typed operation on [`usher_connector`]'s way to the server.
 //!
 //! A [`Client`] is cheap to clone and shared by all identities. [`Client::login`] gives a
 //! [`Session`], which holds the token together with everything that later requests with it
@@ -13,24 +14,18 @@
 #![forbid(unsafe_code)]
 
 mod answer;
-mod basic;
 mod client;
 mod error;
-mod explain;
-mod governor;
-mod locator;
-mod proxy;
+mod remedies;
 mod request;
 mod scope;
 mod sender;
-mod settings;
-mod srv;
-mod tls;
 
 pub use answer::{Auth, Lookup, WrapInfo, WrappingLookup};
 pub use client::{Client, Login, Session};
 pub use error::{Class, Error, Reason};
-pub use governor::{Governor, Requests};
 pub use scope::Scope;
-pub use settings::{Settings, SettingsError};
-pub use tls::{Certificate, Tls};
+// What a client is made of, so that its users needn't know the crate below.
+pub use usher_connector::{
+    Certificate, Connector, Governor, Requests, Settings, SettingsError, Tls,
+};

@@ -1,20 +1,17 @@
 //! What is asked of the server, and the headers that carry it.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use reqwest::Method;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use http::Method;
+use http::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
+use usher_connector::{TlsIdentity, clean};
 use usher_secret::Secret;
 use zeroize::Zeroizing;
 
-use crate::answer;
-use crate::client::against_the_rules;
 use crate::error::{Class, Error, Reason};
 use crate::scope::Scope;
-use crate::tls::TlsIdentity;
 
 /// What is asked of the server. Shown as people would say it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -70,7 +67,7 @@ impl fmt::Display for Operation<'_> {
 pub(crate) struct Request<'a> {
     pub(crate) operation: Operation<'a>,
     scope: &'a Scope,
-    pub(crate) identity: &'a Arc<TlsIdentity>,
+    pub(crate) identity: &'a TlsIdentity,
     pub(crate) token: Option<&'a Secret<String>>,
     pub(crate) body: Option<Zeroizing<Vec<u8>>>,
     pub(crate) wrap_ttl: Option<Duration>,
@@ -82,7 +79,7 @@ impl<'a> Request<'a> {
     pub(crate) fn new(
         operation: Operation<'a>,
         scope: &'a Scope,
-        identity: &'a Arc<TlsIdentity>,
+        identity: &'a TlsIdentity,
     ) -> Self {
         Self {
             operation,
@@ -118,22 +115,23 @@ pub(crate) fn headers(request: &Request<'_>) -> Result<HeaderMap, Error> {
         headers.insert("content-type", HeaderValue::from_static("application/json"));
     }
     for (name, value) in request.method_headers {
-        let shown = answer::clean(name);
+        let shown = clean(name);
         let lower = name.to_ascii_lowercase();
         if lower.starts_with("x-vault-") || OWN_HEADERS.contains(&lower.as_str()) {
-            return Err(against_the_rules(
+            return Err(Error::against_the_rules(
                 format!("the auth method may not set the header \"{shown}\""),
                 "correct the method: the agent sets this header itself",
             ));
         }
         let (Ok(name), Some(value)) = (HeaderName::try_from(lower), header(value)) else {
-            return Err(against_the_rules(
+            return Err(Error::against_the_rules(
                 format!("the auth method's header \"{shown}\" isn't one that HTTP can carry"),
                 "correct the method: no control characters, no spaces in names",
             ));
         };
         headers.append(name, value);
     }
+    headers.entry(ACCEPT).or_insert(HeaderValue::from_static("*/*"));
     headers.insert("x-vault-request", HeaderValue::from_static("true"));
     if let Some(token) = request.token {
         let token = header(token.expose()).filter(|token| !token.is_empty()).ok_or_else(|| {
@@ -152,7 +150,7 @@ pub(crate) fn headers(request: &Request<'_>) -> Result<HeaderMap, Error> {
     let namespace = request.scope.namespace();
     if !namespace.is_root() {
         let namespace = HeaderValue::from_str(namespace.as_str()).map_err(|_| {
-            against_the_rules(
+            Error::against_the_rules(
                 String::from("the namespace can't be sent"),
                 "write it without control characters and umlauts",
             )

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, UnixListener};
-use usher_address::{ApiPath, Namespace};
+use usher_address::{ApiPath, Namespace, ServerAddress};
 use usher_secret::Secret;
 use usher_server::{Certificate, Class, Client, Error, Governor, Login, Reason, Scope, Settings};
 
@@ -78,7 +78,7 @@ async fn read_request(stream: &mut (impl AsyncRead + Unpin)) -> String {
 }
 
 fn client(address: &str, change: impl FnOnce(&mut Settings)) -> Client {
-    let mut settings = Settings::new(address);
+    let mut settings = Settings::new(ServerAddress::parse(address).unwrap());
     settings.timeout = Duration::from_secs(20);
     change(&mut settings);
     Client::new(settings, Governor::new()).unwrap()

@@ -17,7 +17,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::server::WebPkiClientVerifier;
 use tokio_rustls::rustls::{RootCertStore, ServerConfig};
-use usher_address::ApiPath;
+use usher_address::{ApiPath, OutboundProxy, ServerAddress};
 use usher_secret::{Secret, redactor};
 use usher_server::{Certificate, Client, Error, Governor, Login, Reason, Scope, Settings};
 
@@ -178,8 +178,8 @@ impl Proxy {
     }
 
     /// With user and password.
-    fn url(&self) -> Secret<String> {
-        Secret::new(format!("http://usher:p%40ss%3Aword@{}", self.address))
+    fn url(&self) -> OutboundProxy {
+        outbound(&format!("http://usher:p%40ss%3Aword@{}", self.address))
     }
 
     fn heads(&self) -> Vec<String> {
@@ -234,6 +234,10 @@ impl Socks {
     }
 }
 
+fn outbound(text: &str) -> OutboundProxy {
+    OutboundProxy::parse(text).unwrap()
+}
+
 async fn read_array<const LENGTH: usize>(stream: &mut TcpStream) -> [u8; LENGTH] {
     let mut bytes = [0; LENGTH];
     stream.read_exact(&mut bytes).await.unwrap();
@@ -271,7 +275,7 @@ fn answer(status: &str, headers: &str, body: &str) -> String {
 }
 
 fn client(address: String, change: impl FnOnce(&mut Settings)) -> Client {
-    let mut settings = Settings::new(address);
+    let mut settings = Settings::new(ServerAddress::parse(&address).unwrap());
     settings.timeout = Duration::from_secs(20);
     change(&mut settings);
     Client::new(settings, Governor::new()).unwrap()
@@ -426,10 +430,10 @@ async fn a_proxy_that_refuses_is_named_without_its_password() {
     let server = PlainServer::start(answer("200 OK", "", AUTH)).await;
     let proxy = Proxy::start(server.port).await;
     for address in ["http://vault.example.org:8200", "https://vault.example.org:8200"] {
-        let wrong = format!("http://usher:wrong-password@{}", proxy.address);
+        let wrong = outbound(&format!("http://usher:wrong-password@{}", proxy.address));
         let client = client(address.into(), |settings| {
             settings.tls.skip_verify = true;
-            settings.proxy = Some(Secret::new(wrong));
+            settings.proxy = Some(wrong);
         });
         let error = failed_login(&client).await;
         let shown = format!("{error} {error:?}");
@@ -447,7 +451,7 @@ async fn a_proxy_that_is_away_is_named_with_the_setting() {
     drop(listener);
     let client = client("https://vault.example.org".into(), |settings| {
         settings.tls.skip_verify = true;
-        settings.proxy = Some(Secret::new(address.clone()));
+        settings.proxy = Some(outbound(&address));
     });
     let error = failed_login(&client).await;
     assert_eq!(error.reason, Reason::Connection);
@@ -469,8 +473,8 @@ async fn a_socks_proxy_leads_to_https_and_http_and_looks_the_name_up() {
         let client = client(format!("{server}://vault.example.org:8200"), |settings| {
             settings.tls.ca_pem = Some(authority.pem());
             settings.tls.client_pem = Some(authority.issue("own"));
-            settings.proxy =
-                Some(Secret::new(format!("{scheme}://usher:p%40ss%3Aword@{}", proxy.address)));
+            let url = format!("{scheme}://usher:p%40ss%3Aword@{}", proxy.address);
+            settings.proxy = Some(outbound(&url));
         });
         log_in(&client, &login()).await;
         assert_eq!(*proxy.targets.lock().unwrap(), ["vault.example.org:8200"]);
@@ -485,8 +489,8 @@ async fn a_socks_proxy_that_refuses_is_named_without_its_password() {
     let proxy = Socks::start(1).await;
     let client = client("https://vault.example.org".into(), |settings| {
         settings.tls.skip_verify = true;
-        settings.proxy =
-            Some(Secret::new(format!("socks5://usher:wrong-password@{}", proxy.address)));
+        let url = format!("socks5://usher:wrong-password@{}", proxy.address);
+        settings.proxy = Some(outbound(&url));
     });
     let error = failed_login(&client).await;
     assert_eq!(error.reason, Reason::Connection, "{error}");
@@ -499,15 +503,15 @@ async fn a_socks_proxy_that_refuses_is_named_without_its_password() {
 #[tokio::test]
 async fn the_user_of_an_address_is_sent_to_it_and_to_no_other() {
     let active = PlainServer::start(answer("200 OK", "", AUTH)).await;
-    let user = |settings: &mut Settings| settings.user = Some(Secret::new("u:p%40ss".into()));
+    let with_user = |server: &PlainServer| format!("http://u:p%40ss@127.0.0.1:{}", server.port);
     let own = |request: &str| request.contains("authorization: Basic dTpwQHNz\r\n");
 
-    let direct = client(active.address(), user);
+    let direct = client(with_user(&active), |_| {});
     let (session, _) =
         direct.login(&Scope::default(), &login()).await.unwrap_or_else(|e| panic!("{e}"));
     direct.renew_self(&session).await.unwrap_or_else(|error| panic!("{error}"));
     assert!(active.requests().iter().all(|request| own(request)), "{:?}", active.requests());
-    assert_eq!(direct.address(), active.address());
+    assert_eq!(direct.address().to_string(), active.address());
 
     // The method's own header goes before it.
     let mut negotiating = login();
@@ -519,7 +523,7 @@ async fn the_user_of_an_address_is_sent_to_it_and_to_no_other() {
     // A standby's redirect leads to where nobody asked for it.
     let location = format!("Location: {}/v1/auth/cert/login\r\n", active.address());
     let standby = PlainServer::start(answer("307 Temporary Redirect", &location, "")).await;
-    log_in(&client(standby.address(), user), &login()).await;
+    log_in(&client(with_user(&standby), |_| {}), &login()).await;
     assert!(own(&standby.requests()[0]), "{:?}", standby.requests());
     let last = active.requests().pop().unwrap();
     assert!(!last.to_ascii_lowercase().contains("authorization"), "{last}");
@@ -666,7 +670,8 @@ async fn no_redirect_is_followed_when_redirects_are_disabled() {
 async fn a_rate_limit_holds_requests_back() {
     let server = PlainServer::start(answer("200 OK", "", AUTH)).await;
     let governor = Governor::with_rate_limit(0.01, 2);
-    let client = Client::new(Settings::new(server.address()), governor).unwrap();
+    let address = ServerAddress::parse(&server.address()).unwrap();
+    let client = Client::new(Settings::new(address), governor).unwrap();
     log_in(&client, &login()).await;
     log_in(&client, &login()).await;
     // The third has to wait for 100 s.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use simple_dns::rdata::{RData, SRV};
 use simple_dns::{CLASS, Name, Packet, ResourceRecord};
-use usher_address::ApiPath;
+use usher_address::{ApiPath, ServerAddress};
 use usher_secret::Secret;
 use usher_server::{Client, Error, Governor, Login, Scope, Session, Settings, WrapInfo};
 use usher_tests::agent::{Launch, is_root};
@@ -20,7 +20,8 @@ use usher_tests::proxy::Fault;
 use usher_tests::site::Site;
 
 fn client(site: &Site) -> Client {
-    Client::new(Settings::new(site.proxy.address()), Governor::new()).unwrap()
+    let address = ServerAddress::parse(&site.proxy.address()).unwrap();
+    Client::new(Settings::new(address), Governor::new()).unwrap()
 }
 
 fn login(site: &Site) -> Login {

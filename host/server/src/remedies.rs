@@ -1,8 +1,6 @@
 //! Puts refusals and failed handshakes into plain words, with what to do about them.
 
-use std::error::Error as _;
-
-use reqwest::StatusCode;
+use http::StatusCode;
 
 use crate::answer;
 use crate::error::{Class, Error, Reason, class_of};
@@ -283,15 +281,4 @@ const LOGIN_REMEDIES: &[(&str, &str)] = &[
 /// What Go's TLS listener answers to plain HTTP.
 fn is_plain_http_complaint(body: &[u8]) -> bool {
     body.starts_with(b"Client sent an HTTP request to an HTTPS server")
-}
-
-pub(crate) fn causes_of(
-    error: &reqwest::Error,
-) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
-    let mut cause = error.source();
-    std::iter::from_fn(move || {
-        let this = cause?;
-        cause = this.source();
-        Some(this)
-    })
 }
