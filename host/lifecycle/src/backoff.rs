@@ -98,6 +98,21 @@ impl Retry {
         self.wait(now, class, backoff.nominal(self.failures), backoff, chance, random);
     }
 
+    /// Takes note that another thing failed of what this one would have failed of too. That brings
+    /// no attempt forward.
+    pub(crate) fn fail_along(
+        &mut self,
+        now: Instant,
+        class: Class,
+        backoff: &Backoff,
+        chance: Option<LastChance>,
+        random: &mut SmallRng,
+    ) {
+        let planned = self.ready_at;
+        self.fail(now, class, backoff, chance, random);
+        self.ready_at = self.ready_at.max(planned);
+    }
+
     /// Takes note of a failure that won't pass by itself: the longest wait at once.
     pub(crate) fn fail_slowly(&mut self, now: Instant, backoff: &Backoff, random: &mut SmallRng) {
         self.wait(now, Class::Configuration, backoff.max(), backoff, None, random);

@@ -178,6 +178,17 @@ impl Lease {
         self.retry.fail(now, class, backoff, self.last_chance(now), random);
     }
 
+    /// Makes the next renewal wait since another request met what a renewal would have met.
+    pub(crate) fn back_off_along(
+        &mut self,
+        now: Instant,
+        class: Class,
+        backoff: &Backoff,
+        random: &mut SmallRng,
+    ) {
+        self.retry.fail_along(now, class, backoff, self.last_chance(now), random);
+    }
+
     /// Takes note of what the server says is left of it.
     pub(crate) fn told(&mut self, now: Instant, granted: Granted, random: &mut SmallRng) {
         self.take_over(now, granted);

@@ -173,7 +173,7 @@ impl SecretLease {
         if failure.class == Class::Passing
             && let Some(lease) = &mut self.lease
         {
-            lease.back_off(now, failure.class, backoff, random);
+            lease.back_off_along(now, failure.class, backoff, random);
         }
         self.renewal_first = true;
     }
@@ -192,7 +192,7 @@ impl SecretLease {
             Setback::Passing => {
                 lease.back_off(now, failure.class, backoff, random);
                 if read_is_due {
-                    self.retry.fail(now, failure.class, backoff, chance, random);
+                    self.retry.fail_along(now, failure.class, backoff, chance, random);
                     self.renewal_first = false;
                 }
             }

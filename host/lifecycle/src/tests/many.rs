@@ -127,6 +127,18 @@ fn who_loses_something_goes_first_and_starves_nobody() {
     assert_eq!(polled(&mut many, now), [9, 0, 8, 1, 7, 2, 6, 3, 5, 4]);
 }
 
+#[test]
+fn what_is_lost_already_holds_up_nothing_that_can_be_kept() {
+    let start = Instant::now();
+    let mut many = Many::new(Ceiling { per_second: 1, burst: 1, in_flight: 10 });
+    for (key, left) in [(0, 1), (1, 2), (2, 2), (3, 2), (4, 100), (5, 100), (6, 100)] {
+        many.insert(key, Job { lost_at: Some(start + secs(left)), ..due(start) });
+    }
+    assert_eq!(polled(&mut many, start), [0], "all are lined up, and one may go");
+    let later = (5..11).flat_map(|wait| polled(&mut many, start + secs(wait)));
+    assert_eq!(later.collect::<Vec<_>>(), [1, 4, 2, 5, 3, 6]);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Sleep(u64),
