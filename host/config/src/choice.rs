@@ -1,10 +1,10 @@
 //! The source of one setting: command line before environment before files.
 
 use crate::diagnostic::{Diagnostic, Location};
-use crate::environment::Environment;
 use crate::fields::{Located, Report};
-use crate::file::CONNECTION_USERS;
+use crate::part::CONNECTION_USERS;
 use crate::values;
+use crate::variables::Environment;
 
 /// Where a text came from.
 pub(crate) enum Origin {

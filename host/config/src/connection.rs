@@ -5,12 +5,13 @@ use usher_secret::Secret;
 
 use crate::choice::{Choice, Origin, Text};
 use crate::diagnostic::Diagnostic;
-use crate::environment::{Environment, Overrides};
 use crate::fields::Report;
-use crate::file::Part;
 use crate::outbound_proxy;
+use crate::overrides::Overrides;
+use crate::part::Part;
 use crate::settings::{ClientPem, RateLimit, Server};
 use crate::values;
+use crate::variables::Environment;
 
 /// The server and the namespace where no file is read.
 pub(crate) fn connection(

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! text ─ tokens ─ relay ─ hcl ┐
-//!                             ├► tree ─► schema, fields ─► file, identity, plugins ─► environment ─► Settings
+//!                             ├► tree ─► schema, fields ─► part, identity, plugins ─► settle ─► Settings
 //! text ───────────────── json ┘
 //! ```
 //!
@@ -20,34 +20,39 @@ mod connection;
 mod diagnostic;
 mod diff;
 mod encryption;
-mod environment;
 mod fields;
-mod file;
+mod file_sink;
 mod hcl;
 mod identity;
 mod json;
 mod judge;
-mod later;
 mod meant;
 mod outbound_proxy;
+mod overrides;
+mod part;
 mod plugin_keys;
+mod plugin_schema;
 mod plugins;
 mod relay;
 mod resemblance;
 mod schema;
 mod settings;
+mod settle;
 mod sources;
 #[cfg(test)]
 mod tests;
 mod tokens;
 mod tree;
+mod typed_block;
+mod unbuilt;
 mod values;
+mod variables;
 
 use std::path::PathBuf;
 
 pub use diagnostic::{Diagnostic, Location, Severity};
 pub use diff::{Diff, diff};
-pub use environment::Overrides;
+pub use overrides::Overrides;
 pub use schema::json_schema;
 pub use settings::{
     ClientPem, Encryption, Identity, Log, LogFile, LogFormat, LogLevel, Method, OnExit, Plugin,
@@ -59,10 +64,10 @@ pub fn duration(text: &str) -> Option<std::time::Duration> {
     values::duration(text)
 }
 
-use environment::Environment;
 use usher_address::Namespace;
 
-use file::{AutoAuth, Part};
+use part::{AutoAuth, Part};
+use variables::Environment;
 
 /// What [`load`] found.
 #[derive(Clone, Debug)]
@@ -118,7 +123,7 @@ pub fn load(
     if all_read {
         check_whole(&whole, &mut report);
     }
-    let draft = environment::settle(whole, overrides, &environment, &mut report);
+    let draft = settle::settle(whole, overrides, &environment, &mut report);
     let failed = report.iter().any(Diagnostic::is_error);
     let (settings, draft) = if failed { (None, draft) } else { (draft, None) };
     Loaded { settings, draft, diagnostics: report }
@@ -126,19 +131,19 @@ pub fn load(
 
 /// The rules that hold over all files together.
 fn check_whole(whole: &Part, report: &mut Vec<Diagnostic>) {
-    let later = &whole.later;
+    let unbuilt = &whole.unbuilt;
     let identity = match &whole.auto_auth {
         AutoAuth::Present(identity) => Some(identity),
         AutoAuth::Broken | AutoAuth::Absent => None,
     };
     let present = !matches!(whole.auto_auth, AutoAuth::Absent);
     let wrapped = identity.is_some_and(|identity| identity.method.wrap_ttl.is_some());
-    later.check(present, wrapped, report);
-    if let Some(identity) = identity.filter(|_| !later.takes_token()) {
+    unbuilt.check(present, wrapped, report);
+    if let Some(identity) = identity.filter(|_| !unbuilt.takes_token()) {
         identity::check_sinks(identity, "auto_auth", report);
     }
     let other_identities = !whole.identities.is_empty() || whole.identity_broken;
-    if !present && !other_identities && !later.runs_alone() {
+    if !present && !other_identities && !unbuilt.runs_alone() {
         report.push(Diagnostic::new_error(
             "auto_auth",
             "the configuration has no `auto_auth` and no `identity` block, so there is nothing to do",

@@ -6,8 +6,8 @@ use std::net::IpAddr;
 use usher_address::{OutboundProxy, ServerAddress};
 
 use crate::diagnostic::Diagnostic;
-use crate::environment::Environment;
 use crate::fields::Report;
+use crate::variables::Environment;
 
 /// The proxy for the server at `address`. None: there is none, or `NO_PROXY` excludes the
 /// server.

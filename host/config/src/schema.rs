@@ -11,15 +11,15 @@ mod coverage;
 #[cfg(test)]
 mod document;
 mod json;
-mod later;
 mod places;
+mod unbuilt;
 
 pub(crate) use blocks::{
     ALLOW, AUTO_AUTH, FILE, IDENTITY, IDENTITY_METHOD, IDENTITY_SINK, IDENTITY_SINKS, LIMITS,
     METHOD, PLUGIN, RETRY, SINK, SINKS, TELEMETRY, VAULT,
 };
 pub use json::json_schema;
-pub(crate) use later::{
+pub(crate) use unbuilt::{
     API_PROXY, CACHE, ENV_TEMPLATE, EXEC, LISTENER, PERSIST, TEMPLATE, TEMPLATE_CONFIG, WAIT,
 };
 

@@ -6,7 +6,7 @@ use super::Kind::{
     Any, Block as One, Boolean, Choice, Duration, Integer, Named, Settings, Size, Strings, Text,
     Typed, WeakBoolean,
 };
-use super::{Block, Key, beside, built, later, no_effect, not_built};
+use super::{Block, Key, beside, built, no_effect, not_built, unbuilt};
 
 pub(super) const TOP: &str = "the configuration";
 const PROXY: &str =
@@ -101,28 +101,33 @@ pub(crate) static FILE: Block = Block {
         ),
         not_built(
             "api_proxy",
-            One(&later::API_PROXY),
+            One(&unbuilt::API_PROXY),
             PROXY,
             "Whether proxied requests get the agent's token.",
         ),
         not_built(
             "listener",
-            Typed(&later::LISTENER),
+            Typed(&unbuilt::LISTENER),
             PROXY,
             "A TCP or Unix socket on which requests are proxied.",
         ),
-        not_built("cache", One(&later::CACHE), PROXY, "Keeps leased answers for proxied requests."),
-        not_built("template", Typed(&later::TEMPLATE), TEMPLATES, "A file made of secrets."),
-        beside("template_config", One(&later::TEMPLATE_CONFIG), "What all templates share."),
+        not_built(
+            "cache",
+            One(&unbuilt::CACHE),
+            PROXY,
+            "Keeps leased answers for proxied requests.",
+        ),
+        not_built("template", Typed(&unbuilt::TEMPLATE), TEMPLATES, "A file made of secrets."),
+        beside("template_config", One(&unbuilt::TEMPLATE_CONFIG), "What all templates share."),
         not_built(
             "env_template",
-            Named(&later::ENV_TEMPLATE),
+            Named(&unbuilt::ENV_TEMPLATE),
             TEMPLATES,
             "An environment variable, made of secrets, of the process under `exec`.",
         ),
         not_built(
             "exec",
-            One(&later::EXEC),
+            One(&unbuilt::EXEC),
             TEMPLATES,
             "A process to run with secrets in its environment.",
         ),
@@ -425,16 +430,16 @@ pub(super) static ALL: [&Block; 23] = [
     &ALLOW,
     &LIMITS,
     &TELEMETRY,
-    &later::API_PROXY,
-    &later::LISTENER,
-    &later::AGENT_API,
-    &later::CACHE,
-    &later::PERSIST,
-    &later::TEMPLATE,
-    &later::TEMPLATE_EXEC,
-    &later::TEMPLATE_EXEC_ENV,
-    &later::WAIT,
-    &later::TEMPLATE_CONFIG,
-    &later::ENV_TEMPLATE,
-    &later::EXEC,
+    &unbuilt::API_PROXY,
+    &unbuilt::LISTENER,
+    &unbuilt::AGENT_API,
+    &unbuilt::CACHE,
+    &unbuilt::PERSIST,
+    &unbuilt::TEMPLATE,
+    &unbuilt::TEMPLATE_EXEC,
+    &unbuilt::TEMPLATE_EXEC_ENV,
+    &unbuilt::WAIT,
+    &unbuilt::TEMPLATE_CONFIG,
+    &unbuilt::ENV_TEMPLATE,
+    &unbuilt::EXEC,
 ];

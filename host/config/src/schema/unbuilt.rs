@@ -1,4 +1,5 @@
-//! The tables of what is judged and not built yet: proxy, cache, templates, process supervisor.
+//! The tables of what isn't built yet, and judged all the same: proxy, cache, templates, process
+//! supervisor.
 
 use super::Kind::{
     Any, Boolean, Choice, Command, Duration, GoDuration, Integer, Permissions, Signal,

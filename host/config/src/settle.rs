@@ -11,52 +11,12 @@ use std::time::Duration;
 use crate::choice::{Choice, Origin, parsed};
 use crate::diagnostic::Diagnostic;
 use crate::fields::{Located, Report};
-use crate::file::{AutoAuth, LOG_FORMATS, LOG_LEVELS, Part};
-use crate::identity::check_file_sinks;
+use crate::file_sink;
+use crate::overrides::Overrides;
+use crate::part::{AutoAuth, LOG_FORMATS, LOG_LEVELS, Part};
 use crate::settings::{Identity, Log, LogFile, LogFormat, LogLevel, Settings};
 use crate::values;
-
-/// What the command line says; an empty text blanks the setting.
-#[derive(Clone, Debug, Default)]
-#[allow(missing_docs)]
-pub struct Overrides {
-    pub address: Option<String>,
-    pub ca_cert: Option<String>,
-    pub ca_path: Option<String>,
-    pub client_cert: Option<String>,
-    pub client_key: Option<String>,
-    pub tls_server_name: Option<String>,
-    pub tls_skip_verify: Option<bool>,
-    pub namespace: Option<String>,
-    pub log_level: Option<String>,
-    pub log_format: Option<String>,
-    pub log_file: Option<String>,
-    pub log_rotate_bytes: Option<String>,
-    pub log_rotate_duration: Option<String>,
-    pub log_rotate_max_files: Option<String>,
-    pub exit_after_auth: Option<bool>,
-    pub disable_redirects: Option<bool>,
-    /// Take warnings for errors.
-    pub strict: bool,
-}
-
-/// Variables by the name they share, without `BAO_` or `VAULT_`.
-pub(crate) struct Environment<'a>(pub(crate) &'a dyn Fn(&str) -> Option<String>);
-
-impl Environment<'_> {
-    /// A variable without prefix.
-    pub(crate) fn plain(&self, name: &str) -> Option<String> {
-        (self.0)(name)
-    }
-
-    /// Value and whole name.
-    pub(crate) fn get(&self, name: &str) -> Option<(String, String)> {
-        ["BAO", "VAULT"].iter().find_map(|prefix| {
-            let name = format!("{prefix}_{name}");
-            (self.0)(&name).map(|value| (value, name))
-        })
-    }
-}
+use crate::variables::Environment;
 
 /// The settings, unless there is no identity; the report may hold errors all the same.
 pub(crate) fn settle(
@@ -95,7 +55,7 @@ pub(crate) fn settle(
         AutoAuth::Broken | AutoAuth::Absent => None,
     };
     let mut identities: Vec<Identity> = default.into_iter().chain(part.identities).collect();
-    check_file_sinks(identities.iter(), report);
+    file_sink::check_paths(identities.iter(), report);
     if let Some((namespace, origin)) = namespace {
         let for_all = !matches!(origin, Origin::File(_));
         for identity in &mut identities {

@@ -9,10 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::diagnostic::{Diagnostic, Location, Source};
-use crate::environment::Environment;
 use crate::fields::{Fields, Located, Report};
-use crate::later::Later;
 use crate::settings::{Identity, LogFormat, LogLevel, Plugin};
+use crate::unbuilt::Unbuilt;
+use crate::variables::Environment;
 use crate::{characters, hcl, identity, json, judge, plugins, schema};
 
 /// What `disable_idle_connections` and `disable_keep_alives` may list.
@@ -38,7 +38,7 @@ pub(crate) struct Part {
     pub(crate) identities: Vec<Identity>,
     /// An identity was left out for its problems, which are in the report.
     pub(crate) identity_broken: bool,
-    pub(crate) later: Later,
+    pub(crate) unbuilt: Unbuilt,
     pub(crate) disable_idle_connections: bool,
     pub(crate) disable_keep_alives: bool,
     pub(crate) plugin_directory: Option<Located<String>>,
@@ -133,7 +133,7 @@ impl Part {
             telemetry: telemetry.map(|block| block.location.clone()),
             identities: Vec::new(),
             identity_broken,
-            later: Later::read(&fields, report),
+            unbuilt: Unbuilt::read(&fields, report),
             disable_idle_connections: connections(&fields, "disable_idle_connections", report),
             disable_keep_alives: connections(&fields, "disable_keep_alives", report),
             plugin_directory: fields.string("plugin_directory", report),
@@ -238,7 +238,7 @@ impl Part {
         self.log_rotate_max_files = later.log_rotate_max_files.or(self.log_rotate_max_files);
         self.telemetry = later.telemetry.or(self.telemetry.take());
         self.identity_broken |= later.identity_broken;
-        self.later.merge(later.later);
+        self.unbuilt.merge(later.unbuilt);
         for identity in later.identities {
             self.add_identity(identity, report);
         }
