@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! text ─ tokens ─ relay ─ hcl ┐
-//!                             ├► tree ─► schema, fields ─► part, identity, plugins ─► settle ─► Settings
+//!                             ├► tree ─► schema, fields ─► part and its topics ─► choice ─► Settings
 //! text ───────────────── json ┘
 //! ```
 //!
@@ -19,13 +19,16 @@ mod choice;
 mod connection;
 mod diagnostic;
 mod diff;
+mod doors;
 mod encryption;
+mod field;
 mod fields;
 mod file_sink;
 mod hcl;
 mod identity;
 mod json;
 mod judge;
+mod logging;
 mod meant;
 mod outbound_proxy;
 mod overrides;
@@ -35,9 +38,9 @@ mod plugin_schema;
 mod plugins;
 mod relay;
 mod resemblance;
+mod said;
 mod schema;
 mod settings;
-mod settle;
 mod sources;
 #[cfg(test)]
 mod tests;
@@ -50,10 +53,12 @@ mod variables;
 
 use std::path::PathBuf;
 
+use usher_address::Namespace;
+
 pub use diagnostic::{Diagnostic, Location, Severity};
 pub use diff::{Diff, diff};
 pub use overrides::Overrides;
-pub use schema::json_schema;
+pub use schema::{Flag, FlagForm, flags, json_schema, server_flags};
 pub use settings::{
     ClientPem, Encryption, Identity, Log, LogFile, LogFormat, LogLevel, Method, OnExit, Plugin,
     PluginConfig, RateLimit, Server, Settings, Sink, SinkOnExit, TokenCheck,
@@ -64,9 +69,9 @@ pub fn duration(text: &str) -> Option<std::time::Duration> {
     values::duration(text)
 }
 
-use usher_address::Namespace;
-
+use choice::Choice;
 use part::{AutoAuth, Part};
+use schema::ENVIRONMENT;
 use variables::Environment;
 
 /// What [`load`] found.
@@ -91,11 +96,13 @@ pub fn load(
     overrides: &Overrides,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Loaded {
-    let environment = Environment(environment);
+    let environment = &Environment(environment);
+    let choice = Choice { overrides, environment };
     let mut report = Vec::new();
     let from_environment: Vec<PathBuf>;
     let paths = if paths.is_empty() {
-        let list = environment.get("AGENT_CONFIG_PATH").map(|(list, _)| list).unwrap_or_default();
+        let list = choice.set_variable(&ENVIRONMENT, "config");
+        let list = list.map(|(list, _)| list).unwrap_or_default();
         from_environment =
             list.split(',').filter(|path| !path.is_empty()).map(PathBuf::from).collect();
         &from_environment
@@ -113,7 +120,7 @@ pub fn load(
     }
     let mut whole = Part::default();
     for source in sources::read(paths, &mut report) {
-        if let Some(part) = Part::read(&source, &environment, &mut report) {
+        if let Some(part) = Part::read(&source, environment, &mut report) {
             whole.merge(part, &mut report);
         }
     }
@@ -123,7 +130,7 @@ pub fn load(
     if all_read {
         check_whole(&whole, &mut report);
     }
-    let draft = settle::settle(whole, overrides, &environment, &mut report);
+    let draft = whole.settle(&choice, &mut report);
     let failed = report.iter().any(Diagnostic::is_error);
     let (settings, draft) = if failed { (None, draft) } else { (draft, None) };
     Loaded { settings, draft, diagnostics: report }
@@ -132,11 +139,11 @@ pub fn load(
 /// The rules that hold over all files together.
 fn check_whole(whole: &Part, report: &mut Vec<Diagnostic>) {
     let unbuilt = &whole.unbuilt;
-    let identity = match &whole.auto_auth {
-        AutoAuth::Present(identity) => Some(identity),
-        AutoAuth::Broken | AutoAuth::Absent => None,
+    let identity = match whole.auto_auth.get() {
+        Some(AutoAuth::Present(identity)) => Some(identity),
+        Some(AutoAuth::Broken) | None => None,
     };
-    let present = !matches!(whole.auto_auth, AutoAuth::Absent);
+    let present = whole.auto_auth.get().is_some();
     let wrapped = identity.is_some_and(|identity| identity.method.wrap_ttl.is_some());
     unbuilt.check(present, wrapped, report);
     if let Some(identity) = identity.filter(|_| !unbuilt.takes_token()) {
@@ -169,8 +176,8 @@ pub fn connection(
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> (Option<Connection>, Vec<Diagnostic>) {
     let mut report = Vec::new();
-    let (server, namespace) =
-        connection::connection(overrides, &Environment(environment), &mut report);
+    let choice = Choice { overrides, environment: &Environment(environment) };
+    let (server, namespace) = connection::connection(&choice, &mut report);
     let failed = report.iter().any(Diagnostic::is_error);
     ((!failed).then_some(Connection { server, namespace }), report)
 }

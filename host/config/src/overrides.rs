@@ -1,25 +1,25 @@
 //! What the command line says, which goes before all else.
 
-/// What the command line says; an empty text blanks the setting.
+use std::collections::BTreeMap;
+
+use crate::schema::Flag;
+
+/// Flags that were given; an empty text blanks the setting.
 #[derive(Clone, Debug, Default)]
-#[allow(missing_docs)]
 pub struct Overrides {
-    pub address: Option<String>,
-    pub ca_cert: Option<String>,
-    pub ca_path: Option<String>,
-    pub client_cert: Option<String>,
-    pub client_key: Option<String>,
-    pub tls_server_name: Option<String>,
-    pub tls_skip_verify: Option<bool>,
-    pub namespace: Option<String>,
-    pub log_level: Option<String>,
-    pub log_format: Option<String>,
-    pub log_file: Option<String>,
-    pub log_rotate_bytes: Option<String>,
-    pub log_rotate_duration: Option<String>,
-    pub log_rotate_max_files: Option<String>,
-    pub exit_after_auth: Option<bool>,
-    pub disable_redirects: Option<bool>,
+    given: BTreeMap<&'static str, String>,
     /// Take warnings for errors.
     pub strict: bool,
+}
+
+impl Overrides {
+    /// What follows the flag; of one that is given twice, the last.
+    pub fn set(&mut self, flag: &Flag, text: impl Into<String>) {
+        self.given.insert(flag.name, text.into());
+    }
+
+    /// The flag's name and what follows it.
+    pub(crate) fn get(&self, flag: &Flag) -> Option<(&'static str, &str)> {
+        self.given.get(flag.name).map(|text| (flag.name, text.as_str()))
+    }
 }

@@ -1,74 +1,58 @@
-//! Reads one file into the settings it makes, and merges those of several files.
+//! What files say at their top level: read one by one, merged, and settled with flags and the
+//! environment.
 //!
-//! A later file replaces whole blocks (`vault`, `auto_auth`) and single values (`pid_file`,
-//! `log_*`, `plugin_directory` and the like, if not empty) of an earlier one; switches
-//! (`exit_after_auth`, `disable_*`) stay on once they are; `identity` and `plugin` blocks add up.
+//! The rule by which a key merges stands in its definition.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
+use crate::choice::{Choice, Origin};
+use crate::connection::ServerPart;
 use crate::diagnostic::{Diagnostic, Location, Source};
 use crate::fields::{Fields, Located, Report};
-use crate::settings::{Identity, LogFormat, LogLevel, Plugin};
+use crate::logging::LogPart;
+use crate::said::{Mergeable, Said};
+use crate::schema::{self, FILE};
+use crate::settings::{Identity, Plugin, Settings};
 use crate::unbuilt::Unbuilt;
 use crate::variables::Environment;
-use crate::{characters, hcl, identity, json, judge, plugins, schema};
-
-/// What `disable_idle_connections` and `disable_keep_alives` may list.
-pub(crate) const CONNECTION_USERS: [&str; 5] =
-    ["auto-auth", "caching", "proxying", "templating", ""];
+use crate::{characters, doors, file_sink, hcl, identity, json, judge, plugins};
 
 /// What files say, before flags and environment.
 #[derive(Default)]
 pub(crate) struct Part {
-    pub(crate) vault: Option<Vault>,
-    pub(crate) auto_auth: AutoAuth,
-    pub(crate) pid_file: Option<Located<String>>,
-    pub(crate) exit_after_auth: bool,
-    pub(crate) log_level: Option<Located<String>>,
-    pub(crate) log_format: Option<Located<String>>,
-    pub(crate) log_file: Option<Located<String>>,
-    pub(crate) log_rotate_bytes: Option<i64>,
-    pub(crate) log_rotate_duration: Option<Duration>,
-    pub(crate) log_rotate_max_files: Option<i64>,
-    pub(crate) admin_socket: Option<Located<String>>,
-    pub(crate) metrics_address: Option<Located<String>>,
-    pub(crate) telemetry: Option<Location>,
+    server: ServerPart,
+    pub(crate) auto_auth: Said<AutoAuth>,
     pub(crate) identities: Vec<Identity>,
     /// An identity was left out for its problems, which are in the report.
     pub(crate) identity_broken: bool,
+    pid_file: Said<Located<String>>,
+    exit_after_auth: Said<bool>,
+    log: LogPart,
+    admin_socket: Said<Located<String>>,
+    metrics_address: Said<Located<String>>,
+    telemetry: Said<Location>,
+    plugin_directory: Said<Located<String>>,
+    plugin_lock: Said<Located<String>>,
+    plugins: BTreeMap<String, Plugin>,
     pub(crate) unbuilt: Unbuilt,
-    pub(crate) disable_idle_connections: bool,
-    pub(crate) disable_keep_alives: bool,
-    pub(crate) plugin_directory: Option<Located<String>>,
-    pub(crate) plugin_lock: Option<Located<String>>,
-    pub(crate) plugins: BTreeMap<String, Plugin>,
-}
-
-/// The `vault` block.
-#[derive(Clone, Debug)]
-pub(crate) struct Vault {
-    pub(crate) location: Location,
-    pub(crate) address: Option<Located<String>>,
-    pub(crate) ca_cert: Option<Located<String>>,
-    pub(crate) ca_path: Option<Located<String>>,
-    pub(crate) client_cert: Option<Located<String>>,
-    pub(crate) client_key: Option<Located<String>>,
-    pub(crate) tls_server_name: Option<Located<String>>,
-    pub(crate) tls_skip_verify: Option<Located<bool>>,
-    pub(crate) namespace: Option<Located<String>>,
-    pub(crate) num_retries: Option<i64>,
 }
 
 /// The `auto_auth` block.
-#[derive(Default)]
 pub(crate) enum AutoAuth {
-    #[default]
-    Absent,
     /// Its problems are in the report.
     Broken,
     Present(Box<Identity>),
+}
+
+impl Mergeable for AutoAuth {
+    fn location(&self) -> Option<&Location> {
+        match self {
+            Self::Broken => None,
+            Self::Present(identity) => Some(&identity.location),
+        }
+    }
 }
 
 impl Part {
@@ -100,80 +84,80 @@ impl Part {
             }
         };
         characters::check(&object, report);
-        let fields = Fields::of(&object, &schema::FILE, report);
-        let auto_auth = match fields.block("auto_auth", report) {
-            None if fields.has("auto_auth") => AutoAuth::Broken,
-            None => AutoAuth::Absent,
-            Some(block) => match identity::auto_auth(&block, environment, report) {
-                None => AutoAuth::Broken,
-                Some(identity) => AutoAuth::Present(Box::new(identity)),
-            },
+        let file = &Fields::of(&object, &FILE, report);
+        let auto_auth = |file: &Fields<'_>, key: &str, report: &mut Report| {
+            let Some(block) = file.block(key, report) else {
+                return file.has(key).then_some(AutoAuth::Broken);
+            };
+            let identity = identity::auto_auth(&block, environment, report);
+            Some(identity.map_or(AutoAuth::Broken, |found| AutoAuth::Present(Box::new(found))))
         };
-        let (identities, identity_broken) = identity::identities(&fields, environment, report);
-        let telemetry = fields.block("telemetry", report);
-        if let Some(telemetry) = &telemetry {
-            judge::judge(telemetry, &schema::TELEMETRY, report);
-        }
-        fields.judge_without_effect(report);
+        let auto_auth = Said::read(file, "auto_auth", auto_auth, report);
+        let (identities, identity_broken) = identity::identities(file, environment, report);
+        let telemetry = Said::read(file, "telemetry", telemetry, report);
+        file.judge_without_effect(report);
         let mut part = Self {
-            vault: vault(&fields, report),
+            server: ServerPart::read(file, report),
             auto_auth,
-            pid_file: fields.string("pid_file", report),
-            exit_after_auth: fields.strict_boolean("exit_after_auth", report).unwrap_or(false),
-            log_level: fields.string("log_level", report),
-            log_format: fields.string("log_format", report),
-            log_file: fields.string("log_file", report),
-            log_rotate_bytes: fields.integer("log_rotate_bytes", report),
-            log_rotate_duration: fields
-                .duration("log_rotate_duration", report)
-                .map(|duration| duration.value),
-            log_rotate_max_files: fields.integer("log_rotate_max_files", report),
-            admin_socket: fields.string("admin_socket", report),
-            metrics_address: fields.string("metrics_address", report),
-            telemetry: telemetry.map(|block| block.location.clone()),
             identities: Vec::new(),
             identity_broken,
-            unbuilt: Unbuilt::read(&fields, report),
-            disable_idle_connections: connections(&fields, "disable_idle_connections", report),
-            disable_keep_alives: connections(&fields, "disable_keep_alives", report),
-            plugin_directory: fields.string("plugin_directory", report),
-            plugin_lock: fields.string("plugin_lock", report),
+            pid_file: Said::read(file, "pid_file", Fields::string, report),
+            exit_after_auth: Said::read(file, "exit_after_auth", Fields::strict_boolean, report),
+            log: LogPart::read(file, report),
+            admin_socket: Said::read(file, "admin_socket", Fields::string, report),
+            metrics_address: Said::read(file, "metrics_address", Fields::string, report),
+            telemetry,
+            plugin_directory: Said::read(file, "plugin_directory", Fields::string, report),
+            plugin_lock: Said::read(file, "plugin_lock", Fields::string, report),
             plugins: BTreeMap::new(),
+            unbuilt: Unbuilt::read(file, report),
         };
-        part.check_log(report);
-        for identity in identities {
-            part.add_identity(identity, report);
-        }
-        for (name, plugin) in plugins::plugins(&fields, report) {
-            part.add_plugin(name, plugin, report);
-        }
+        part.add_identities(identities, report);
+        part.add_plugins(plugins::plugins(file, report), report);
         Some(part)
     }
 
-    fn check_log(&self, report: &mut Report) {
-        if let Some(level) = self.log_level.as_ref().filter(|l| LogLevel::parse(&l.value).is_none())
-        {
-            report.push(Diagnostic::new_error(
-                "log_level",
-                format!("there is no log level \"{}\"", level.value),
-                LOG_LEVELS,
-                Some(&level.location),
-            ));
-        }
-        if let Some(format) =
-            self.log_format.as_ref().filter(|f| LogFormat::parse(&f.value).is_none())
-        {
-            report.push(Diagnostic::new_error(
-                "log_format",
-                format!("there is no log format \"{}\"", format.value),
-                LOG_FORMATS,
-                Some(&format.location),
-            ));
-        }
+    /// Lays a later file over this.
+    pub(crate) fn merge(&mut self, later: Self, report: &mut Report) {
+        let Self {
+            server,
+            auto_auth,
+            identities,
+            identity_broken,
+            pid_file,
+            exit_after_auth,
+            log,
+            admin_socket,
+            metrics_address,
+            telemetry,
+            plugin_directory,
+            plugin_lock,
+            plugins,
+            unbuilt,
+        } = later;
+        self.server.merge(server, report);
+        self.auto_auth.merge(auto_auth, report);
+        self.pid_file.merge(pid_file, report);
+        self.exit_after_auth.merge(exit_after_auth, report);
+        self.log.merge(log, report);
+        self.admin_socket.merge(admin_socket, report);
+        self.metrics_address.merge(metrics_address, report);
+        self.telemetry.merge(telemetry, report);
+        self.plugin_directory.merge(plugin_directory, report);
+        self.plugin_lock.merge(plugin_lock, report);
+        self.unbuilt.merge(unbuilt);
+        self.identity_broken |= identity_broken;
+        self.add_identities(identities, report);
+        self.add_plugins(plugins, report);
     }
 
-    fn add_identity(&mut self, identity: Identity, report: &mut Report) {
-        if let Some(first) = self.identities.iter().find(|other| other.name == identity.name) {
+    fn add_identities(&mut self, identities: Vec<Identity>, report: &mut Report) {
+        for identity in identities {
+            let Some(first) = self.identities.iter().find(|other| other.name == identity.name)
+            else {
+                self.identities.push(identity);
+                continue;
+            };
             report.push(Diagnostic::new_error(
                 "duplicate-block",
                 format!(
@@ -183,13 +167,19 @@ impl Part {
                 "give each identity a name of its own",
                 Some(&identity.location),
             ));
-            return;
         }
-        self.identities.push(identity);
     }
 
-    fn add_plugin(&mut self, name: String, plugin: Plugin, report: &mut Report) {
-        if let Some(first) = self.plugins.get(&name) {
+    fn add_plugins(
+        &mut self,
+        plugins: impl IntoIterator<Item = (String, Plugin)>,
+        report: &mut Report,
+    ) {
+        for (name, plugin) in plugins {
+            let Some(first) = self.plugins.get(&name) else {
+                self.plugins.insert(name, plugin);
+                continue;
+            };
             report.push(Diagnostic::new_error(
                 "duplicate-block",
                 format!(
@@ -199,100 +189,64 @@ impl Part {
                 "keep one block for each plug-in",
                 Some(&plugin.location),
             ));
-            return;
         }
-        self.plugins.insert(name, plugin);
     }
 
-    /// Lays a later file over this.
-    pub(crate) fn merge(&mut self, later: Self, report: &mut Report) {
-        if let (Some(earlier), Some(vault)) = (&self.vault, &later.vault) {
-            report.push(replaced("vault", &earlier.location, &vault.location));
-        }
-        if let (AutoAuth::Present(earlier), AutoAuth::Present(identity)) =
-            (&self.auto_auth, &later.auto_auth)
-        {
-            report.push(replaced("auto_auth", &earlier.location, &identity.location));
-        }
-        self.vault = later.vault.or(self.vault.take());
-        if !matches!(later.auto_auth, AutoAuth::Absent) {
-            self.auto_auth = later.auto_auth;
-        }
-        for (value, newer) in [
-            (&mut self.pid_file, later.pid_file),
-            (&mut self.log_level, later.log_level),
-            (&mut self.log_format, later.log_format),
-            (&mut self.log_file, later.log_file),
-            (&mut self.metrics_address, later.metrics_address),
-            (&mut self.plugin_directory, later.plugin_directory),
-            (&mut self.plugin_lock, later.plugin_lock),
-        ] {
-            if let Some(newer) = newer.filter(|newer| !newer.value.is_empty()) {
-                *value = Some(newer);
+    /// The settings, unless there is no identity; the report may hold errors all the same.
+    pub(crate) fn settle(self, choice: &Choice<'_>, report: &mut Report) -> Option<Settings> {
+        let namespace = choice.namespace(&self.server, report);
+        let log = self.log.settle(choice, report);
+        let server = choice.server(&self.server, report);
+        let admin_socket = doors::admin_socket(self.admin_socket.get(), choice.environment);
+        let metrics_address =
+            doors::metrics_address(self.metrics_address.get(), self.telemetry.get(), report);
+        plugins::check_lock(self.plugin_directory.get(), self.plugin_lock.get(), report);
+        let default = match self.auto_auth.into_value() {
+            Some(AutoAuth::Present(identity)) => Some(*identity),
+            Some(AutoAuth::Broken) | None => None,
+        };
+        let mut identities: Vec<Identity> = default.into_iter().chain(self.identities).collect();
+        file_sink::check_paths(identities.iter(), report);
+        // A method's own namespace goes before that of the `vault` block.
+        if let Some((namespace, origin)) = namespace {
+            let for_all = !matches!(origin, Origin::File(_));
+            for identity in &mut identities {
+                if for_all || !identity.method.names_namespace {
+                    identity.method.namespace = namespace.clone();
+                }
             }
         }
-        // "" is off.
-        self.admin_socket = later.admin_socket.or(self.admin_socket.take());
-        self.log_rotate_bytes = later.log_rotate_bytes.or(self.log_rotate_bytes);
-        self.log_rotate_duration = later.log_rotate_duration.or(self.log_rotate_duration);
-        self.log_rotate_max_files = later.log_rotate_max_files.or(self.log_rotate_max_files);
-        self.telemetry = later.telemetry.or(self.telemetry.take());
-        self.identity_broken |= later.identity_broken;
-        self.unbuilt.merge(later.unbuilt);
-        for identity in later.identities {
-            self.add_identity(identity, report);
+        let exit_after_auth = choice
+            .flag_switch(&FILE, "exit_after_auth", report)
+            .or(self.exit_after_auth.into_value())
+            .unwrap_or(false);
+        if identities.is_empty() {
+            return None;
         }
-        self.exit_after_auth |= later.exit_after_auth;
-        self.disable_idle_connections |= later.disable_idle_connections;
-        self.disable_keep_alives |= later.disable_keep_alives;
-        for (name, plugin) in later.plugins {
-            self.add_plugin(name, plugin, report);
-        }
+        Some(Settings {
+            server,
+            identities,
+            pid_file: path(self.pid_file),
+            exit_after_auth,
+            log,
+            plugin_directory: path(self.plugin_directory),
+            plugin_lock: path(self.plugin_lock),
+            plugins: self.plugins,
+            admin_socket,
+            metrics_address,
+            strict: choice.overrides.strict,
+        })
     }
 }
 
-pub(crate) const LOG_LEVELS: &str = "write trace, debug, info, warn or error";
-pub(crate) const LOG_FORMATS: &str = "write standard or json";
-
-fn replaced(block: &str, earlier: &Location, later: &Location) -> Diagnostic {
-    Diagnostic::new_warning(
-        "replaced-block",
-        format!("this `{block}` block replaces all of the one at {earlier}"),
-        "blocks of several files are not merged; keep one",
-        Some(later),
-    )
+/// Judged, and of no effect.
+fn telemetry(file: &Fields<'_>, key: &str, report: &mut Report) -> Option<Location> {
+    let block = file.block(key, report)?;
+    judge::judge(&block, &schema::TELEMETRY, report);
+    Some(block.location.clone())
 }
 
-fn vault(file: &Fields<'_>, report: &mut Report) -> Option<Vault> {
-    let block = file.block("vault", report)?;
-    let fields = Fields::of(block.object, &schema::VAULT, report);
-    let num_retries = fields.block("retry", report).and_then(|retry| {
-        Fields::of(retry.object, &schema::RETRY, report).integer("num_retries", report)
-    });
-    Some(Vault {
-        location: block.location.clone(),
-        address: fields.string("address", report),
-        ca_cert: fields.string("ca_cert", report),
-        ca_path: fields.string("ca_path", report),
-        client_cert: fields.string("client_cert", report),
-        client_key: fields.string("client_key", report),
-        tls_server_name: fields.string("tls_server_name", report),
-        tls_skip_verify: fields.weak_boolean("tls_skip_verify", report),
-        namespace: fields.string("namespace", report),
-        num_retries,
-    })
-}
-
-/// Whether the list names the part that this agent has.
-fn connections(file: &Fields<'_>, key: &str, report: &mut Report) -> bool {
-    let users = file.strings(key, report).unwrap_or_default();
-    for user in users.iter().filter(|user| !CONNECTION_USERS.contains(&user.value.as_str())) {
-        report.push(Diagnostic::new_error(
-            key,
-            format!("`{key}` knows no \"{}\"", user.value),
-            "write \"auto-auth\" in the list",
-            Some(&user.location),
-        ));
-    }
-    users.iter().any(|user| user.value == "auto-auth")
+fn path(said: Said<Located<String>>) -> Option<PathBuf> {
+    let path = said.into_value().map(|text| PathBuf::from(text.value));
+    path.filter(|path| !path.as_os_str().is_empty())
 }

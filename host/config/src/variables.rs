@@ -1,4 +1,7 @@
 //! The environment variables, each under the two names that it may have.
+//!
+//! A variable is looked up as `BAO_X`, then as `VAULT_X`: a present but empty `BAO_X` hides
+//! `VAULT_X`.
 
 /// Variables by the name they share, without `BAO_` or `VAULT_`.
 pub(crate) struct Environment<'a>(pub(crate) &'a dyn Fn(&str) -> Option<String>);
