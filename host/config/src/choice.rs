@@ -1,10 +1,14 @@
 //! The source of one setting: command line before environment before files.
+//!
+//! Which flag and which variables speak of a setting stands in its definition. A variable that is
+//! set wins even if it is empty: it blanks what the files say.
 
 use crate::diagnostic::{Diagnostic, Location};
-use crate::environment::Environment;
 use crate::fields::{Located, Report};
-use crate::file::CONNECTION_USERS;
+use crate::overrides::Overrides;
+use crate::schema::Block;
 use crate::values;
+use crate::variables::Environment;
 
 /// Where a text came from.
 pub(crate) enum Origin {
@@ -33,8 +37,9 @@ impl Text {
     }
 }
 
-/// Chooses between the sources.
+/// Chooses between the sources of a key, which is named by its block and its name there.
 pub(crate) struct Choice<'a> {
+    pub(crate) overrides: &'a Overrides,
     pub(crate) environment: &'a Environment<'a>,
 }
 
@@ -42,13 +47,13 @@ impl Choice<'_> {
     /// None: set nowhere, or blanked.
     pub(crate) fn text(
         &self,
-        (flag, given): (&'static str, &Option<String>),
-        variable: &str,
+        block: &'static Block,
+        key: &str,
         file: Option<Located<String>>,
     ) -> Option<Text> {
-        let text = if let Some(value) = given.clone() {
-            Text { value, origin: Origin::Flag(flag) }
-        } else if let Some((value, name)) = self.environment.get(variable) {
+        let text = if let Some((flag, value)) = self.flag(block, key) {
+            Text { value: value.to_owned(), origin: Origin::Flag(flag) }
+        } else if let Some((value, name)) = self.set_variable(block, key) {
             Text { value, origin: Origin::Variable(name) }
         } else {
             let file = file?;
@@ -57,31 +62,56 @@ impl Choice<'_> {
         (!text.value.trim().is_empty()).then_some(text)
     }
 
+    /// The flag's name and what follows it, if it is given.
+    pub(crate) fn flag(&self, block: &'static Block, key: &str) -> Option<(&'static str, &str)> {
+        self.overrides.get(block.key(key)?.flag.as_ref()?)
+    }
+
+    /// A flag that is true or false.
+    pub(crate) fn flag_switch(
+        &self,
+        block: &'static Block,
+        key: &str,
+        report: &mut Report,
+    ) -> Option<bool> {
+        let (flag, text) = self.flag(block, key)?;
+        let value = values::boolean(text);
+        if value.is_none() {
+            let message = format!("--{flag} is neither true nor false");
+            report.push(Diagnostic::new_error(key, message, "write true or false", None));
+        }
+        value
+    }
+
+    /// A variable that is set, be it to nothing: its value and its whole name.
+    pub(crate) fn set_variable(
+        &self,
+        block: &'static Block,
+        key: &str,
+    ) -> Option<(String, String)> {
+        block.key(key)?.variables.iter().find_map(|name| self.environment.get(name))
+    }
+
     /// A variable that isn't empty.
-    pub(crate) fn variable(&self, name: &str) -> Option<(String, String)> {
-        self.environment.get(name).filter(|(value, _)| !value.trim().is_empty())
+    pub(crate) fn variable(&self, block: &'static Block, key: &str) -> Option<(String, String)> {
+        let filled =
+            |name: &&str| self.environment.get(name).filter(|(value, _)| !value.trim().is_empty());
+        block.key(key)?.variables.iter().find_map(filled)
     }
 
     /// A variable that is true or false; false if it isn't set.
-    pub(crate) fn switch(&self, name: &str, report: &mut Report) -> bool {
-        let Some((text, name)) = self.variable(name) else { return false };
+    pub(crate) fn variable_switch(
+        &self,
+        block: &'static Block,
+        key: &str,
+        report: &mut Report,
+    ) -> bool {
+        let Some((text, name)) = self.variable(block, key) else { return false };
         values::boolean(text.trim()).unwrap_or_else(|| {
             let message = format!("{name} is neither true nor false");
             report.push(Diagnostic::new_error("environment", message, "write true or false", None));
             false
         })
-    }
-
-    /// A comma-separated list in any case; replaces that of the files.
-    pub(crate) fn disabled(&self, variable: &str, report: &mut Report) -> Option<bool> {
-        let (text, name) = self.environment.get(variable)?;
-        let lower = text.to_lowercase();
-        for user in lower.split(',').map(str::trim).filter(|user| !CONNECTION_USERS.contains(user))
-        {
-            let message = format!("{name} knows no \"{user}\"");
-            report.push(Diagnostic::new_error("environment", message, "write auto-auth", None));
-        }
-        Some(lower.split(',').any(|user| user.trim() == "auto-auth"))
     }
 }
 

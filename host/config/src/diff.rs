@@ -1,9 +1,13 @@
 //! What a new configuration changes: which identities go on untouched by a reload, and what only a
 //! restart can change.
+//!
+//! What a change of a key takes stands in the key's definition.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::settings::{ClientPem, Identity, Method, Plugin, Server, Settings, Sink};
+use crate::field::Field;
+use crate::schema::{self, Block, Change, FILE};
+use crate::settings::{Identity, Log, Method, Plugin, Server, Settings, Sink};
 
 /// What differs between two configurations. Identities are matched by their names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,8 +25,8 @@ pub struct Diff {
     pub unchanged: Vec<String>,
     /// Another address, other files or another way to the server.
     pub server_changed: bool,
-    /// Another level.
-    pub log_level_changed: bool,
+    /// Keys that say something else, which a running agent takes up.
+    pub live: Vec<&'static str>,
     /// Keys that say something else and that a running agent can't change.
     pub needs_restart: Vec<&'static str>,
 }
@@ -42,77 +46,40 @@ pub fn diff(old: &Settings, new: &Settings) -> Diff {
     };
     let (before, after) = (named(old), named(new));
     let plugins = changed_plugins(&old.plugins, &new.plugins);
-    let mut diff = Diff {
-        server_changed: !old.server.same_settings(&new.server),
-        log_level_changed: old.log.level != new.log.level,
-        ..Diff::default()
-    };
+    let mut diff =
+        Diff { server_changed: !old.server.same_settings(&new.server), ..Diff::default() };
     for (name, identity) in &after {
-        let list = match before.get(name) {
+        let other_plugin = || identity.plugins().any(|plugin| plugins.contains(plugin));
+        let list = match before.get(name).map(|earlier| earlier.change_to(identity)) {
             None => &mut diff.added,
-            Some(earlier)
-                if earlier.same_settings(identity)
-                    && !identity.plugins().any(|plugin| plugins.contains(plugin)) =>
-            {
-                &mut diff.unchanged
-            }
-            Some(earlier)
-                if earlier.same_but_for_timing(identity)
-                    && !identity.plugins().any(|plugin| plugins.contains(plugin)) =>
-            {
-                &mut diff.adjusted
-            }
-            Some(_) => &mut diff.changed,
+            Some(_) if other_plugin() => &mut diff.changed,
+            Some(None) => &mut diff.unchanged,
+            Some(Some(Change::Adjust)) => &mut diff.adjusted,
+            Some(Some(_)) => &mut diff.changed,
         };
         list.push(name.clone());
     }
     diff.removed = before.into_keys().filter(|name| !after.contains_key(name)).collect();
-    let differing = FIXED.iter().filter(|fixed| (fixed.differs)(old, new));
-    diff.needs_restart = differing.map(|fixed| fixed.key).collect();
+    let fields = differing(Settings::FIELDS, old, new);
+    for field in fields.chain(differing(Log::FIELDS, &old.log, &new.log)) {
+        match FILE.change(field) {
+            Change::Restart => diff.needs_restart.push(field),
+            Change::Live => diff.live.push(field),
+            _ => {}
+        }
+    }
+    diff.needs_restart.sort_unstable();
     diff
 }
 
-/// A setting that a running agent can't change.
-struct Fixed {
-    key: &'static str,
-    differs: fn(&Settings, &Settings) -> bool,
-    /// Puts the old value into the new settings.
-    keep: fn(&Settings, &mut Settings),
-}
-
-/// All of them, by their keys.
-const FIXED: [Fixed; 4] = [
-    Fixed {
-        key: "exit_after_auth",
-        differs: |old, new| old.exit_after_auth != new.exit_after_auth,
-        keep: |old, new| new.exit_after_auth = old.exit_after_auth,
-    },
-    Fixed {
-        key: "pid_file",
-        differs: |old, new| old.pid_file != new.pid_file,
-        keep: |old, new| new.pid_file.clone_from(&old.pid_file),
-    },
-    Fixed {
-        key: "plugin_directory",
-        differs: |old, new| old.plugin_directory != new.plugin_directory,
-        keep: |old, new| new.plugin_directory.clone_from(&old.plugin_directory),
-    },
-    Fixed {
-        key: "plugin_lock",
-        differs: |old, new| old.plugin_lock != new.plugin_lock,
-        keep: |old, new| new.plugin_lock.clone_from(&old.plugin_lock),
-    },
-];
-
-impl Settings {
-    /// These, but for what only a restart can change: that is as it was in `old`.
-    #[must_use]
-    pub fn without_what_takes_a_restart(mut self, old: &Self) -> Self {
-        for fixed in &FIXED {
-            (fixed.keep)(old, &mut self);
-        }
-        self
-    }
+/// The names of the fields in which two differ.
+fn differing<'a, T: 'static>(
+    fields: &'static [Field<T>],
+    old: &'a T,
+    new: &'a T,
+) -> impl Iterator<Item = &'static str> + use<'a, T> {
+    let differs = |field: &&Field<T>| !(field.is_same)(old, new);
+    fields.iter().filter(differs).filter_map(|field| field.keys.first().copied())
 }
 
 fn changed_plugins<'a>(
@@ -122,49 +89,42 @@ fn changed_plugins<'a>(
     old.keys()
         .chain(new.keys())
         .filter(|name| match (old.get(*name), new.get(*name)) {
-            (Some(old), Some(new)) => !old.same_settings(new),
+            (Some(old), Some(new)) => differing(Plugin::FIELDS, old, new).next().is_some(),
             _ => true,
         })
         .map(String::as_str)
         .collect()
 }
 
-impl Identity {
-    /// Whether only the place in the file differs, if anything.
-    pub fn same_settings(&self, other: &Self) -> bool {
-        let Self {
-            name,
-            method,
-            sinks,
-            token_check_interval,
-            on_exit,
-            enable_reauth_on_new_credentials,
-            location: _,
-        } = self;
-        *name == other.name
-            && method.same_settings(&other.method)
-            && sinks.len() == other.sinks.len()
-            && sinks.iter().zip(&other.sinks).all(|(sink, other)| sink.same_settings(other))
-            && *token_check_interval == other.token_check_interval
-            && *on_exit == other.on_exit
-            && *enable_reauth_on_new_credentials == other.enable_reauth_on_new_credentials
+impl Settings {
+    /// These, but for what only a restart can change: that is as it was in `old`.
+    #[must_use]
+    pub fn without_what_takes_a_restart(mut self, old: &Self) -> Self {
+        carry(Self::FIELDS, &mut self, old);
+        carry(Log::FIELDS, &mut self.log, &old.log);
+        self
     }
+}
 
-    /// Whether `other` differs in what can be changed while an identity runs, if in anything.
-    fn same_but_for_timing(&self, other: &Self) -> bool {
-        let method = Method {
-            min_backoff: other.method.min_backoff,
-            max_backoff: other.method.max_backoff,
-            exit_on_err: other.method.exit_on_err,
-            ..self.method.clone()
-        };
-        let adjusted = Self {
-            method,
-            token_check_interval: other.token_check_interval,
-            enable_reauth_on_new_credentials: other.enable_reauth_on_new_credentials,
-            ..self.clone()
-        };
-        adjusted.same_settings(other)
+fn carry<T: 'static>(fields: &[Field<T>], to: &mut T, from: &T) {
+    for field in fields {
+        let key = field.keys.first();
+        if key.is_some_and(|key| FILE.change(key) == Change::Restart) {
+            (field.carry)(to, from);
+        }
+    }
+}
+
+impl Identity {
+    /// What it takes to become `new`. None: only places in the file differ, if anything.
+    fn change_to(&self, new: &Self) -> Option<Change> {
+        let own = changes(Self::FIELDS, &schema::AUTO_AUTH, self, new);
+        let method = changes(Method::FIELDS, &schema::METHOD, &self.method, &new.method);
+        let sinks = self.sinks.iter().zip(&new.sinks);
+        let sinks = sinks.flat_map(|(sink, new)| changes(Sink::FIELDS, &schema::SINK, sink, new));
+        let others = (self.sinks.len() != new.sinks.len()).then_some(Change::Identity);
+        let all = own.chain(method).chain(sinks).chain(others);
+        all.reduce(|one, other| if one == Change::Adjust { other } else { one })
     }
 
     /// Names of the plug-ins in use.
@@ -174,52 +134,20 @@ impl Identity {
     }
 }
 
-impl Method {
-    /// Whether only the place in the file differs, if anything.
-    pub fn same_settings(&self, other: &Self) -> bool {
-        let Self {
-            kind,
-            mount_path,
-            namespace,
-            names_namespace: _,
-            min_backoff,
-            max_backoff,
-            exit_on_err,
-            wrap_ttl,
-            config,
-            location: _,
-        } = self;
-        *kind == other.kind
-            && *mount_path == other.mount_path
-            && *namespace == other.namespace
-            && *min_backoff == other.min_backoff
-            && *max_backoff == other.max_backoff
-            && *exit_on_err == other.exit_on_err
-            && *wrap_ttl == other.wrap_ttl
-            && config.same_settings(&other.config)
-    }
+/// What the differences between two take.
+fn changes<'a, T: 'static>(
+    fields: &'static [Field<T>],
+    block: &'static Block,
+    old: &'a T,
+    new: &'a T,
+) -> impl Iterator<Item = Change> + use<'a, T> {
+    differing(fields, old, new).map(|key| block.change(key))
 }
 
 impl Sink {
     /// Whether only the place in the file differs, if anything.
     pub fn same_settings(&self, other: &Self) -> bool {
-        let Self { kind, wrap_ttl, encryption, on_exit, config, location: _ } = self;
-        *kind == other.kind
-            && *wrap_ttl == other.wrap_ttl
-            && *encryption == other.encryption
-            && *on_exit == other.on_exit
-            && config.same_settings(&other.config)
-    }
-}
-
-impl Plugin {
-    /// Whether only the place in the file differs, if anything.
-    pub fn same_settings(&self, other: &Self) -> bool {
-        let Self { sha256, overrides, allow, limits, location: _ } = self;
-        *sha256 == other.sha256
-            && *overrides == other.overrides
-            && *allow == other.allow
-            && *limits == other.limits
+        differing(Self::FIELDS, self, other).next().is_none()
     }
 }
 
@@ -227,48 +155,6 @@ impl Server {
     /// Whether the same server is reached in the same way. What the named files hold doesn't
     /// count.
     pub fn same_settings(&self, other: &Self) -> bool {
-        let Self {
-            address,
-            ca_cert,
-            ca_cert_bytes,
-            ca_path,
-            client_cert,
-            client_key,
-            client_pem,
-            tls_server_name,
-            tls_skip_verify,
-            client_timeout,
-            disable_idle_connections,
-            disable_keep_alives,
-            num_retries,
-            proxy,
-            rate_limit,
-            srv_lookup,
-            disable_redirects,
-        } = self;
-        let same_pem = match (client_pem, &other.client_pem) {
-            (None, None) => true,
-            (Some(ClientPem { certificate, key }), Some(other)) => {
-                *certificate == other.certificate && *key == other.key
-            }
-            _ => false,
-        };
-        *address == other.address
-            && *ca_cert == other.ca_cert
-            && *ca_cert_bytes == other.ca_cert_bytes
-            && *ca_path == other.ca_path
-            && *client_cert == other.client_cert
-            && *client_key == other.client_key
-            && same_pem
-            && *tls_server_name == other.tls_server_name
-            && *tls_skip_verify == other.tls_skip_verify
-            && *client_timeout == other.client_timeout
-            && *disable_idle_connections == other.disable_idle_connections
-            && *disable_keep_alives == other.disable_keep_alives
-            && *num_retries == other.num_retries
-            && *proxy == other.proxy
-            && *rate_limit == other.rate_limit
-            && *srv_lookup == other.srv_lookup
-            && *disable_redirects == other.disable_redirects
+        differing(Self::FIELDS, self, other).next().is_none()
     }
 }

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use crate::diagnostic::{Diagnostic, Location};
-use crate::environment::Environment;
 use crate::fields::{Fields, Report};
 use crate::settings::Encryption;
+use crate::variables::Environment;
 
 /// The only key exchange there is.
 const CURVE: &str = "curve25519";

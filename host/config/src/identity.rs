@@ -1,27 +1,21 @@
 //! Reads `auto_auth` and `identity`: the method in each of its forms, the sinks, and what must hold among them.
 
-use std::collections::BTreeMap;
-use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use usher_address::{Malformed, MountPath, Namespace};
 
 use crate::diagnostic::{Diagnostic, Location};
-use crate::encryption;
-use crate::environment::Environment;
 use crate::fields::{Fields, Located, Nested, Report};
 use crate::schema::{self, built_ins};
 use crate::settings::{Identity, Method, OnExit, PluginConfig, Sink, SinkOnExit, TokenCheck};
-use crate::tree::{Number, NumberValue, Object, Value};
+use crate::typed_block::{config_location, declared_kind, kind, merged_config, unlabelled};
+use crate::variables::Environment;
+use crate::{encryption, file_sink};
 
 /// The identity of `auto_auth`.
 pub(crate) const DEFAULT_NAME: &str = "default";
 const DEFAULT_MIN_BACKOFF: Duration = Duration::from_secs(1);
 const DEFAULT_MAX_BACKOFF: Duration = Duration::from_mins(5);
-/// All permission bits.
-const MODE_BITS: i64 = 0o777;
-/// Decimal numbers that are modes to a human only if they are read as octal.
-const OCTAL_IN_MIND: [i64; 4] = [400, 440, 444, 500];
 
 /// What differs between `auto_auth` and `identity`: their names, and what unknown keys do.
 struct Form {
@@ -220,7 +214,7 @@ impl Reader<'_> {
         let kind = kind(&fields, nested, "sink", "file", report);
         let config_object = merged_config(&fields, report);
         if kind.as_deref() == Some("file") {
-            check_mode(&config_object, report);
+            file_sink::check_mode(&config_object, report);
         }
         let on_exit = match fields.choice("on_exit", &["keep", "remove"], report) {
             Some(1) => SinkOnExit::Remove,
@@ -343,174 +337,4 @@ fn backoff(fields: &Fields<'_>, report: &mut Report) -> (Duration, Duration) {
         ));
     }
     (shortest, longest)
-}
-
-/// In JSON a label looks like a key: `{"method": {"approle": {…}}}`. The incumbents take it in
-/// some places and refuse it in others; here it means what it means in HCL.
-fn unlabelled<'a>(
-    nested: &Nested<'a>,
-    name: &str,
-    block: &'static schema::Block,
-    report: &mut Report,
-) -> Nested<'a> {
-    if nested.labels.is_empty()
-        && let [item] = nested.object.items.as_slice()
-        && block.key(&item.key.text).is_none()
-    {
-        let inner = match &item.node.value {
-            Value::Object(object) => Some(object),
-            Value::List(nodes) => match nodes.as_slice() {
-                [node] => match &node.value {
-                    Value::Object(object) => Some(object),
-                    _ => None,
-                },
-                _ => None,
-            },
-            _ => None,
-        };
-        if let Some(object) = inner {
-            let kind = &item.key.text;
-            report.push(Diagnostic::new_warning(
-                "type-as-key",
-                format!("the type of this {name} is written as a key around it"),
-                format!("write type = \"{kind}\" (HCL) or \"type\": \"{kind}\" (JSON) beside its other keys; other agents refuse this form"),
-                Some(&item.key.location),
-            ));
-            return Nested {
-                labels: std::slice::from_ref(&item.key),
-                object,
-                location: nested.location,
-            };
-        }
-    }
-    nested.clone()
-}
-
-/// The type, before anything is judged; "" if there is none.
-fn declared_kind(nested: &Nested<'_>) -> String {
-    let written =
-        nested.object.items.iter().rfind(|item| item.key.text.eq_ignore_ascii_case("type"));
-    match written.map(|item| &item.node.value) {
-        Some(Value::String(kind)) => kind.clone(),
-        _ => nested.labels.first().map_or_else(String::new, |label| label.text.to_lowercase()),
-    }
-}
-
-/// `type` as it is written goes before the label, which counts in lower case.
-fn kind(
-    fields: &Fields<'_>,
-    nested: &Nested<'_>,
-    name: &str,
-    example: &str,
-    report: &mut Report,
-) -> Option<String> {
-    let written = fields.string("type", report);
-    if let Some(kind) = written.filter(|kind| !kind.value.is_empty()) {
-        return Some(kind.value);
-    }
-    match nested.labels {
-        [label] if !label.text.is_empty() => Some(label.text.to_lowercase()),
-        _ => {
-            report.push(Diagnostic::new_error(
-                format!("{name}.type"),
-                format!("this {name} has no type"),
-                format!("write {name} \"{example}\" {{ … }}, or type = \"{example}\" in it"),
-                Some(nested.location),
-            ));
-            None
-        }
-    }
-}
-
-fn config_location(fields: &Fields<'_>, around: &Location) -> Location {
-    let blocks = fields.blocks("config", &mut Report::new());
-    blocks.first().map_or(around, |block| block.location).clone()
-}
-
-/// Several `config` blocks are one.
-fn merged_config(fields: &Fields<'_>, report: &mut Report) -> Object {
-    let mut merged = Object::default();
-    for block in fields.blocks("config", report) {
-        if let Some(label) = block.labels.first() {
-            report.push(Diagnostic::new_error(
-                "label",
-                "a `config` block takes no label",
-                "write config { … }",
-                Some(&label.location),
-            ));
-        }
-        merged.items.extend(block.object.items.iter().cloned());
-    }
-    merged
-}
-
-/// The file plug-in refuses what can't be a mode; here the writer learns what was meant.
-fn check_mode(config: &Object, report: &mut Report) {
-    let Some(item) = config.items.iter().rfind(|item| item.key.text == "mode") else { return };
-    let Value::Number(Number { text, value: NumberValue::Integer(value) }) = &item.node.value
-    else {
-        return;
-    };
-    let value = *value;
-    let place = Some(&item.node.location);
-    let octal = i64::from_str_radix(text, 8).ok().filter(|mode| (0..=MODE_BITS).contains(mode));
-    let is_json = item.node.location.file_is_json();
-    let spelled = |octal: i64| {
-        if is_json {
-            format!("write {octal}, or the string \"0{text}\"")
-        } else {
-            format!("write 0{text}")
-        }
-    };
-    if value > MODE_BITS {
-        let (message, help) = match octal.filter(|_| !text.starts_with('0')) {
-            Some(octal) => (format!("{text} is not octal here"), spelled(octal)),
-            None => (format!("{text} has bits beyond 0777"), "write mode = 0640".to_owned()),
-        };
-        report.push(Diagnostic::new_error("sink.file.mode", message, help, place));
-    } else if let Some(octal) =
-        octal.filter(|_| OCTAL_IN_MIND.contains(&value) && !text.starts_with('0'))
-    {
-        report.push(Diagnostic::new_warning(
-            "sink.file.mode",
-            format!("{text} is not octal here: the file gets mode 0{value:o}"),
-            spelled(octal),
-            place,
-        ));
-    }
-}
-
-/// Two sinks that write one file would overwrite each other for ever.
-pub(crate) fn check_file_sinks<'a>(
-    identities: impl Iterator<Item = &'a Identity>,
-    report: &mut Report,
-) {
-    let mut seen: BTreeMap<PathBuf, &Sink> = BTreeMap::new();
-    let sinks = identities.flat_map(|identity| &identity.sinks);
-    for sink in sinks.filter(|sink| sink.kind == "file") {
-        let Some(path) =
-            sink.config.to_map().remove("path").and_then(|path| path.as_str().map(str::to_owned))
-        else {
-            continue;
-        };
-        match seen.get(&normal(&path)) {
-            Some(first) => report.push(Diagnostic::new_error(
-                "sink.file.path",
-                format!(
-                    "two sinks write {path}: this one and the one at {}",
-                    first.config.locate(&["path"])
-                ),
-                "give each sink a path of its own",
-                Some(sink.config.locate(&["path"])),
-            )),
-            None => {
-                seen.insert(normal(&path), sink);
-            }
-        }
-    }
-}
-
-/// Without `.` and doubled slashes.
-fn normal(path: &str) -> PathBuf {
-    Path::new(path).components().filter(|part| *part != Component::CurDir).collect()
 }

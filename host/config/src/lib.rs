@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! text ─ tokens ─ relay ─ hcl ┐
-//!                             ├► tree ─► schema, fields ─► file, identity, plugins ─► environment ─► Settings
+//!                             ├► tree ─► schema, fields ─► part and its topics ─► choice ─► Settings
 //! text ───────────────── json ┘
 //! ```
 //!
@@ -19,21 +19,26 @@ mod choice;
 mod connection;
 mod diagnostic;
 mod diff;
+mod doors;
 mod encryption;
-mod environment;
+mod field;
 mod fields;
-mod file;
+mod file_sink;
 mod hcl;
 mod identity;
 mod json;
 mod judge;
-mod later;
+mod logging;
 mod meant;
 mod outbound_proxy;
+mod overrides;
+mod part;
 mod plugin_keys;
+mod plugin_schema;
 mod plugins;
 mod relay;
 mod resemblance;
+mod said;
 mod schema;
 mod settings;
 mod sources;
@@ -41,14 +46,19 @@ mod sources;
 mod tests;
 mod tokens;
 mod tree;
+mod typed_block;
+mod unbuilt;
 mod values;
+mod variables;
 
 use std::path::PathBuf;
 
+use usher_address::Namespace;
+
 pub use diagnostic::{Diagnostic, Location, Severity};
 pub use diff::{Diff, diff};
-pub use environment::Overrides;
-pub use schema::json_schema;
+pub use overrides::Overrides;
+pub use schema::{Flag, FlagForm, flags, json_schema, server_flags};
 pub use settings::{
     ClientPem, Encryption, Identity, Log, LogFile, LogFormat, LogLevel, Method, OnExit, Plugin,
     PluginConfig, RateLimit, Server, Settings, Sink, SinkOnExit, TokenCheck,
@@ -59,10 +69,10 @@ pub fn duration(text: &str) -> Option<std::time::Duration> {
     values::duration(text)
 }
 
-use environment::Environment;
-use usher_address::Namespace;
-
-use file::{AutoAuth, Part};
+use choice::Choice;
+use part::{AutoAuth, Part};
+use schema::ENVIRONMENT;
+use variables::Environment;
 
 /// What [`load`] found.
 #[derive(Clone, Debug)]
@@ -86,11 +96,13 @@ pub fn load(
     overrides: &Overrides,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> Loaded {
-    let environment = Environment(environment);
+    let environment = &Environment(environment);
+    let choice = Choice { overrides, environment };
     let mut report = Vec::new();
     let from_environment: Vec<PathBuf>;
     let paths = if paths.is_empty() {
-        let list = environment.get("AGENT_CONFIG_PATH").map(|(list, _)| list).unwrap_or_default();
+        let list = choice.set_variable(&ENVIRONMENT, "config");
+        let list = list.map(|(list, _)| list).unwrap_or_default();
         from_environment =
             list.split(',').filter(|path| !path.is_empty()).map(PathBuf::from).collect();
         &from_environment
@@ -108,7 +120,7 @@ pub fn load(
     }
     let mut whole = Part::default();
     for source in sources::read(paths, &mut report) {
-        if let Some(part) = Part::read(&source, &environment, &mut report) {
+        if let Some(part) = Part::read(&source, environment, &mut report) {
             whole.merge(part, &mut report);
         }
     }
@@ -118,7 +130,7 @@ pub fn load(
     if all_read {
         check_whole(&whole, &mut report);
     }
-    let draft = environment::settle(whole, overrides, &environment, &mut report);
+    let draft = whole.settle(&choice, &mut report);
     let failed = report.iter().any(Diagnostic::is_error);
     let (settings, draft) = if failed { (None, draft) } else { (draft, None) };
     Loaded { settings, draft, diagnostics: report }
@@ -126,19 +138,19 @@ pub fn load(
 
 /// The rules that hold over all files together.
 fn check_whole(whole: &Part, report: &mut Vec<Diagnostic>) {
-    let later = &whole.later;
-    let identity = match &whole.auto_auth {
-        AutoAuth::Present(identity) => Some(identity),
-        AutoAuth::Broken | AutoAuth::Absent => None,
+    let unbuilt = &whole.unbuilt;
+    let identity = match whole.auto_auth.get() {
+        Some(AutoAuth::Present(identity)) => Some(identity),
+        Some(AutoAuth::Broken) | None => None,
     };
-    let present = !matches!(whole.auto_auth, AutoAuth::Absent);
+    let present = whole.auto_auth.get().is_some();
     let wrapped = identity.is_some_and(|identity| identity.method.wrap_ttl.is_some());
-    later.check(present, wrapped, report);
-    if let Some(identity) = identity.filter(|_| !later.takes_token()) {
+    unbuilt.check(present, wrapped, report);
+    if let Some(identity) = identity.filter(|_| !unbuilt.takes_token()) {
         identity::check_sinks(identity, "auto_auth", report);
     }
     let other_identities = !whole.identities.is_empty() || whole.identity_broken;
-    if !present && !other_identities && !later.runs_alone() {
+    if !present && !other_identities && !unbuilt.runs_alone() {
         report.push(Diagnostic::new_error(
             "auto_auth",
             "the configuration has no `auto_auth` and no `identity` block, so there is nothing to do",
@@ -164,8 +176,8 @@ pub fn connection(
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> (Option<Connection>, Vec<Diagnostic>) {
     let mut report = Vec::new();
-    let (server, namespace) =
-        connection::connection(overrides, &Environment(environment), &mut report);
+    let choice = Choice { overrides, environment: &Environment(environment) };
+    let (server, namespace) = connection::connection(&choice, &mut report);
     let failed = report.iter().any(Diagnostic::is_error);
     ((!failed).then_some(Connection { server, namespace }), report)
 }

@@ -5,9 +5,11 @@ use std::net::IpAddr;
 
 use usher_address::{OutboundProxy, ServerAddress};
 
+use crate::choice::Choice;
 use crate::diagnostic::Diagnostic;
-use crate::environment::Environment;
 use crate::fields::Report;
+use crate::schema::ENVIRONMENT;
+use crate::variables::Environment;
 
 /// The proxy for the server at `address`. None: there is none, or `NO_PROXY` excludes the
 /// server.
@@ -16,16 +18,13 @@ use crate::fields::Report;
 /// `HTTP_PROXY` by the address's scheme, unless `NO_PROXY` names the server or it is this host.
 pub(crate) fn resolve(
     address: &ServerAddress,
-    environment: &Environment<'_>,
+    choice: &Choice<'_>,
     report: &mut Report,
 ) -> Option<OutboundProxy> {
     let server = Target::of(address)?;
-    let own = ["PROXY_ADDR", "HTTP_PROXY"]
-        .into_iter()
-        .find_map(|name| environment.get(name).filter(|(url, _)| !url.trim().is_empty()));
-    let (url, name) = match own {
+    let (url, name) = match choice.variable(&ENVIRONMENT, "proxy") {
         Some(own) => own,
-        None => general(&server, environment)?,
+        None => general(&server, choice.environment)?,
     };
     match OutboundProxy::parse(&url) {
         Ok(proxy) => Some(proxy),
@@ -138,13 +137,15 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
+    use crate::overrides::Overrides;
 
     fn proxy(address: &str, variables: &[(&str, &str)]) -> Option<String> {
         let variables: HashMap<&str, &str> = variables.iter().copied().collect();
         let lookup = |name: &str| variables.get(name).map(|&value| value.to_owned());
         let mut report = Report::new();
         let address = ServerAddress::parse(address).unwrap();
-        let found = resolve(&address, &Environment(&lookup), &mut report);
+        let (overrides, environment) = (&Overrides::default(), &Environment(&lookup));
+        let found = resolve(&address, &Choice { overrides, environment }, &mut report);
         assert_eq!(report, []);
         found.map(|proxy| proxy.to_string())
     }

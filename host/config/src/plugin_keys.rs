@@ -1,42 +1,25 @@
 //! The keys of a `config` block that the plug-in's own JSON Schema doesn't have.
 //!
-//! A key counts as known if any part of the schema that may apply there names it. An object whose
-//! keys the schema doesn't list, and one that it opens with `additionalProperties`, takes any.
-//!
-//! A stranger wrote the schema, so what it costs to look at has a limit: beyond that nothing is said.
+//! A key counts as known if any part of the schema that may apply there names it.
 
-use std::cell::Cell;
-use std::collections::HashSet;
-
-use regex_lite::{Regex, RegexBuilder};
 use serde_json::{Map, Value as Json};
 
 use crate::diagnostic::Diagnostic;
 use crate::fields::unknown_key;
+use crate::plugin_schema::{Keys, Schema, of_element};
 use crate::resemblance::nearest;
 use crate::settings::PluginConfig;
 
 /// More would be no help.
 const MOST_LISTED: usize = 16;
 
-/// Parts of a schema that are looked at for one configuration, again each time.
-const MOST_STEPS: usize = 10_000;
-/// Patterns of one object; with more it takes any key.
-const MOST_PATTERNS: usize = 64;
-/// What compiling one counts as.
-const PATTERN_STEPS: usize = 20;
-/// Bytes of one compiled pattern.
-const LARGEST_PATTERN: usize = 64 << 10;
-
-/// Accepts whatever there is.
-static ANYTHING: Json = Json::Bool(true);
-
 impl PluginConfig {
     /// What the JSON Schema `schema` of the plug-in `plugin` doesn't have, each at its place.
     /// Without a schema ("") there is nothing to say.
     pub fn unknown_keys(&self, plugin: &str, schema: &str) -> Vec<Diagnostic> {
         let Ok(root) = serde_json::from_str::<Json>(schema) else { return Vec::new() };
-        let mut search = Search::new(self, plugin, &root);
+        let schema = Schema::new(&root);
+        let mut search = Search::new(self, plugin, &schema);
         search.object(&[&root], &self.to_map(), &[], None);
         search.result()
     }
@@ -45,45 +28,18 @@ impl PluginConfig {
 struct Search<'a> {
     config: &'a PluginConfig,
     plugin: &'a str,
-    root: &'a Json,
+    schema: &'a Schema<'a>,
     found: Vec<Diagnostic>,
-    /// None: the schema was too much to look at.
-    steps_left: Cell<Option<usize>>,
-}
-
-/// What a schema says of an object's keys.
-#[derive(Default)]
-struct Keys<'a> {
-    named: Vec<(&'a str, &'a Json)>,
-    patterns: Vec<(Regex, &'a Json)>,
-    /// Of keys that are neither.
-    others: Vec<&'a Json>,
-    /// Any key may be there.
-    open: bool,
-}
-
-/// What has been collected of a schema, each part once.
-#[derive(Default)]
-struct Parts<'a> {
-    all: Vec<&'a Json>,
-    seen: HashSet<*const Json>,
 }
 
 impl<'a> Search<'a> {
-    fn new(config: &'a PluginConfig, plugin: &'a str, root: &'a Json) -> Self {
-        let steps_left = Cell::new(Some(MOST_STEPS));
-        Self { config, plugin, root, found: Vec::new(), steps_left }
+    fn new(config: &'a PluginConfig, plugin: &'a str, schema: &'a Schema<'a>) -> Self {
+        Self { config, plugin, schema, found: Vec::new() }
     }
 
     /// Nothing if not all could be looked at: what is missing may name any key.
     fn result(self) -> Vec<Diagnostic> {
-        if self.steps_left.get().is_some() { self.found } else { Vec::new() }
-    }
-
-    /// Whether so much more may be looked at.
-    fn spend(&self, steps: usize) -> bool {
-        self.steps_left.set(self.steps_left.get().and_then(|left| left.checked_sub(steps)));
-        self.steps_left.get().is_some()
+        if self.schema.steps_left().is_some() { self.found } else { Vec::new() }
     }
 
     fn object(
@@ -93,9 +49,9 @@ impl<'a> Search<'a> {
         path: &[&str],
         around: Option<&Keys<'a>>,
     ) {
-        let keys = self.keys(schemas);
+        let keys = self.schema.keys(schemas);
         for (name, value) in object {
-            if !self.spend(1 + keys.patterns.len()) {
+            if !self.schema.spend(1 + keys.patterns.len()) {
                 return;
             }
             let mut place = path.to_vec();
@@ -104,7 +60,7 @@ impl<'a> Search<'a> {
                 self.value(&schemas, value, &place, &keys);
                 continue;
             }
-            if !self.spend(keys.named.len()) {
+            if !self.schema.spend(keys.named.len()) {
                 return;
             }
             let help = self.help(name, &keys, path, around);
@@ -122,9 +78,9 @@ impl<'a> Search<'a> {
         match value {
             Json::Object(object) => self.object(schemas, object, path, Some(around)),
             Json::Array(elements) => {
-                let applicable = self.applicable(schemas);
+                let applicable = self.schema.applicable(schemas);
                 for (index, element) in elements.iter().enumerate() {
-                    if !self.spend(1 + applicable.len()) {
+                    if !self.schema.spend(1 + applicable.len()) {
                         return;
                     }
                     let schemas: Vec<&Json> =
@@ -150,7 +106,7 @@ impl<'a> Search<'a> {
         if let Some(meant) = nearest(name, keys.names()) {
             return format!("did you mean `{meant}`?");
         }
-        let inner = keys.named.iter().find(|(_, schema)| self.lists(schema, name));
+        let inner = keys.named.iter().find(|(_, schema)| self.schema.lists(schema, name));
         if let Some((block, _)) = inner {
             return format!("`{name}` belongs in {block}");
         }
@@ -171,163 +127,6 @@ impl<'a> Search<'a> {
             names => format!("it takes {}", names.join(", ")),
         })
     }
-
-    /// Whether the schema, or the one that it refers to, has the key itself. One step.
-    fn lists(&self, schema: &Json, name: &str) -> bool {
-        let referred = schema.get("$ref").and_then(Json::as_str).and_then(|at| self.resolve(at));
-        let has =
-            |schema: &Json| schema.get("properties").is_some_and(|known| known.get(name).is_some());
-        self.spend(1) && (has(schema) || referred.is_some_and(has))
-    }
-
-    fn keys(&self, schemas: &[&'a Json]) -> Keys<'a> {
-        let mut keys = Keys::default();
-        let mut listed = false;
-        for schema in self.applicable(schemas) {
-            let Json::Object(schema) = schema else {
-                keys.open |= *schema == Json::Bool(true);
-                continue;
-            };
-            if let Some(Json::Object(properties)) = schema.get("properties") {
-                listed = true;
-                if !self.spend(properties.len()) {
-                    break;
-                }
-                keys.named.extend(properties.iter().map(|(name, schema)| (name.as_str(), schema)));
-            }
-            if let Some(Json::Object(patterns)) = schema.get("patternProperties") {
-                listed = true;
-                for (pattern, schema) in patterns {
-                    if keys.patterns.len() == MOST_PATTERNS || !self.spend(PATTERN_STEPS) {
-                        keys.open = true;
-                        break;
-                    }
-                    match RegexBuilder::new(pattern).size_limit(LARGEST_PATTERN).build() {
-                        Ok(pattern) => keys.patterns.push((pattern, schema)),
-                        // ECMAScript has more than can be judged here.
-                        Err(_) => keys.open = true,
-                    }
-                }
-            }
-            for others in ["additionalProperties", "unevaluatedProperties"] {
-                match schema.get(others) {
-                    None => {}
-                    Some(Json::Bool(false)) => listed = true,
-                    Some(schema) => {
-                        keys.open = true;
-                        keys.others.push(schema);
-                    }
-                }
-            }
-        }
-        keys.open |= !listed;
-        keys
-    }
-
-    /// The schemas with all that they refer to or combine, for as far as it may apply.
-    fn applicable(&self, schemas: &[&'a Json]) -> Vec<&'a Json> {
-        let mut parts = Parts::default();
-        // A chain of references may be long: what is yet to be looked at is no recursion.
-        let mut left: Vec<&'a Json> = schemas.iter().rev().copied().collect();
-        while let Some(schema) = left.pop() {
-            if !self.spend(1) {
-                break;
-            }
-            if parts.add(schema) {
-                let from = left.len();
-                self.expand(schema, &mut left);
-                left[from..].reverse();
-            }
-        }
-        parts.all
-    }
-
-    /// What a schema refers to or combines itself.
-    fn expand(&self, schema: &'a Json, more: &mut Vec<&'a Json>) {
-        let Json::Object(parts) = schema else { return };
-        for (keyword, part) in parts {
-            match (keyword.as_str(), part) {
-                ("$ref", Json::String(reference)) => {
-                    more.push(self.resolve(reference).unwrap_or(&ANYTHING));
-                }
-                ("$dynamicRef" | "$recursiveRef", _) => more.push(&ANYTHING),
-                ("allOf", Json::Array(schemas)) => {
-                    more.extend(schemas.iter().filter(|schema| schema.is_object()));
-                }
-                ("anyOf" | "oneOf", Json::Array(schemas)) => {
-                    for schema in schemas {
-                        more.push(schema);
-                        if takes_any_object(schema) {
-                            more.push(&ANYTHING);
-                        }
-                    }
-                }
-                ("if" | "then" | "else", Json::Object(_)) => more.push(part),
-                ("dependentSchemas", Json::Object(schemas)) => more.extend(schemas.values()),
-                _ => {}
-            }
-        }
-    }
-
-    /// Within the schema itself; nothing is fetched.
-    fn resolve(&self, reference: &str) -> Option<&'a Json> {
-        self.root.pointer(reference.strip_prefix('#')?)
-    }
-}
-
-impl<'a> Parts<'a> {
-    /// Whether it is new.
-    fn add(&mut self, schema: &'a Json) -> bool {
-        let new = self.seen.insert(std::ptr::from_ref(schema));
-        if new {
-            self.all.push(schema);
-        }
-        new
-    }
-}
-
-impl<'a> Keys<'a> {
-    /// The schemas of a key. None: it is unknown.
-    fn of(&self, name: &str) -> Option<Vec<&'a Json>> {
-        let named = self.named.iter().filter(|(known, _)| *known == name);
-        let matching = self.patterns.iter().filter(|(pattern, _)| pattern.is_match(name));
-        let schemas: Vec<&Json> =
-            named.map(|(_, schema)| *schema).chain(matching.map(|(_, schema)| *schema)).collect();
-        if schemas.is_empty() {
-            return self.open.then(|| self.others.clone());
-        }
-        Some(schemas)
-    }
-
-    /// Those that can be shown; the text is the plug-in's.
-    fn names(&self) -> impl Iterator<Item = &'a str> {
-        let mut names: Vec<&str> = self.named.iter().map(|(name, _)| *name).collect();
-        names.retain(|name| !name.chars().any(char::is_control));
-        names.sort_unstable();
-        names.dedup();
-        names.into_iter()
-    }
-}
-
-/// One of several alternatives that lists no keys of an object that it takes.
-fn takes_any_object(schema: &Json) -> bool {
-    let Json::Object(parts) = schema else { return *schema == Json::Bool(true) };
-    let takes_objects = match parts.get("type") {
-        Some(Json::String(one)) => one == "object",
-        Some(Json::Array(several)) => several.iter().any(|one| one == "object"),
-        _ => parts.is_empty(),
-    };
-    let says_more = ["properties", "patternProperties", "$ref", "allOf", "anyOf", "oneOf"]
-        .iter()
-        .any(|keyword| parts.contains_key(*keyword));
-    takes_objects && !says_more && parts.get("additionalProperties") != Some(&Json::Bool(false))
-}
-
-fn of_element(schema: &Json, index: usize) -> Option<&Json> {
-    let items = schema.get("items");
-    let listed = schema.get("prefixItems").or(items.filter(|items| items.is_array()));
-    let at = listed.and_then(|listed| listed.get(index));
-    at.or(items.filter(|items| items.is_object())).or_else(|| schema.get("additionalItems"))
 }
 
 #[cfg(test)]
@@ -338,6 +137,7 @@ mod tests {
 
     use super::*;
     use crate::diagnostic::{Location, Source};
+    use crate::plugin_schema::{MOST_PATTERNS, MOST_STEPS};
     use crate::schema::{IDENTITY_SINK, METHOD, SINK};
 
     fn config(text: &str, around: &'static crate::schema::Block) -> PluginConfig {
@@ -433,9 +233,10 @@ mod tests {
     /// How many steps were left, and how much was found.
     fn searched(text: &str, schema: &Json) -> (Option<usize>, usize) {
         let config = config(text, &METHOD);
-        let mut search = Search::new(&config, "acme", schema);
+        let read = Schema::new(schema);
+        let mut search = Search::new(&config, "acme", &read);
         search.object(&[schema], &config.to_map(), &[], None);
-        (search.steps_left.get(), search.result().len())
+        (read.steps_left(), search.result().len())
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Reads `plugin "NAME"`: what the operator pins, allows and limits.
 
+use std::path::{Component, Path, PathBuf};
+
 use usher_grant::{Allow, Capability, LARGEST_MEMORY, Limits, Target};
 
 use crate::diagnostic::Diagnostic;
-use crate::fields::{Fields, Nested, Report};
+use crate::fields::{Fields, Located, Nested, Report};
 use crate::schema;
 use crate::settings::Plugin;
 
@@ -11,6 +13,38 @@ use crate::settings::Plugin;
 pub(crate) fn plugins(file: &Fields<'_>, report: &mut Report) -> Vec<(String, Plugin)> {
     let blocks = file.named_blocks("plugin", &schema::PLUGIN, report);
     blocks.into_iter().map(|(name, block)| (name, plugin(&block, report))).collect()
+}
+
+/// Whoever can replace a plug-in must not be able to replace what admits it.
+pub(crate) fn check_lock(
+    directory: Option<&Located<String>>,
+    lock: Option<&Located<String>>,
+    report: &mut Report,
+) {
+    let (Some(directory), Some(lock)) = (directory, lock) else { return };
+    if lock.value.is_empty() || directory.value.is_empty() {
+        return;
+    }
+    if without_dots(&lock.value).starts_with(without_dots(&directory.value)) {
+        report.push(Diagnostic::new_error(
+            "plugin_lock",
+            "`plugin_lock` lies in `plugin_directory`, with what it is to keep watch over",
+            "write a path beside it: plugin_lock = \"/etc/usher/usher.lock\"",
+            Some(&lock.location),
+        ));
+    }
+}
+
+/// A path without `.` and `..`, read as it stands.
+fn without_dots(path: &str) -> PathBuf {
+    Path::new(path).components().fold(PathBuf::new(), |mut path, part| {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => drop(path.pop()),
+            part => path.push(part),
+        }
+        path
+    })
 }
 
 fn plugin(block: &Nested<'_>, report: &mut Report) -> Plugin {

@@ -1,8 +1,9 @@
 //! Every key that the incumbents know, and ours: which block takes it, what value it takes, what it
-//! does, and whether it works yet.
+//! does, who else may say it, and what a change of it takes.
 //!
-//! One table for all: reading, judging, suggestions, `usher config schema` and
-//! `docs/configuration.md` come from it.
+//! One table for all: reading, judging, merging, suggestions, flags, what a reload does,
+//! `usher config schema` and `docs/configuration.md` come from it. The typed values are in
+//! [`crate::settings`].
 
 mod blocks;
 pub(crate) mod built_ins;
@@ -10,144 +11,143 @@ pub(crate) mod built_ins;
 mod coverage;
 #[cfg(test)]
 mod document;
+mod environment;
+mod identity;
 mod json;
-mod later;
+mod key;
 mod places;
+mod plugin;
+mod server;
+mod telemetry;
+mod top;
+mod unbuilt;
 
-pub(crate) use blocks::{
-    ALLOW, AUTO_AUTH, FILE, IDENTITY, IDENTITY_METHOD, IDENTITY_SINK, IDENTITY_SINKS, LIMITS,
-    METHOD, PLUGIN, RETRY, SINK, SINKS, TELEMETRY, VAULT,
+pub use blocks::{flags, server_flags};
+pub(crate) use environment::ENVIRONMENT;
+pub(crate) use identity::{
+    AUTO_AUTH, IDENTITY, IDENTITY_METHOD, IDENTITY_SINK, IDENTITY_SINKS, METHOD, SINK, SINKS,
 };
 pub use json::json_schema;
-pub(crate) use later::{
+pub(crate) use key::{Block, Change, Key, Kind, Merge, State};
+pub use key::{Flag, FlagForm};
+pub(crate) use plugin::{ALLOW, LIMITS, PLUGIN};
+pub(crate) use server::{RETRY, VAULT};
+pub(crate) use telemetry::TELEMETRY;
+pub(crate) use top::FILE;
+pub(crate) use unbuilt::{
     API_PROXY, CACHE, ENV_TEMPLATE, EXEC, LISTENER, PERSIST, TEMPLATE, TEMPLATE_CONFIG, WAIT,
 };
-
-/// What becomes of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    Built,
-    /// Judged, then refused by name: leaving it out silently would change what the agent does.
-    /// Holds the help.
-    NotBuilt(&'static str),
-    /// Judged, and says something only of blocks that aren't built, which are refused.
-    Beside,
-    /// It works under another name too. Holds the help.
-    Deprecated(&'static str),
-    /// The incumbents' parser takes it and their agent has no use for it. Holds the reason.
-    NoEffect(&'static str),
-}
-
-/// What a key takes.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Kind {
-    /// A string; a whole number counts as its text.
-    Text,
-    /// One of these strings.
-    Choice(&'static [&'static str]),
-    /// `true` or `false` and nothing else.
-    Boolean,
-    /// Also numbers and strings, as Go's `ParseBool`.
-    WeakBoolean,
-    /// Seconds, or a string with units.
-    Duration,
-    /// A whole number, also in a string.
-    Integer,
-    /// Bytes, or a string with a unit.
-    Size,
-    /// A list of strings.
-    Strings,
-    /// At most one block.
-    Block(&'static Block),
-    /// Blocks whose label is their type.
-    Typed(&'static Block),
-    /// Blocks whose label is their name.
-    Named(&'static Block),
-    /// The settings of a plug-in, which has its own schema.
-    Settings,
-    /// Whether requests get the agent's token: a weak boolean or "force".
-    TokenUse,
-    /// A string and nothing else.
-    StrictText,
-    /// A whole number without quotes.
-    StrictInteger,
-    /// A string with units; the incumbents take a number for nanoseconds.
-    GoDuration,
-    /// A string or a list of strings.
-    Command,
-    /// The name of a signal.
-    Signal,
-    /// File permissions: an octal string or a number.
-    Permissions,
-    /// "MIN:MAX", or a block of both.
-    Wait,
-    /// Whatever.
-    Any,
-}
-
-#[derive(Debug)]
-pub(crate) struct Key {
-    pub(crate) name: &'static str,
-    pub(crate) state: State,
-    pub(crate) kind: Kind,
-    /// One line for the reference, with the default.
-    pub(crate) description: &'static str,
-}
-
-/// A kind of block.
-#[derive(Debug)]
-pub(crate) struct Block {
-    /// For messages.
-    pub(crate) name: &'static str,
-    pub(crate) keys: &'static [Key],
-    /// The incumbents ignore unknown keys, so in their blocks one is a warning; in ours it is an
-    /// error.
-    pub(crate) closed: bool,
-    /// Added to the message about an unknown key that resembles none.
-    pub(crate) hint: &'static str,
-}
-
-impl Block {
-    pub(crate) fn key(&self, name: &str) -> Option<&'static Key> {
-        self.keys.iter().find(|key| key.name.eq_ignore_ascii_case(name))
-    }
-}
-
-const fn built(name: &'static str, kind: Kind, description: &'static str) -> Key {
-    Key { name, state: State::Built, kind, description }
-}
-
-const fn not_built(
-    name: &'static str,
-    kind: Kind,
-    help: &'static str,
-    description: &'static str,
-) -> Key {
-    Key { name, state: State::NotBuilt(help), kind, description }
-}
-
-const fn beside(name: &'static str, kind: Kind, description: &'static str) -> Key {
-    Key { name, state: State::Beside, kind, description }
-}
-
-const fn deprecated(
-    name: &'static str,
-    kind: Kind,
-    help: &'static str,
-    description: &'static str,
-) -> Key {
-    Key { name, state: State::Deprecated(help), kind, description }
-}
-
-const fn no_effect(name: &'static str, kind: Kind, reason: &'static str) -> Key {
-    Key { name, state: State::NoEffect(reason), kind, description: "" }
-}
 
 #[cfg(test)]
 mod tests {
     use usher_grant::Capability;
 
+    use super::blocks::ALL;
     use super::*;
+    use crate::field::Field;
+    use crate::settings::{Identity, Log, Method, Plugin, Server, Settings, Sink};
+
+    /// Keys of the top level that no field of [`Settings`] or [`Log`] is of: blocks, which are
+    /// compared as such, and what belongs to the server.
+    const COMPARED_OTHERWISE: [Change; 3] = [Change::Identity, Change::Server, Change::Nothing];
+
+    #[test]
+    fn each_key_says_how_it_merges_and_what_a_change_takes() {
+        for key in FILE.keys.iter().filter(|key| key.state == State::Built) {
+            assert_ne!(key.merge, Merge::AsBlock, "{}: files merge at the top level", key.name);
+            assert_ne!(key.change, Change::AsBlock, "{} stands in no block", key.name);
+        }
+        for key in ENVIRONMENT.keys {
+            assert_ne!(key.change, Change::AsBlock, "{} stands in no block", key.name);
+        }
+        for block in ALL.into_iter().skip(1) {
+            for key in block.keys {
+                assert_eq!(key.merge, Merge::AsBlock, "{} merges with {}", key.name, block.name);
+            }
+        }
+    }
+
+    #[test]
+    fn each_flag_has_the_name_of_its_key() {
+        let keys = || VAULT.keys.iter().chain(FILE.keys).chain(ENVIRONMENT.keys);
+        for key in keys() {
+            if let Some(flag) = key.flag {
+                assert_eq!(flag.name, key.name.replace('_', "-"));
+                assert!(flag.help.ends_with('.'), "{}", flag.name);
+            }
+        }
+        assert_eq!(
+            keys().filter(|key| key.flag.is_some()).count(),
+            server_flags().chain(flags()).count()
+        );
+    }
+
+    /// What takes a change of a key is found at the field that it makes.
+    #[test]
+    fn each_key_that_makes_a_setting_is_compared_at_a_reload() {
+        let top = || keys_of(Settings::FIELDS).into_iter().chain(keys_of(Log::FIELDS));
+        for key in FILE.keys.iter().filter(|key| key.state == State::Built) {
+            let compared = top().any(|name| name == key.name);
+            assert_ne!(compared, COMPARED_OTHERWISE.contains(&key.change), "{}", key.name);
+        }
+        let server = keys_of(Server::FIELDS);
+        let of_server = FILE.keys.iter().chain(ENVIRONMENT.keys);
+        let of_server = of_server.filter(|key| key.change == Change::Server && key.name != "vault");
+        for key in of_server.chain(VAULT.keys).chain(RETRY.keys) {
+            let block = matches!(key.kind, Kind::Block(_));
+            // It goes to the identities.
+            let expected = !block && key.name != "namespace";
+            assert_eq!(server.contains(&key.name), expected, "{}", key.name);
+        }
+        for (block, fields, blocks) in [
+            (&AUTO_AUTH, keys_of(Identity::FIELDS), &["method", "sink", "sinks"][..]),
+            (&METHOD, keys_of(Method::FIELDS), &[]),
+            (&SINK, keys_of(Sink::FIELDS), &[]),
+            (&PLUGIN, keys_of(Plugin::FIELDS), &[]),
+        ] {
+            for key in block.keys {
+                let compared = fields.contains(&key.name);
+                assert_ne!(compared, blocks.contains(&key.name), "{}.{}", block.name, key.name);
+            }
+            assert!(fields.iter().all(|name| block.key(name).is_some()), "{}", block.name);
+        }
+    }
+
+    fn keys_of<T>(fields: &[Field<T>]) -> Vec<&'static str> {
+        fields.iter().flat_map(|field| field.keys).copied().collect()
+    }
+
+    #[test]
+    fn the_keys_of_one_field_take_the_same_for_a_change() {
+        fn check<T>(block: &'static Block, fields: &'static [Field<T>]) {
+            for field in fields {
+                let takes: Vec<Change> = field.keys.iter().map(|key| block.change(key)).collect();
+                assert!(takes.iter().all(|change| *change == takes[0]), "{:?}", field.keys);
+            }
+        }
+        check(&FILE, Settings::FIELDS);
+        check(&FILE, Log::FIELDS);
+        check(&SINK, Sink::FIELDS);
+    }
+
+    #[test]
+    fn what_a_change_takes_is_that_of_the_block_unless_the_key_says_so() {
+        for (block, key, change) in [
+            (&FILE, "pid_file", Change::Restart),
+            (&FILE, "log_level", Change::Live),
+            (&VAULT, "ca_cert", Change::Server),
+            (&RETRY, "num_retries", Change::Server),
+            (&ENVIRONMENT, "rate_limit", Change::Server),
+            (&AUTO_AUTH, "on_exit", Change::Identity),
+            (&METHOD, "max_backoff", Change::Adjust),
+            (&IDENTITY_METHOD, "mount_path", Change::Identity),
+            (&SINK, "wrap_ttl", Change::Identity),
+            (&LIMITS, "memory", Change::Identity),
+            (&TELEMETRY, "disable_hostname", Change::Nothing),
+        ] {
+            assert_eq!(block.change(key), change, "{key}");
+        }
+    }
 
     #[test]
     fn each_capability_can_be_allowed_and_is_named_to_whoever_errs() {
@@ -159,7 +159,7 @@ mod tests {
 
     #[test]
     fn no_block_has_a_key_twice_and_each_key_is_described() {
-        for block in blocks::ALL {
+        for block in ALL {
             for (index, key) in block.keys.iter().enumerate() {
                 let twice = block.keys[..index].iter().any(|other| other.name == key.name);
                 assert!(!twice, "{}", key.name);

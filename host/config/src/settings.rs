@@ -1,4 +1,9 @@
 //! The settings that the agent works with: complete, checked, with defaults filled in.
+//!
+//! Beside each type stands which key its fields are of, so that a change of one is found.
+
+mod log;
+mod plugin_config;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,14 +11,14 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::{Map, Value as Json};
 use usher_address::{MountPath, Namespace, OutboundProxy, ServerAddress};
 use usher_grant::{Allow, Limits};
 use usher_secret::Secret;
 
 use crate::diagnostic::Location;
-use crate::schema::Block;
-use crate::tree::Object;
+use crate::field::fields;
+pub use log::{Log, LogFile, LogFormat, LogLevel};
+pub use plugin_config::PluginConfig;
 
 /// Everything the agent needs to know.
 #[derive(Clone, Debug)]
@@ -42,6 +47,15 @@ pub struct Settings {
     /// What else is found when plug-ins are bound stops the agent, if only with a warning.
     pub strict: bool,
 }
+
+fields!(Settings {
+    pid_file: ["pid_file"],
+    exit_after_auth: ["exit_after_auth"],
+    plugin_directory: ["plugin_directory"],
+    plugin_lock: ["plugin_lock"],
+    admin_socket: ["admin_socket"],
+    metrics_address: ["metrics_address"],
+} and { server, identities, log, plugins, strict });
 
 /// The secrets server.
 #[derive(Clone)]
@@ -84,6 +98,26 @@ pub struct Server {
     pub disable_redirects: bool,
 }
 
+fields!(Server {
+    address: ["address"],
+    ca_cert: ["ca_cert"],
+    ca_cert_bytes: ["ca_cert_bytes"],
+    ca_path: ["ca_path"],
+    client_cert: ["client_cert"],
+    client_key: ["client_key"],
+    client_pem: ["client_cert_bytes", "client_key_bytes"],
+    tls_server_name: ["tls_server_name"],
+    tls_skip_verify: ["tls_skip_verify"],
+    client_timeout: ["client_timeout"],
+    disable_idle_connections: ["disable_idle_connections"],
+    disable_keep_alives: ["disable_keep_alives"],
+    num_retries: ["num_retries"],
+    proxy: ["proxy"],
+    rate_limit: ["rate_limit"],
+    srv_lookup: ["srv_lookup"],
+    disable_redirects: ["disable_redirects"],
+} and {});
+
 /// The address only, which shows no password.
 impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -92,7 +126,7 @@ impl fmt::Debug for Server {
 }
 
 /// A client certificate and its key as PEM texts.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct ClientPem {
     /// The certificate and what stands between it and the root.
     pub certificate: String,
@@ -127,6 +161,12 @@ pub struct Identity {
     /// Of the block.
     pub location: Location,
 }
+
+fields!(Identity {
+    token_check_interval: ["token_check_interval"],
+    on_exit: ["on_exit"],
+    enable_reauth_on_new_credentials: ["enable_reauth_on_new_credentials"],
+} and { name, method, sinks, location });
 
 /// What becomes of a delivered token when the agent ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -174,6 +214,17 @@ pub struct Method {
     pub location: Location,
 }
 
+fields!(Method {
+    kind: ["type"],
+    mount_path: ["mount_path"],
+    namespace: ["namespace"],
+    min_backoff: ["min_backoff"],
+    max_backoff: ["max_backoff"],
+    exit_on_err: ["exit_on_err"],
+    wrap_ttl: ["wrap_ttl"],
+    config: ["config"],
+} and { names_namespace, location });
+
 /// A sink and its settings.
 #[derive(Clone, Debug)]
 pub struct Sink {
@@ -190,6 +241,14 @@ pub struct Sink {
     /// Of the block.
     pub location: Location,
 }
+
+fields!(Sink {
+    kind: ["type"],
+    wrap_ttl: ["wrap_ttl"],
+    encryption: ["dh_type", "dh_path", "derive_key", "aad", "aad_env_var"],
+    on_exit: ["on_exit"],
+    config: ["config"],
+} and { location });
 
 /// How a sink's content is encrypted: `dh_type = "curve25519"` and what goes with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -212,153 +271,6 @@ pub enum SinkOnExit {
     Remove,
 }
 
-/// The `config` block of a method or sink: JSON for the plug-in, places for messages.
-#[derive(Clone)]
-pub struct PluginConfig {
-    /// As text: a thousand identities keep theirs for as long as the agent runs.
-    json: Box<str>,
-    /// By the JSON Pointer (RFC 6901) of the value.
-    places: Box<[(Box<str>, Location)]>,
-    location: Location,
-    /// The block that this one stands in.
-    pub(crate) around: &'static Block,
-}
-
-impl PluginConfig {
-    /// Whether the plug-in would get the same.
-    pub fn same_settings(&self, other: &Self) -> bool {
-        self.json == other.json
-    }
-
-    pub(crate) fn new(object: &Object, location: Location, around: &'static Block) -> Self {
-        let mut places = Vec::new();
-        let map = object.to_json(&mut Vec::new(), &mut |path, place| {
-            places.push((pointer(path).into(), place.clone()));
-        });
-        let json = Json::Object(map).to_string().into();
-        Self { json, places: places.into(), location, around }
-    }
-
-    /// The JSON object, its keys in order; "{}" when there is no `config` block.
-    pub fn json(&self) -> &str {
-        &self.json
-    }
-
-    /// The same, parsed.
-    pub fn to_map(&self) -> Map<String, Json> {
-        serde_json::from_str(&self.json).unwrap_or_default()
-    }
-
-    /// Where a value stands; `&[]` is the block. Of a path that isn't there: the nearest around it.
-    pub fn locate(&self, path: &[&str]) -> &Location {
-        let find = |length| {
-            let wanted = pointer(&path[..length]);
-            self.places.iter().rfind(|(pointer, _)| **pointer == *wanted).map(|(_, place)| place)
-        };
-        (1..=path.len()).rev().find_map(find).unwrap_or(&self.location)
-    }
-
-    /// Where the key at the end of `path` stands, rather than its value.
-    pub(crate) fn locate_key(&self, path: &[&str]) -> &Location {
-        let wanted = pointer(path);
-        let found = self.places.iter().find(|(pointer, _)| **pointer == *wanted);
-        found.map_or_else(|| self.locate(path), |(_, place)| place)
-    }
-}
-
-fn pointer(path: &[impl AsRef<str>]) -> String {
-    path.iter().fold(String::new(), |pointer, key| {
-        pointer + "/" + &key.as_ref().replace('~', "~0").replace('/', "~1")
-    })
-}
-
-/// Keys only: values may be secret.
-impl fmt::Debug for PluginConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.to_map().keys()).finish()
-    }
-}
-
-/// Logging.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Log {
-    /// From this level on.
-    pub level: LogLevel,
-    /// How a line looks.
-    pub format: LogFormat,
-    /// Gets the log besides standard error.
-    pub file: Option<LogFile>,
-}
-
-/// A log file and its rotation.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LogFile {
-    /// Of `log_file = "DIRECTORY/"` it is `DIRECTORY/usher.log`.
-    pub path: PathBuf,
-    /// A larger file is rotated. None: no limit.
-    pub rotate_bytes: Option<u64>,
-    /// An older file is rotated. Default 24 h.
-    pub rotate_duration: Duration,
-    /// How many rotated files are kept; 0: all, negative: none.
-    pub rotate_max_files: i64,
-}
-
-/// The incumbents' levels; their "notice" is info, "warning" is warn, "err" is error.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs)]
-pub enum LogLevel {
-    Trace,
-    Debug,
-    #[default]
-    Info,
-    Warn,
-    Error,
-}
-
-impl LogLevel {
-    /// "trace", "debug", "info", "warn" or "error".
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Trace => "trace",
-            Self::Debug => "debug",
-            Self::Info => "info",
-            Self::Warn => "warn",
-            Self::Error => "error",
-        }
-    }
-
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        Some(match text.trim().to_ascii_lowercase().as_str() {
-            "trace" => Self::Trace,
-            "debug" => Self::Debug,
-            "info" | "notice" | "" => Self::Info,
-            "warn" | "warning" => Self::Warn,
-            "error" | "err" => Self::Error,
-            _ => return None,
-        })
-    }
-}
-
-/// How a log line looks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Standard,
-    /// One JSON object a line.
-    Json,
-}
-
-impl LogFormat {
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        Some(match text.trim().to_ascii_lowercase().as_str() {
-            "standard" | "" => Self::Standard,
-            "json" => Self::Json,
-            _ => return None,
-        })
-    }
-}
-
 /// What the operator says of one plug-in.
 #[derive(Clone, Debug)]
 pub struct Plugin {
@@ -373,3 +285,10 @@ pub struct Plugin {
     /// Of the block.
     pub location: Location,
 }
+
+fields!(Plugin {
+    sha256: ["sha256"],
+    overrides: ["override"],
+    allow: ["allow"],
+    limits: ["limits"],
+} and { location });

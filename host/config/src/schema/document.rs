@@ -3,9 +3,10 @@
 
 use std::fmt::Write as _;
 
-use super::blocks::{ALL, TOP};
+use super::blocks::ALL;
 use super::built_ins::{METHODS, SINKS};
-use super::{Block, Key, Kind, State};
+use super::top::TOP;
+use super::{Block, Change, ENVIRONMENT, FILE, Key, Kind, Merge, RETRY, State, VAULT};
 
 const FILE_NAME: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/configuration.md");
 
@@ -23,22 +24,11 @@ A duration is a number of seconds, or a string: `"90s"`, `"1h30m"`, `"300ms"`, `
 
 Each is looked up as `BAO_NAME`, then as `VAULT_NAME`. One that is set counts even if it is empty.
 
-| Name | What it does |
-| --- | --- |
-| `ADDR`, `CACERT`, `CAPATH`, `CLIENT_CERT`, `CLIENT_KEY`, `TLS_SERVER_NAME`, `SKIP_VERIFY`, `NAMESPACE` | As the flags and the keys of `vault`. |
-| `CACERT_BYTES`, `CLIENT_CERT_BYTES`, `CLIENT_KEY_BYTES` | PEM text instead of a file. |
-| `CLIENT_TIMEOUT` | Time for one request. Default 60s. |
-| `MAX_RETRIES` | As `vault.retry.num_retries`. |
-| `RATE_LIMIT` | Requests a second, and how many at once: `5` or `5:10`. |
-| `SRV_LOOKUP` | The host of the address names an SRV record. |
-| `DISABLE_REDIRECTS` | Follow no redirect. |
-| `PROXY_ADDR`, `HTTP_PROXY` | Proxy for every address, `http://`, `https://` or `socks5://`; the first goes before the second. |
-| `LOG_LEVEL`, `LOG_FORMAT` | As the flags. |
-| `AGENT_CONFIG_PATH` | Comma-separated paths, if there is no `--config`. |
-| `AGENT_DISABLE_IDLE_CONNECTIONS`, `AGENT_DISABLE_KEEP_ALIVES` | Comma-separated lists instead of those in files. |
-
-Without a prefix count `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` (in capitals or not), and `RUNTIME_DIRECTORY` for the default of `admin_socket`.
 "#;
+
+const WITHOUT_PREFIX: &str = "\
+Without a prefix count `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` (in capitals or not), and `RUNTIME_DIRECTORY` for the default of `admin_socket`.
+";
 
 /// Around the table in a method's page.
 const BEGIN: &str = "<!-- Made from the plug-in's schema: `USHER_WRITE_DOCS=1 cargo test -p usher-config document` writes it anew. -->\n";
@@ -46,6 +36,8 @@ const END: &str = "<!-- end -->\n";
 
 fn document() -> String {
     let mut text = HEAD.to_owned();
+    text.push_str(&variables());
+    let _ = write!(text, "\n{WITHOUT_PREFIX}");
     for block in ALL {
         let name = if block.name == TOP { "Top level" } else { block.name };
         let _ = write!(text, "\n## {name}\n\n");
@@ -65,6 +57,38 @@ fn document() -> String {
     }
     let _ = write!(text, "\n## config of sink \"file\"\n\n{}", settings(SINKS[0].1));
     text
+}
+
+/// The environment variables; those of which the same is said share a row.
+fn variables() -> String {
+    let mut rows: Vec<(String, Vec<String>)> = Vec::new();
+    for block in [&VAULT, &RETRY, &ENVIRONMENT, &FILE] {
+        for key in block.keys.iter().filter(|key| !key.variables.is_empty()) {
+            let names = key.variables.iter().map(|name| format!("`{name}`"));
+            let about = about_variable(block, key);
+            match rows.iter_mut().find(|(other, _)| *other == about) {
+                Some((_, row)) => row.extend(names),
+                None => rows.push((about, names.collect())),
+            }
+        }
+    }
+    let mut text = String::from("| Name | What it does |\n| --- | --- |\n");
+    for (about, names) in rows {
+        let _ = writeln!(text, "| {} | {about} |", names.join(", "));
+    }
+    text
+}
+
+fn about_variable(block: &'static Block, key: &Key) -> String {
+    if std::ptr::eq(block, &raw const ENVIRONMENT) {
+        return key.description.to_owned();
+    }
+    match (key.kind, key.flag) {
+        (Kind::Strings, _) => "Comma-separated lists instead of those in files.".to_owned(),
+        (_, Some(_)) if block.name == TOP => "As the flags.".to_owned(),
+        (_, Some(_)) => format!("As the flags and the keys of `{}`.", block.name),
+        (_, None) => format!("As `{}.{}`.", block.name, key.name),
+    }
 }
 
 /// A plug-in's settings, as its schema has them.
@@ -186,6 +210,41 @@ fn the_document_is_what_the_tables_say() {
         written == document,
         "docs/configuration.md is out of date; USHER_WRITE_DOCS=1 cargo test -p usher-config document writes it"
     );
+}
+
+#[test]
+fn how_files_merge_is_told_as_the_tables_have_it() {
+    let keys = |merge: Merge| {
+        let keys = FILE.keys.iter().filter(move |key| key.merge == merge);
+        keys.map(|key| key.name).collect::<Vec<_>>()
+    };
+    let (_, told) = HEAD.split_once("A later file replaces").unwrap();
+    let quoted = |names: &[&str], between: &str| {
+        names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(between)
+    };
+    let whole = quoted(&keys(Merge::Whole), ", ");
+    assert!(told.contains(&format!("whole blocks ({whole})")), "{whole}");
+    let (lists, switches): (Vec<&str>, Vec<&str>) =
+        keys(Merge::StaysOn).into_iter().partition(|name| name.starts_with("disable_"));
+    assert_eq!(lists.len(), 2, "{lists:?}");
+    let switches = quoted(&switches, ", ");
+    assert!(told.contains(&format!("{switches} and the `disable_` lists stay on")), "{switches}");
+    let added = quoted(&keys(Merge::Add), " and ");
+    assert!(told.contains(&format!("{added} blocks add up")), "{added}");
+}
+
+#[test]
+fn what_takes_a_restart_is_told_as_the_tables_have_it() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/migrating.md");
+    let text = std::fs::read_to_string(file).unwrap();
+    let (_, after) = text.split_once("except the keys that take a restart:").unwrap();
+    let (list, _) = after.split_once(';').unwrap();
+    let mut told: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
+    told.sort_unstable();
+    let keys = FILE.keys.iter().filter(|key| key.change == Change::Restart);
+    let mut keys: Vec<&str> = keys.map(|key| key.name).collect();
+    keys.sort_unstable();
+    assert_eq!(told, keys, "docs/migrating.md");
 }
 
 #[test]

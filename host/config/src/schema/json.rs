@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::blocks::{ALL, FILE, IDENTITY};
-use super::{Block, Key, Kind, State};
+use super::blocks::ALL;
+use super::{Block, FILE, IDENTITY, Key, Kind, State};
 
 /// JSON Schema, draft 2020-12, for editors: what it accepts has the right form; `usher validate`
 /// judges what it means.

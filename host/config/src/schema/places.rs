@@ -1,8 +1,8 @@
-//! What to write instead of a key that its block doesn't know: the key that was meant, or the
-//! nearest block that knows it.
+//! Where a key stands: for one that its block doesn't know, the key that was meant, or the nearest
+//! block that knows it.
 
-use super::blocks::{FILE, TOP};
-use super::{Block, Kind, State};
+use super::top::TOP;
+use super::{Block, Change, FILE, Key, Kind, State};
 use crate::resemblance::nearest;
 
 impl Block {
@@ -54,6 +54,21 @@ impl Block {
             [TOP] => format!("`{name}` belongs at the top level"),
             names => format!("`{name}` belongs in {}", names.join(" or ")),
         })
+    }
+
+    /// What a change of the key takes; of one that there isn't, all there is.
+    pub(crate) fn change(&'static self, key: &str) -> Change {
+        match self.key(key).map_or(Change::Restart, |key| key.change) {
+            Change::AsBlock => self.top_key().map_or(Change::Restart, |key| key.change),
+            change => change,
+        }
+    }
+
+    /// The key of the top level in whose block this one is.
+    pub(super) fn top_key(&'static self) -> Option<&'static Key> {
+        let leads_here =
+            |inner: &'static Self| std::ptr::eq(inner, self) || inner.way_to(self).is_some();
+        FILE.keys.iter().find(|key| key.kind.block().is_some_and(leads_here))
     }
 
     /// The blocks that this one may hold; not those that are refused.

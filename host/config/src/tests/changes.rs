@@ -78,7 +78,7 @@ fn what_concerns_all_is_said_apart() {
     let new = format!("{TWO}vault {{ address = \"http://x\" }}");
     assert_eq!(changes(TWO, &new), Diff { server_changed: true, ..unchanged(&["a", "b"]) });
     let new = format!("{TWO}log_level = \"debug\"");
-    assert_eq!(changes(TWO, &new), Diff { log_level_changed: true, ..unchanged(&["a", "b"]) });
+    assert_eq!(changes(TWO, &new), Diff { live: vec!["log_level"], ..unchanged(&["a", "b"]) });
     // A running agent takes these up.
     for (key, value) in [
         ("admin_socket", "\"/s\""),
@@ -86,7 +86,8 @@ fn what_concerns_all_is_said_apart() {
         ("log_format", "\"json\""),
         ("metrics_address", "\"127.0.0.1:1\""),
     ] {
-        assert_eq!(changes(TWO, &format!("{TWO}{key} = {value}")), unchanged(&["a", "b"]));
+        let found = changes(TWO, &format!("{TWO}{key} = {value}"));
+        assert_eq!(found, Diff { live: vec![key], ..unchanged(&["a", "b"]) });
     }
     for (key, value) in [
         ("exit_after_auth", "true"),

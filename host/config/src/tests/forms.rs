@@ -42,6 +42,7 @@ fn every_built_setting_arrives() {
         VAULT {
           address = "http://bao:8200/"  ca_cert = "/ca.pem"  ca_path = "/ca"
           client_cert = "/c.pem"  client_key = "/k.pem"  tls_server_name = "bao"
+          tls_skip_verify = true
           namespace = "ignored/by/flag"
           retry { num_retries = "5" }
         }
@@ -81,13 +82,17 @@ fn every_built_setting_arrives() {
         plugin_lock = "/etc/usher/usher.lock"
         plugin "acme-sso" {
           sha256 = "9F86D081884C7D659A2FEAA0C55AD015A3BF4F1B2B0B822CD15D6C15B0F00A08"
-          allow { connect = ["https://sso"] read = ["/a", "/b/*"] env = ["X"] server = ["unwrap"] kdc = ["R"] }
+          override = true
+          allow {
+            connect = ["https://sso"] read = ["/a", "/b/*"] env = ["X"] server = ["unwrap"] kdc = ["R"]
+            watch = ["/a"] write = ["/w"] remove = ["/r"]
+          }
           limits { memory = "64MiB" timeout = "30s" }
         }
         "#,
     )
     .env("AAD", "context")
-    .flags(|flags| flags.namespace = Some("ns".into()))
+    .flag("namespace", "ns")
     .settings();
     let server = &settings.server;
     assert_eq!(server.address.to_string(), "http://bao:8200");
@@ -96,6 +101,7 @@ fn every_built_setting_arrives() {
     assert_eq!(server.client_cert.as_deref(), Some("/c.pem"));
     assert_eq!(server.client_key.as_deref(), Some("/k.pem"));
     assert_eq!(server.tls_server_name.as_deref(), Some("bao"));
+    assert!(server.tls_skip_verify);
     assert_eq!(server.num_retries, Some(5));
     assert!(server.disable_idle_connections && !server.disable_keep_alives);
     let identity = &settings.identities[0];
@@ -141,6 +147,7 @@ fn every_built_setting_arrives() {
     assert_eq!(settings.plugin_directory, Some("/etc/usher/plugins".into()));
     assert_eq!(settings.plugin_lock, Some("/etc/usher/usher.lock".into()));
     let plugin = &settings.plugins["acme-sso"];
+    assert!(plugin.overrides);
     assert_eq!(plugin.allow.targets(Capability::Read), ["/a", "/b/*"]);
     assert_eq!(plugin.allow.targets(Capability::Server), ["unwrap"]);
     let timeout = Duration::from_secs(30);

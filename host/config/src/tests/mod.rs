@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
 
-use crate::{Diagnostic, Loaded, Overrides, Settings, load};
+use crate::{Diagnostic, Loaded, Overrides, Settings, flags, load, server_flags};
 use tempfile::TempDir;
 
 const GOOD: &str = r#"auto_auth {
@@ -50,8 +50,9 @@ impl Case {
         self
     }
 
-    fn flags(mut self, set: impl FnOnce(&mut Overrides)) -> Self {
-        set(&mut self.overrides);
+    #[track_caller]
+    fn flag(mut self, name: &str, text: &str) -> Self {
+        give(&mut self.overrides, name, text);
         self
     }
 
@@ -72,6 +73,13 @@ impl Case {
         assert!(loaded.settings.is_none(), "accepted");
         loaded.diagnostics
     }
+}
+
+/// `--NAME TEXT`
+#[track_caller]
+fn give(overrides: &mut Overrides, name: &str, text: &str) {
+    let flag = server_flags().chain(flags()).find(|flag| flag.name == name);
+    overrides.set(flag.expect("a flag"), text);
 }
 
 fn shown(problems: &[Diagnostic]) -> String {

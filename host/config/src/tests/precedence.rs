@@ -16,7 +16,7 @@ fn flags_go_before_environment_before_files_before_defaults() {
     assert_eq!(address(Case::new(&text).env("VAULT_ADDR", "http://vault")), "http://vault");
     let both = || Case::new(&text).env("VAULT_ADDR", "http://vault").env("BAO_ADDR", "http://bao");
     assert_eq!(address(both()), "http://bao");
-    assert_eq!(address(both().flags(|f| f.address = Some("http://flag".into()))), "http://flag");
+    assert_eq!(address(both().flag("address", "http://flag")), "http://flag");
     // Present but empty: wins over VAULT_ADDR, blanks the file, and leaves the default.
     assert_eq!(address(both().env("BAO_ADDR", "")), "https://127.0.0.1:8200");
     assert_eq!(Case::new(&text).settings().server.ca_cert.as_deref(), Some("file"));
@@ -29,11 +29,9 @@ fn flags_go_before_environment_before_files_before_defaults() {
     let level = |case: Case| case.settings().log.level;
     assert_eq!(level(Case::new(&text)), LogLevel::Warn);
     assert_eq!(level(Case::new(&text).env("BAO_LOG_LEVEL", "trace")), LogLevel::Trace);
-    let exit = |flag: Option<bool>| {
-        let case = Case::new(&with_top("exit_after_auth = true"));
-        case.flags(|flags| flags.exit_after_auth = flag).settings().exit_after_auth
-    };
-    assert!(exit(None) && !exit(Some(false)));
+    let exit = || Case::new(&with_top("exit_after_auth = true"));
+    assert!(exit().settings().exit_after_auth);
+    assert!(!exit().flag("exit-after-auth", "false").settings().exit_after_auth);
 }
 
 #[test]
@@ -65,7 +63,7 @@ fn a_methods_namespace_goes_before_that_of_vault_and_behind_flag_and_environment
         let case = || Case::new(&text(vault, own, ""));
         assert_eq!(namespaces(case()), [expected, "vault/"], "{own}");
         assert_eq!(namespaces(case().env("BAO_NAMESPACE", "env")), ["env/", "env/"], "{own}");
-        let flag = case().env("BAO_NAMESPACE", "env").flags(|f| f.namespace = Some("flag".into()));
+        let flag = case().env("BAO_NAMESPACE", "env").flag("namespace", "flag");
         assert_eq!(namespaces(flag), ["flag/", "flag/"], "{own}");
     }
     let case = || Case::new(&text(vault, "", "namespace = \"web\""));
@@ -91,8 +89,8 @@ fn verification_is_off_only_if_something_says_so_and_then_it_is_said() {
         (Case::new(&text("true")).env("BAO_SKIP_VERIFY", ""), false),
         (Case::new(GOOD).env("BAO_SKIP_VERIFY", "false").env("VAULT_SKIP_VERIFY", "true"), false),
         (Case::new(GOOD).env("VAULT_SKIP_VERIFY", "1"), true),
-        (Case::new(GOOD).flags(|f| f.tls_skip_verify = Some(true)), true),
-        (Case::new(&text("true")).flags(|f| f.tls_skip_verify = Some(false)), false),
+        (Case::new(GOOD).flag("tls-skip-verify", "true"), true),
+        (Case::new(&text("true")).flag("tls-skip-verify", "false"), false),
     ] {
         assert_eq!(case.settings().server.tls_skip_verify, skip);
         let warned = case.load().diagnostics.iter().any(|p| p.code == "tls-skip-verify");
@@ -129,9 +127,8 @@ fn the_rest_of_the_environment_counts_too() {
     let other = Case::new(GOOD).env("BAO_RATE_LIMIT", "0.5").settings().server;
     assert_eq!(other.rate_limit, Some(RateLimit { per_second: 0.5, burst: 1 }));
     assert!(!server.same_settings(&other) && other.same_settings(&other.clone()));
-    let flag = Case::new(GOOD)
-        .env("BAO_DISABLE_REDIRECTS", "true")
-        .flags(|flags| flags.disable_redirects = Some(false));
+    let flag =
+        Case::new(GOOD).env("BAO_DISABLE_REDIRECTS", "true").flag("disable-redirects", "false");
     assert!(!flag.settings().server.disable_redirects);
     for (name, value) in [
         ("BAO_CLIENT_TIMEOUT", "soon"),
@@ -170,21 +167,20 @@ fn the_admin_socket_is_in_the_run_time_directory_unless_said_otherwise() {
 #[test]
 fn flags_of_the_log_file_go_before_the_file() {
     let text = with_top("log_file = \"/a\" log_rotate_bytes = 5 log_rotate_max_files = -1");
-    let log = |set: fn(&mut Overrides)| Case::new(&text).flags(set).settings().log.file;
-    let file = log(|_| {}).unwrap();
+    let case = || Case::new(&text);
+    let file = case().settings().log.file.unwrap();
     assert_eq!((file.path, file.rotate_bytes), ("/a".into(), Some(5)));
     assert_eq!((file.rotate_max_files, file.rotate_duration), (-1, Duration::from_hours(24)));
-    let file = log(|flags| {
-        flags.log_file = Some("/b".into());
-        flags.log_rotate_bytes = Some("0".into());
-        flags.log_rotate_duration = Some("1h".into());
-        flags.log_rotate_max_files = Some("2".into());
-    })
-    .unwrap();
+    let other = case()
+        .flag("log-file", "/b")
+        .flag("log-rotate-bytes", "0")
+        .flag("log-rotate-duration", "1h")
+        .flag("log-rotate-max-files", "2");
+    let file = other.settings().log.file.unwrap();
     assert_eq!((file.path, file.rotate_bytes), ("/b".into(), None));
     assert_eq!((file.rotate_max_files, file.rotate_duration), (2, Duration::from_hours(1)));
-    assert_eq!(log(|flags| flags.log_file = Some(String::new())), None);
-    let wrong = Case::new(&text).flags(|flags| flags.log_rotate_bytes = Some("10mb".into()));
+    assert_eq!(case().flag("log-file", "").settings().log.file, None);
+    let wrong = case().flag("log-rotate-bytes", "10mb");
     assert_eq!(brief(&wrong.refused()), ["!log_rotate"]);
 }
 
@@ -272,7 +268,8 @@ fn a_command_without_files_finds_the_server_by_flags_and_environment() {
     assert!(found.server.tls_skip_verify);
     assert_eq!(problems.len(), 1, "verification is off, and it is said: {problems:?}");
 
-    let flags = Overrides { address: Some("flag:8200".into()), ..Overrides::default() };
+    let mut flags = Overrides::default();
+    give(&mut flags, "address", "flag:8200");
     let (found, problems) = settle(&flags, &variables);
     assert!(found.is_none());
     assert!(

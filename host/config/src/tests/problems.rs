@@ -150,7 +150,7 @@ fn a_password_in_an_address_is_never_shown() {
         assert!(!shown(&problems).contains("hunter2"), "{}", shown(&problems));
         let problems = Case::new(GOOD).env("BAO_ADDR", address).refused();
         assert!(!shown(&problems).contains("hunter2"), "{}", shown(&problems));
-        let flag = Case::new(GOOD).flags(|flags| flags.address = Some(address.into()));
+        let flag = Case::new(GOOD).flag("address", address);
         assert!(!shown(&flag.refused()).contains("hunter2"));
     }
     for variable in ["BAO_PROXY_ADDR", "VAULT_HTTP_PROXY", "HTTPS_PROXY"] {

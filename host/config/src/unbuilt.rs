@@ -1,5 +1,5 @@
-//! Reads what is judged and not built yet, so that what the incumbents refuse is invalid and what
-//! they take is only unsupported: proxy, cache, templates, process supervisor.
+//! Reads what isn't built yet (proxy, cache, templates, process supervisor), so that what the
+//! incumbents refuse is invalid and what they take is only unsupported.
 
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ const SHORTEST_RELOAD: Duration = Duration::from_secs(5);
 
 /// What the rules over a whole configuration ask for.
 #[derive(Default)]
-pub(crate) struct Later {
+pub(crate) struct Unbuilt {
     pub(crate) listeners: usize,
     pub(crate) templates: Vec<Location>,
     pub(crate) env_templates: Vec<(String, Location)>,
@@ -44,7 +44,7 @@ pub(crate) struct TokenBlock {
     pub(crate) token: Option<TokenUse>,
 }
 
-impl Later {
+impl Unbuilt {
     pub(crate) fn read(file: &Fields<'_>, report: &mut Report) -> Self {
         let api_proxy = token_block(file, "api_proxy", &schema::API_PROXY, report);
         let cache = token_block(file, "cache", &schema::CACHE, report);

@@ -1,10 +1,12 @@
-//! The tables of what is judged and not built yet: proxy, cache, templates, process supervisor.
+//! The tables of what isn't built yet, and judged all the same: proxy, cache, templates, process
+//! supervisor.
 
 use super::Kind::{
     Any, Boolean, Choice, Command, Duration, GoDuration, Integer, Permissions, Signal,
     StrictInteger, StrictText, Strings, Text, TokenUse, Typed, Wait, WeakBoolean,
 };
-use super::{Block, Key, built, deprecated, no_effect};
+use super::key::{built, deprecated, no_effect};
+use super::{Block, Key};
 
 const OTHER_PRODUCT: &str = "OpenBao Agent has no use for it";
 const SERVER_PART: &str = "the agent has no use for it";
