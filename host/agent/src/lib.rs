@@ -12,7 +12,6 @@ mod exit;
 mod identity;
 mod identity_part;
 mod inheritance;
-pub mod lock;
 mod log_file;
 pub mod logging;
 mod metrics;

@@ -1,86 +1,41 @@
-//! The files of the plug-in directory: which may be loaded, and loading them.
+//! What the settings say of plug-ins' files, and the agent as the compiler of these.
 
-use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::path::PathBuf;
+use std::sync::OnceLock;
 
 use usher_config::Settings;
-use usher_engine::{Cache, Compiler, Engine, Failure, Found, Kind, LoadError, Plugin, find};
+use usher_engine::{Cache, Compiler, Engine, Failure, Found, LoadError, PluginFiles, PluginStore};
 
-use crate::lock::Lock;
 use crate::reporter::Reporter;
 
 /// The hidden command by which the agent compiles in a child.
 pub(crate) const COMPILE: [&str; 2] = ["plugin", "compile"];
 
-/// What the settings say of plug-in files.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PluginFiles {
-    pub(crate) directory: PathBuf,
-    pub(crate) lock: Option<PathBuf>,
-    /// Digests by name.
-    pins: BTreeMap<String, String>,
-}
-
-impl PluginFiles {
-    /// None: there is no plug-in directory.
-    pub(crate) fn of(settings: &Settings) -> Option<Self> {
-        let pins = settings.plugins.iter();
-        let pins = pins.filter_map(|(name, block)| Some((name.clone(), block.sha256.clone()?)));
-        Some(Self {
-            directory: settings.plugin_directory.clone()?,
-            lock: settings.plugin_lock.clone(),
-            pins: pins.collect(),
-        })
-    }
-
-    /// The file of `name`, if there is one.
-    pub(crate) async fn read(&self, name: &str) -> Result<Option<Found>, LoadError> {
-        let (directory, name) = (self.directory.clone(), name.to_owned());
-        // Reading and hashing 12 MB takes too long for the thread on which renewals run.
-        aside(&self.directory, move || find(&directory, &name)).await
-    }
-
-    /// Whether pin and lock let it be loaded.
-    pub(crate) async fn admit(&self, found: &Found) -> Result<(), LoadError> {
-        if let Some(pinned) = self.pins.get(&found.name)
-            && *pinned != found.digest
-        {
-            return Err(LoadError::Pinned { found: found.digest.clone(), pinned: pinned.clone() });
-        }
-        let Some(path) = &self.lock else { return Ok(()) };
-        let file = path.clone();
-        aside(path, move || Lock::read(&file)).await?.admit(path, found)
-    }
-
-    /// Whether what is loaded already would be admitted by the pin.
-    pub(crate) fn pin_fits(&self, plugin: &Plugin) -> bool {
-        self.pins.get(&plugin.name).is_none_or(|pinned| *pinned == plugin.digest)
-    }
-}
-
-/// Loads a file that is admitted, which must be of this kind.
-pub(crate) async fn load(
-    engine: &Engine,
-    kind: Kind,
-    found: &Found,
-    reporter: Reporter,
-) -> Result<Arc<Plugin>, LoadError> {
-    let plugin = engine.load_file(found, &compiler(reporter)).await?;
-    if plugin.kind == kind {
-        return Ok(plugin);
-    }
-    Err(LoadError::Kind { found: plugin.kind.with_article(), expected: kind.with_article() })
-}
-
-/// Work with files, on a thread where it may take its time.
-async fn aside<T: Send + 'static>(
-    path: &Path,
-    work: impl FnOnce() -> Result<T, LoadError> + Send + 'static,
-) -> Result<T, LoadError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| {
-        Err(LoadError::Unreadable { path: path.to_owned(), error: std::io::Error::other(error) })
+/// What the settings say of plug-in files. None: there is no plug-in directory.
+fn plugin_files(settings: &Settings) -> Option<PluginFiles> {
+    let pins = settings.plugins.iter();
+    let pins = pins.filter_map(|(name, block)| Some((name.clone(), block.sha256.clone()?)));
+    Some(PluginFiles {
+        directory: settings.plugin_directory.clone()?,
+        lock: settings.plugin_lock.clone(),
+        pins: pins.collect(),
     })
+}
+
+/// Where plug-ins are found by these settings.
+pub(crate) fn plugin_store(
+    engine: &Engine,
+    settings: &Settings,
+    reporter: Reporter,
+) -> PluginStore {
+    let overridden = settings.plugins.iter().filter(|(_, block)| block.overrides);
+    PluginStore {
+        engine: engine.clone(),
+        built_ins: usher_builtins::ALL,
+        overridden: overridden.map(|(name, _)| name.clone()).collect(),
+        files: plugin_files(settings),
+        compiler: compiler(reporter),
+    }
 }
 
 /// Where the agent keeps machine code.

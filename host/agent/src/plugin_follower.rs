@@ -7,52 +7,54 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 use usher_config::Settings;
-use usher_engine::{Engine, Found, Kind, LoadError, Origin, Plugin};
+use usher_engine::{Digest, Engine, Found, Kind, LoadError, Plugin, PluginFiles, PluginStore};
 use usher_watch::watch_directory;
 
 use crate::part::{Leaves, Part, PartId, Seat, Tier, Work};
-use crate::plugin_files::{self, PluginFiles};
-use crate::plugins::{broken, built_in, missing};
+use crate::plugin_files::plugin_store;
+use crate::plugins::{broken, missing};
+use crate::reporter::Reporter;
 use crate::surroundings::Surroundings;
 
 /// Tells the follower what the settings in force say.
-pub(crate) struct Settled(watch::Sender<Arc<Wanted>>);
+pub(crate) struct Settled {
+    engine: Engine,
+    reporter: Reporter,
+    wanted: watch::Sender<Arc<Wanted>>,
+}
 
 /// What the settings in force say.
-#[derive(PartialEq, Eq)]
 struct Wanted {
+    store: PluginStore,
     files: PluginFiles,
     /// Names that files answer to: methods, sinks.
     methods: BTreeSet<String>,
     sinks: BTreeSet<String>,
-    /// What a plug-in may do differs with each reload.
-    reloads: u64,
 }
 
 impl Settled {
     /// Other settings are in force, perhaps with other uses.
     pub(crate) fn follow(&self, settings: &Settings) {
-        let reloads = self.0.borrow().reloads + 1;
-        if let Some(wanted) = Wanted::of(settings, reloads) {
-            self.0.send_replace(Arc::new(wanted));
+        let store = plugin_store(&self.engine, settings, self.reporter);
+        if let Some(wanted) = Wanted::of(store, settings) {
+            self.wanted.send_replace(Arc::new(wanted));
         }
     }
 }
 
 impl Wanted {
-    fn of(settings: &Settings, reloads: u64) -> Option<Self> {
-        let files = PluginFiles::of(settings)?;
+    fn of(store: PluginStore, settings: &Settings) -> Option<Self> {
         let named =
-            |kind, name: &str| built_in(settings, kind, name).is_none().then(|| name.to_owned());
+            |kind, name: &str| store.built_in(kind, name).is_none().then(|| name.to_owned());
         let identities = settings.identities.iter();
         let sinks = identities.clone().flat_map(|identity| &identity.sinks);
         Some(Self {
-            files,
             methods: identities
                 .filter_map(|identity| named(Kind::AuthMethod, &identity.method.kind))
                 .collect(),
             sinks: sinks.filter_map(|sink| named(Kind::Sink, &sink.kind)).collect(),
-            reloads,
+            files: store.files.clone()?,
+            store,
         })
     }
 
@@ -64,7 +66,6 @@ impl Wanted {
 
 /// Follows the plug-in directory.
 pub(crate) struct PluginFollower {
-    engine: Engine,
     surroundings: Surroundings,
     settings: watch::Receiver<Arc<Wanted>>,
     wanted: Arc<Wanted>,
@@ -76,7 +77,7 @@ struct Refused {
     message: String,
     /// The digest of a file that can't be loaded whatever the settings say: it isn't compiled
     /// again.
-    hopeless: Option<String>,
+    hopeless: Option<Digest>,
 }
 
 /// What became of a file.
@@ -119,16 +120,17 @@ impl PluginFollower {
         engine: &Engine,
         surroundings: &Surroundings,
     ) -> Option<(Self, Settled)> {
-        let (settled, changes) = watch::channel(Arc::new(Wanted::of(settings, 0)?));
+        let reporter = surroundings.reporter;
+        let store = plugin_store(engine, settings, reporter);
+        let (settled, changes) = watch::channel(Arc::new(Wanted::of(store, settings)?));
         let wanted = Arc::clone(&settled.borrow());
         let follower = Self {
-            engine: engine.clone(),
             surroundings: surroundings.clone(),
             settings: changes,
             wanted,
             refused: BTreeMap::new(),
         };
-        Some((follower, Settled(settled)))
+        Some((follower, Settled { engine: engine.clone(), reporter, wanted: settled }))
     }
 
     async fn follow(mut self: Box<Self>) {
@@ -160,7 +162,7 @@ impl PluginFollower {
     }
 
     async fn look(&mut self, kind: Kind, name: &str) {
-        let in_use = self.in_use(kind, name);
+        let in_use = self.wanted.store.in_use(kind, name);
         match self.take(kind, name, in_use.as_ref()).await {
             Ok(Look::Hopeless) => {}
             Ok(Look::Same) => {
@@ -186,8 +188,8 @@ impl PluginFollower {
                 let _ = self.surroundings.taken.send((kind, name.to_owned()));
             }
             Ok(Look::Missing) if in_use.is_none() => {
-                let why = missing(name, &self.wanted.files);
-                self.engine.explain(kind, name, &why);
+                let why = missing(name, &self.wanted.files.directory);
+                self.wanted.store.engine.explain(kind, name, &why);
                 if self.is_news(name, &why.message, None) {
                     self.surroundings.board.plugin_is_amiss(kind, name, &why.message);
                 }
@@ -213,22 +215,18 @@ impl PluginFollower {
         kind: Kind,
         name: &str,
         in_use: Option<&Arc<Plugin>>,
-    ) -> Result<Look, (Option<String>, LoadError)> {
-        let files = &self.wanted.files;
-        let found = match files.read(name).await {
+    ) -> Result<Look, (Option<Digest>, LoadError)> {
+        let found = match self.wanted.files.read(name).await {
             Ok(Some(found)) => found,
             Ok(None) => return Ok(Look::Missing),
             Err(error) => return Err((None, error)),
         };
-        let refused = self.refused.get(name).and_then(|refused| refused.hopeless.as_ref());
-        if refused == Some(&found.digest) {
+        let refused = self.refused.get(name).and_then(|refused| refused.hopeless);
+        if refused == Some(found.digest) {
             return Ok(Look::Hopeless);
         }
-        let taken = async {
-            files.admit(&found).await?;
-            self.put_in_force(kind, &found, in_use).await
-        };
-        taken.await.map_err(|error| (Some(found.digest.clone()), error))
+        let taken = self.put_in_force(kind, &found, in_use);
+        taken.await.map_err(|error| (Some(found.digest), error))
     }
 
     async fn put_in_force(
@@ -237,15 +235,11 @@ impl PluginFollower {
         found: &Found,
         in_use: Option<&Arc<Plugin>>,
     ) -> Result<Look, LoadError> {
-        if let Some(plugin) = in_use.filter(|plugin| plugin.digest == found.digest) {
-            // Uses that came with a reload share it with the others.
-            self.engine.replace(plugin).await?;
-            return Ok(Look::Same);
-        }
-        let plugin =
-            plugin_files::load(&self.engine, kind, found, self.surroundings.reporter).await?;
-        self.engine.replace(&plugin).await?;
-        Ok(Look::Taken(plugin))
+        let plugin = self.wanted.store.load(kind, found).await?;
+        // Uses that came with a reload share it with the others.
+        self.wanted.store.engine.replace(&plugin).await?;
+        let is_same = in_use.is_some_and(|in_use| Arc::ptr_eq(in_use, &plugin));
+        Ok(if is_same { Look::Same } else { Look::Taken(plugin) })
     }
 
     fn refuse(
@@ -253,11 +247,11 @@ impl PluginFollower {
         kind: Kind,
         name: &str,
         serves: bool,
-        digest: Option<String>,
+        digest: Option<Digest>,
         error: &LoadError,
     ) {
         if !serves {
-            self.engine.explain(kind, name, &broken(name, error));
+            self.wanted.store.engine.explain(kind, name, &broken(name, error));
         }
         let message = error.to_string();
         let hopeless = digest.filter(|_| {
@@ -276,13 +270,9 @@ impl PluginFollower {
         }
     }
 
-    fn is_news(&mut self, name: &str, message: &str, hopeless: Option<String>) -> bool {
+    fn is_news(&mut self, name: &str, message: &str, hopeless: Option<Digest>) -> bool {
         let refused = Refused { message: message.to_owned(), hopeless };
         let before = self.refused.insert(name.to_owned(), refused);
         before.is_none_or(|before| before.message != message)
-    }
-
-    fn in_use(&self, kind: Kind, name: &str) -> Option<Arc<Plugin>> {
-        self.engine.in_use(kind, name).filter(|plugin| plugin.origin != Origin::BuiltIn)
     }
 }

@@ -1,21 +1,24 @@
 //! Finds the plug-in behind a type of the configuration, built-in or from the plug-in directory.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 use std::sync::Arc;
 
 use usher_config::{Diagnostic, Location, PluginConfig, Settings};
-use usher_engine::{Allow, Engine, Failure, Kind, Limits, LoadError, Origin, Plugin};
+use usher_engine::{
+    Allow, Engine, Failure, Kind, Limits, LoadError, Origin, Plugin, PluginStore, Resolved,
+    Unresolved,
+};
 
-use crate::plugin_files::{self, PluginFiles, located};
+use crate::plugin_files::{located, plugin_store};
 use crate::reporter::Reporter;
 
 /// Loads each plug-in once, when it is first named.
 pub struct Plugins<'a> {
-    engine: &'a Engine,
+    store: PluginStore,
     settings: &'a Settings,
     patience: Patience,
-    reporter: Reporter,
-    loaded: HashMap<(bool, String), Arc<Plugin>>,
+    loaded: HashMap<(Kind, String), Arc<Plugin>>,
     /// What is wrong with the settings of those that serve.
     found: Vec<Diagnostic>,
 }
@@ -40,12 +43,13 @@ pub enum Absence {
 impl<'a> Plugins<'a> {
     /// Finds what `settings` name, for `engine`.
     pub fn new(
-        engine: &'a Engine,
+        engine: &Engine,
         settings: &'a Settings,
         patience: Patience,
         reporter: Reporter,
     ) -> Self {
-        Self { engine, settings, patience, reporter, loaded: HashMap::new(), found: Vec::new() }
+        let store = plugin_store(engine, settings, reporter);
+        Self { store, settings, patience, loaded: HashMap::new(), found: Vec::new() }
     }
 
     /// The plug-in for `kind` called `name`; `location` is where the configuration names it.
@@ -55,7 +59,7 @@ impl<'a> Plugins<'a> {
         name: &str,
         location: &Location,
     ) -> Result<Arc<Plugin>, Absence> {
-        let key = (kind == Kind::Sink, name.to_owned());
+        let key = (kind, name.to_owned());
         if let Some(plugin) = self.loaded.get(&key) {
             return Ok(Arc::clone(plugin));
         }
@@ -76,7 +80,7 @@ impl<'a> Plugins<'a> {
 
     /// Whether a diagnostic may show a value of the plug-in's setting `key`.
     pub(crate) fn shows(&self, kind: Kind, name: &str, key: &str) -> bool {
-        let loaded = self.loaded.get(&(kind == Kind::Sink, name.to_owned()));
+        let loaded = self.loaded.get(&(kind, name.to_owned()));
         loaded.is_some_and(|plugin| plugin.shows(key))
     }
 
@@ -86,56 +90,32 @@ impl<'a> Plugins<'a> {
         name: &str,
         location: &Location,
     ) -> Result<Arc<Plugin>, Absence> {
-        if let Some(built_in) = built_in(self.settings, kind, name) {
-            return self
-                .engine
-                .load_built_in(
-                    built_in.name,
-                    built_in.kind,
-                    built_in.code,
-                    built_in.digest,
-                    built_in.size,
-                )
-                .await
-                .map_err(|error| Absence::Problem(problem(kind, name, &error, location)));
-        }
-        let Some(files) = PluginFiles::of(self.settings) else {
-            let why = "and there is no plugin_directory";
-            return Err(Absence::Problem(unknown(kind, name, why, location)));
-        };
-        // What serves goes on, whatever became of its file; a newer one is taken by those who
-        // follow the directory, for all uses together.
-        let in_use = self.engine.in_use(kind, name);
-        if let Some(plugin) = in_use.filter(|plugin| plugin.origin != Origin::BuiltIn)
-            && files.pin_fits(&plugin)
-        {
-            return Ok(plugin);
-        }
-        let found = match files.read(name).await {
-            Ok(Some(found)) => found,
-            Ok(None) if self.patience == Patience::Wait => {
-                return Err(Absence::Awaited(missing(name, &files)));
+        let refused = |why: &str| Absence::Problem(unknown(kind, name, why, location));
+        match self.store.resolve(kind, name).await {
+            Ok(Resolved::BuiltIn(plugin) | Resolved::InUse(plugin)) => Ok(plugin),
+            Ok(Resolved::Loaded(plugin)) => {
+                tracing::info!(
+                    plugin = name,
+                    version = plugin.info.version,
+                    sha256 = plugin.digest,
+                    "plug-in loaded"
+                );
+                Ok(plugin)
             }
-            Ok(None) => {
-                let directory = files.directory.display();
-                let why = format!("and {directory} has neither {name}.wasm nor {name}.js");
-                return Err(Absence::Problem(unknown(kind, name, &why, location)));
+            Err(Unresolved::NoDirectory) => Err(refused("and there is no plugin_directory")),
+            Err(Unresolved::NoFile { directory }) if self.patience == Patience::Wait => {
+                Err(Absence::Awaited(missing(name, &directory)))
             }
-            Err(error) => return Err(self.absence(kind, name, &error, location)),
-        };
-        let file = found.path.display().to_string();
-        let loaded = match files.admit(&found).await {
-            Ok(()) => plugin_files::load(self.engine, kind, &found, self.reporter).await,
-            Err(error) => Err(error),
-        };
-        let plugin = loaded.map_err(|error| self.absence(kind, &file, &error, location))?;
-        tracing::info!(
-            plugin = name,
-            version = plugin.info.version,
-            sha256 = plugin.digest,
-            "plug-in loaded"
-        );
-        Ok(plugin)
+            Err(Unresolved::NoFile { directory }) => {
+                let directory = directory.display();
+                Err(refused(&format!("and {directory} has neither {name}.wasm nor {name}.js")))
+            }
+            Err(Unresolved::Unusable { file, error }) => {
+                let plugin =
+                    file.map_or_else(|| name.to_owned(), |file| file.display().to_string());
+                Err(self.absence(kind, &plugin, &error, location))
+            }
+        }
     }
 
     /// What a plug-in that can't be used means: another file may mend it, unless it is the
@@ -154,7 +134,7 @@ impl<'a> Plugins<'a> {
                 | LoadError::Taken { .. }
                 | LoadError::Refused(_)
         );
-        let is_part_of_this_program = built_in(self.settings, kind, plugin).is_some();
+        let is_part_of_this_program = self.store.built_in(kind, plugin).is_some();
         if of_configuration || is_part_of_this_program || self.patience == Patience::Refuse {
             return Absence::Problem(problem(kind, plugin, error, location));
         }
@@ -206,21 +186,11 @@ pub fn permissions(settings: &Settings, name: &str) -> (Allow, Limits) {
     block.map(|block| (block.allow.clone(), block.limits)).unwrap_or_default()
 }
 
-/// The built-in that a type of the configuration means, unless a file takes its place.
-pub(crate) fn built_in(
-    settings: &Settings,
-    kind: Kind,
-    name: &str,
-) -> Option<&'static usher_builtins::BuiltIn> {
-    let overridden = settings.plugins.get(name).is_some_and(|block| block.overrides);
-    usher_builtins::find(kind, name).filter(|_| !overridden)
-}
-
 /// What each call of a use answers whose plug-in isn't there.
-pub(crate) fn missing(name: &str, files: &PluginFiles) -> Failure {
+pub(crate) fn missing(name: &str, directory: &Path) -> Failure {
     let message = format!(
         "no built-in is called {name:?}, and {} has neither {name}.wasm nor {name}.js; it is used as soon as it is there",
-        files.directory.display()
+        directory.display()
     );
     Failure::awaited(message)
 }
@@ -300,5 +270,7 @@ mod tests {
         let (method, sink) = (limits.method_timeout.as_secs(), limits.sink_timeout.as_secs());
         let timeout = format!("Default {method}s for a method, {sink}s for a sink.");
         assert!(row("timeout").contains(&timeout), "{timeout}");
+        let memory = format!("`limits.memory` ({default} MiB)");
+        assert!(include_str!("../../../docs/plugins.md").contains(&memory), "{memory}");
     }
 }

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use usher_engine::{Kind, compatibility, compile, digest, inspect, preinitialize};
+use usher_engine::{Digest, Kind, compatibility, compile, inspect, preinitialize};
 use usher_guests::{BUILT_INS, SCRIPT};
 use wit_component::ComponentEncoder;
 
@@ -34,7 +34,7 @@ pub(crate) fn build(out: &Path, native: &str) -> Result<(), String> {
             entries.push(format!(
                 "    BuiltIn {{ name: {name:?}, kind: Kind::{kind}, digest: {:?}, size: {}, \
                  code: &{code} }},\n",
-                digest(&component),
+                Digest::of(&component).to_string(),
                 component.len(),
             ));
         }
@@ -56,8 +56,8 @@ pub(crate) fn build(out: &Path, native: &str) -> Result<(), String> {
 /// The script component's module with its JavaScript engine made.
 fn preinitialized(out: &Path, native: &str) -> Result<Vec<u8>, String> {
     let name = SCRIPT.name;
-    let how = digest(include_bytes!("../../engine/src/preinitialize.rs"));
-    let made_of = format!("{} {} {how}", digest(SCRIPT.module), compatibility(native)?);
+    let how = Digest::of(include_bytes!("../../engine/src/preinitialize.rs"));
+    let made_of = format!("{} {} {how}", Digest::of(SCRIPT.module), compatibility(native)?);
     let file = made(&out.join(format!("{name}.module.wasm")), &made_of, || {
         preinitialize(SCRIPT.module)
             .map_err(|error| format!("plugins/{name} can't be initialized: {error}"))
@@ -75,7 +75,7 @@ fn component(name: &str, module: &[u8]) -> Result<Vec<u8>, String> {
 
 /// Compiles a component. Returns the file with its code.
 fn embed(name: &str, component: &[u8], out: &Path, native: &str) -> Result<String, String> {
-    let made_of = format!("{} {}", digest(component), compatibility(native)?);
+    let made_of = format!("{} {}", Digest::of(component), compatibility(native)?);
     let file = made(&out.join(format!("{name}.cwasm")), &made_of, || {
         fs::write(out.join(format!("{name}.wasm")), component)
             .map_err(|error| error.to_string())?;

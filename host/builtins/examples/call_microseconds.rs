@@ -50,7 +50,7 @@ fn main() -> Result<()> {
 async fn component(file: PathBuf, config: &str) -> Result<f64> {
     let engine = Engine::new(Protected::default())?;
     let bytes = std::fs::read(&file)?;
-    let digest = usher_engine::digest(&bytes);
+    let digest = usher_engine::Digest::of(&bytes);
     let found = Found { name: "component".into(), path: file, bytes, digest };
     let usher = std::env::current_exe()?;
     let usher = usher.ancestors().nth(2).ok_or("no directory above")?.join("usher");
@@ -72,7 +72,7 @@ async fn script() -> Result<f64> {
         name: "trivial".into(),
         path: "/trivial.js".into(),
         bytes: SCRIPT.into(),
-        digest: usher_engine::digest(SCRIPT.as_bytes()),
+        digest: usher_engine::Digest::of(SCRIPT.as_bytes()),
     };
     let compiler = Compiler {
         program: "/bin/false".into(),

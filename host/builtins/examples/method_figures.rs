@@ -166,9 +166,7 @@ fn google_key() -> Result<String, rcgen::Error> {
 async fn median(name: &str, config: &Value) -> Result<f64, Box<dyn std::error::Error>> {
     let engine = Engine::new(Protected::default())?;
     let built_in = usher_builtins::find(Kind::AuthMethod, name).ok_or(name)?;
-    let plugin = engine
-        .load_built_in(built_in.name, built_in.kind, built_in.code, built_in.digest, built_in.size)
-        .await?;
+    let plugin = engine.load_built_in(built_in).await?;
     let usage = timing::usage(format!("auth/{name}"), config.to_string());
     let method = engine.auth_method(&plugin, usage).await?;
     timing::authenticate(&*method, CALLS).await

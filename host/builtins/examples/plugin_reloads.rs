@@ -9,7 +9,7 @@
 use std::time::Instant;
 
 use usher_engine::{
-    Allow, Cache, Call, Capability, Compiler, Engine, Found, Limits, Protected, Reason, Use, digest,
+    Allow, Cache, Call, Capability, Compiler, Digest, Engine, Found, Limits, Protected, Reason, Use,
 };
 
 const COMPONENT: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/approle.wasm"));
@@ -106,7 +106,7 @@ fn version(number: u8) -> Found {
     let mut bytes = COMPONENT.to_vec();
     // Section 0, three bytes: a name of one byte, and the number.
     bytes.extend([0, 3, 1, b'v', number]);
-    Found { name: "acme".into(), path: "acme.wasm".into(), digest: digest(&bytes), bytes }
+    Found { name: "acme".into(), path: "acme.wasm".into(), digest: Digest::of(&bytes), bytes }
 }
 
 fn resident_kibibytes() -> Result<f64> {

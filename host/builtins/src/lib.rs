@@ -2,21 +2,7 @@
 
 #![deny(unsafe_code)]
 
-use usher_engine::{Kind, Precompiled};
-
-/// One component that is part of the program.
-pub struct BuiltIn {
-    /// The method's or sink's type in the configuration.
-    pub name: &'static str,
-    /// What it is for.
-    pub kind: Kind,
-    /// SHA-256 of the component, in hexadecimal.
-    pub digest: &'static str,
-    /// Bytes of the component, before it was compiled.
-    pub size: u64,
-    /// Its machine code; several names can share one.
-    pub code: &'static Precompiled,
-}
+use usher_engine::{BuiltIn, Kind, Precompiled};
 
 /// The built-in component for a type of the configuration.
 pub fn find(kind: Kind, name: &str) -> Option<&'static BuiltIn> {

@@ -14,11 +14,9 @@ async fn every_built_in_method_names_settings_of_its_own_as_the_documentation_ha
     let documentation = include_str!("../../../docs/tokens.md");
     let mut methods = 0;
     for built_in in usher_builtins::ALL.iter().filter(|found| found.kind == Kind::AuthMethod) {
-        let (name, code) = (built_in.name, built_in.code);
-        let plugin = engine
-            .load_built_in(name, built_in.kind, code, built_in.digest, built_in.size)
-            .await
-            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        let name = built_in.name;
+        let plugin =
+            engine.load_built_in(built_in).await.unwrap_or_else(|error| panic!("{name}: {error}"));
         let named = plugin.info.attributes.iter().find(|(name, _)| name == "identifies");
         let (_, keys) = named.unwrap_or_else(|| panic!("{name} says nothing"));
         let schema: serde_json::Value = serde_json::from_str(&plugin.info.config_schema).unwrap();

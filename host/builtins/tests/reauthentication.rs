@@ -15,7 +15,7 @@ fn methods() -> Vec<(&'static str, Info)> {
         let engine = Engine::new(Protected::default()).unwrap();
         let mut methods = Vec::new();
         for one in usher_builtins::ALL.iter().filter(|one| one.kind == Kind::AuthMethod) {
-            let plugin = engine.load_built_in(one.name, one.kind, one.code, one.digest, one.size);
+            let plugin = engine.load_built_in(one);
             methods.push((one.name, plugin.await.unwrap().info.clone()));
         }
         methods

@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use usher_engine::{
-    Allow, Call, Capability, Compiler, Credential, Delivery, Engine, Failure, FailureKind, Form,
-    Found, Kind, Limits, LoadError, Plugin, Protected, Reason, Use, digest,
+    Allow, Call, Capability, Compiler, Credential, Delivery, Digest, Engine, Failure, FailureKind,
+    Form, Found, Kind, Limits, LoadError, Plugin, Protected, Reason, Use,
 };
 use usher_secret::Secret;
 
@@ -83,7 +83,7 @@ async fn load(engine: &Engine, text: &str) -> Result<Arc<Plugin>, LoadError> {
         name: "acme".into(),
         path: "/plugins/acme.js".into(),
         bytes: text.into(),
-        digest: digest(text.as_bytes()),
+        digest: Digest::of(text.as_bytes()),
     };
     // A script is never compiled: this program would fail.
     let compiler = Compiler {
@@ -170,7 +170,7 @@ fn a_script_is_the_method_or_the_sink_that_it_exports() {
         let text = probe("1");
         let plugin = load(&engine, &text).await.unwrap();
         assert_eq!((plugin.kind, plugin.name.as_str()), (Kind::AuthMethod, "acme"));
-        assert_eq!(plugin.digest, digest(text.as_bytes()));
+        assert_eq!(plugin.digest, Digest::of(text.as_bytes()).to_string());
         assert_eq!(plugin.info.attributes, [("licence".to_owned(), "MIT".to_owned())]);
         assert!(plugin.imports.is_empty(), "{:?}", plugin.imports);
         let text = sink(r#"import { load } from "usher:plugin/state@0.1.0";"#, "load();");
@@ -976,7 +976,7 @@ fn a_script_that_is_no_text_is_refused() {
         name: "acme".into(),
         path: "/plugins/acme.js".into(),
         bytes: vec![b'/', b'/', 0xff],
-        digest: String::new(),
+        digest: Digest::of(b""),
     };
     let compiler = Compiler {
         program: "/bin/false".into(),

@@ -5,7 +5,6 @@ mod lock;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -13,7 +12,7 @@ use usher_agent::Exit;
 use usher_agent::plugin_files::{compiler, located};
 use usher_config::{Overrides, load};
 use usher_engine::{
-    Engine, Found, Kind, Limits, LoadError, Origin, Plugin, Protected, digest, scan,
+    Digest, Engine, Found, Kind, Limits, LoadError, Origin, Plugin, Protected, scan,
 };
 
 use crate::runtime::runtime;
@@ -121,7 +120,7 @@ async fn list(arguments: ListArguments) -> CommandResult {
     let engine = engine()?;
     let mut plugins = Vec::new();
     for built_in in usher_builtins::ALL {
-        plugins.push(load_built_in(&engine, built_in).await.map_err(failure)?);
+        plugins.push(engine.load_built_in(built_in).await.map_err(failure)?);
     }
     let mut broken = Vec::new();
     if let Some(directory) = directory(arguments.directory, &arguments.config)? {
@@ -165,7 +164,7 @@ async fn show(arguments: InspectArguments) -> CommandResult {
     let directory = directory(arguments.directory, &arguments.config)?;
     let built_in = usher_builtins::ALL.iter().find(|built_in| built_in.name == arguments.plugin);
     let plugin = if let Some(built_in) = built_in {
-        load_built_in(&engine, built_in).await.map_err(failure)?
+        engine.load_built_in(built_in).await.map_err(failure)?
     } else {
         let found = find(&arguments.plugin, directory.as_deref())?;
         engine
@@ -229,15 +228,6 @@ async fn show(arguments: InspectArguments) -> CommandResult {
 fn engine() -> Result<Engine, Stop> {
     let engine = Engine::new(Protected::default()).map_err(failure)?;
     Ok(engine.with_scripts(&usher_builtins::SCRIPT))
-}
-
-async fn load_built_in(
-    engine: &Engine,
-    built_in: &usher_builtins::BuiltIn,
-) -> Result<Arc<Plugin>, LoadError> {
-    engine
-        .load_built_in(built_in.name, built_in.kind, built_in.code, built_in.digest, built_in.size)
-        .await
 }
 
 /// What the plug-in needs for the configuration that uses it; None without a configuration.
@@ -306,7 +296,7 @@ fn find(plugin: &str, directory: Option<&Path>) -> Result<Found, Stop> {
     if file.is_file() {
         let bytes = std::fs::read(file).map_err(|error| failure(format!("{plugin}: {error}")))?;
         let name = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        return Ok(Found { name, path: file.to_owned(), digest: digest(&bytes), bytes });
+        return Ok(Found { name, path: file.to_owned(), digest: Digest::of(&bytes), bytes });
     }
     if let Some(directory) = directory
         && let Some(found) = usher_engine::find(directory, plugin).map_err(failure)?

@@ -21,8 +21,9 @@ use crate::bindings::usher::plugin::types as wit_types;
 use crate::call::{guarded, with_output};
 use crate::failure::Failure;
 use crate::kept::Item;
-use crate::plugin::{Kind, Linked, Plugin};
-use crate::runtime::Engine;
+use crate::kind::Kind;
+use crate::plugin::{Linked, Plugin};
+use crate::runtime::Runtime;
 use crate::stdio::Output;
 use crate::store::State;
 use crate::traits::{Answer, AuthMethod, Call, Delivery, Form, Sink};
@@ -33,7 +34,7 @@ pub(crate) struct Bound {
     pub(crate) kind: Kind,
     /// As in the configuration.
     pub(crate) name: String,
-    engine: Engine,
+    runtime: Arc<Runtime>,
     served: RwLock<Served>,
     /// Calls for one use never overlap.
     turn: Mutex<()>,
@@ -64,8 +65,8 @@ impl Turn<'_> {
 }
 
 impl Bound {
-    pub(crate) fn new(engine: Engine, kind: Kind, name: String, served: Served) -> Self {
-        Self { kind, name, engine, served: RwLock::new(served), turn: Mutex::default() }
+    pub(crate) fn new(runtime: Arc<Runtime>, kind: Kind, name: String, served: Served) -> Self {
+        Self { kind, name, runtime, served: RwLock::new(served), turn: Mutex::default() }
     }
 
     pub(crate) fn served(&self) -> Served {
@@ -80,7 +81,7 @@ impl Bound {
     async fn turn(&self, call: Call) -> Result<Turn<'_>, Failure> {
         let turn = self.turn.lock().await;
         let Served { plugin, usage } = self.served();
-        let place = self.engine.0.places.for_call(&plugin?.share, &usage.usage.limits).await?;
+        let place = self.runtime.places.for_call(&plugin?.share, &usage.usage.limits).await?;
         // It may have been replaced meanwhile.
         let Served { plugin, usage } = self.served();
         let plugin = plugin?;
@@ -97,7 +98,7 @@ impl Bound {
         output: &Output,
         call: impl Future<Output = wasmtime::Result<Result<T, wit_types::Failure>>>,
     ) -> Result<T, Failure> {
-        let answer = guarded(&self.engine.0, timeout, output, call).await;
+        let answer = guarded(&self.runtime, timeout, output, call).await;
         let answer =
             answer.and_then(|answer| answer.map_err(|failure| with_output(failure.into(), output)));
         answer.map_err(|failure: Failure| {

@@ -5,14 +5,18 @@
 //! them. A file's name holds the digest of its component and a hash over engine version, settings
 //! and processor, so that nothing is ever out of date.
 
+use std::fmt;
 use std::fs::{self, DirBuilder, File, Metadata};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use rustix::fs::OFlags;
 
+use crate::compatibility::Compatibility;
+use crate::digest::Digest;
 use crate::error::LoadError;
 
 /// What the cache may hold, in bytes. A component in JavaScript takes about 40 MB.
@@ -31,6 +35,19 @@ pub(crate) struct Unfinished {
     path: PathBuf,
     file: File,
 }
+
+/// What the cache calls the code of a component: "PLUGIN-COMPILER".
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CodeName {
+    /// Of the component.
+    pub(crate) plugin: Digest,
+    /// What made code of it.
+    pub(crate) compiler: Compatibility,
+}
+
+/// Text that names no code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NoCodeName;
 
 impl Cache {
     /// Where the cache is: below `$CACHE_DIRECTORY`, else below the user's cache directory (XDG
@@ -70,15 +87,10 @@ impl Cache {
     }
 
     /// The code for the component with this digest that is there and ours, by whatever engine.
-    pub(crate) fn find(&self, digest: &str) -> Vec<File> {
+    pub(crate) fn find(&self, digest: Digest) -> Vec<File> {
         let Ok(entries) = fs::read_dir(&self.0) else { return Vec::new() };
         let names = entries.filter_map(Result::ok).map(|entry| entry.path());
-        let names = names.filter(|path| {
-            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-            let digest_of = stem.rsplit_once('-').map(|(digest, _)| digest);
-            path.extension().is_some_and(|extension| extension == EXTENSION)
-                && digest_of == Some(digest)
-        });
+        let names = names.filter(|path| named(path).is_some_and(|name| name.plugin == digest));
         let files: Vec<File> = names.filter_map(|path| open_own(&path)).collect();
         for file in &files {
             // The oldest are removed first, so that what is used stays.
@@ -106,23 +118,21 @@ impl Cache {
         Ok(Unfinished { cache: self.clone(), path, file })
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name).with_extension(EXTENSION)
+    fn path(&self, name: CodeName) -> PathBuf {
+        self.0.join(name.to_string()).with_extension(EXTENSION)
     }
 
     /// Removes what another engine made, and the oldest until the rest fits.
-    fn tidy(&self, newest: &str) {
+    fn tidy(&self, newest: CodeName) {
         let Ok(entries) = fs::read_dir(&self.0) else { return };
-        let engine = engine_of(newest);
         let mut kept: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
         for entry in entries.filter_map(Result::ok) {
             let path = entry.path();
             let Ok(metadata) = entry.metadata() else { continue };
             let modified = metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH);
-            let stem = path.file_stem().unwrap_or_default().to_string_lossy();
             let is_code = path.extension().is_some_and(|extension| extension == EXTENSION);
             let remove = if is_code {
-                engine_of(&stem) != engine
+                named(&path).is_none_or(|name| name.compiler != newest.compiler)
             } else {
                 modified.elapsed().is_ok_and(|age| age > LONGEST_UNFINISHED)
             };
@@ -152,7 +162,7 @@ impl Unfinished {
     }
 
     /// Puts the file, which is whole, in place.
-    pub(crate) fn finish(self, name: &str) -> io::Result<File> {
+    pub(crate) fn finish(self, name: CodeName) -> io::Result<File> {
         let path = self.cache.path(name);
         fs::rename(&self.path, &path)?;
         self.cache.tidy(name);
@@ -167,9 +177,29 @@ impl Drop for Unfinished {
     }
 }
 
-/// "DIGEST-ENGINE" is what the engine calls the code of a component.
-fn engine_of(name: &str) -> Option<&str> {
-    name.rsplit_once('-').map(|(_, engine)| engine)
+impl fmt::Display for CodeName {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "{}-{}", self.plugin, self.compiler)
+    }
+}
+
+impl FromStr for CodeName {
+    type Err = NoCodeName;
+
+    fn from_str(text: &str) -> Result<Self, NoCodeName> {
+        let (plugin, compiler) = text.split_once('-').ok_or(NoCodeName)?;
+        let plugin = plugin.parse().map_err(|_| NoCodeName)?;
+        let compiler = compiler.parse().map_err(|_| NoCodeName)?;
+        Ok(Self { plugin, compiler })
+    }
+}
+
+/// What a file of the cache holds, by its name; None: no code.
+fn named(path: &Path) -> Option<CodeName> {
+    if path.extension()? != EXTENSION {
+        return None;
+    }
+    path.file_stem()?.to_str()?.parse().ok()
 }
 
 fn open_own(path: &Path) -> Option<File> {
@@ -201,9 +231,21 @@ mod tests {
         (home, cache)
     }
 
-    fn put(cache: &Cache, name: &str) {
+    fn plugin(name: &str) -> Digest {
+        Digest::of(name.as_bytes())
+    }
+
+    /// "PLUGIN-COMPILER", with a short name and a small number.
+    fn name(short: &str) -> CodeName {
+        let (name, number) = short.split_once('-').unwrap();
+        let compiler = Compatibility::made_up(number.parse().unwrap());
+        CodeName { plugin: plugin(name), compiler }
+    }
+
+    fn put(cache: &Cache, short: &str) {
+        let name = name(short);
         let unfinished = cache.begin().unwrap();
-        unfinished.output().unwrap().write_all(name.as_bytes()).unwrap();
+        unfinished.output().unwrap().write_all(short.as_bytes()).unwrap();
         unfinished.finish(name).unwrap();
     }
 
@@ -228,11 +270,21 @@ mod tests {
     }
 
     #[test]
+    fn the_name_of_code_is_read_as_it_is_written() {
+        let name = name("aa-1");
+        assert_eq!(name.to_string().parse(), Ok(name));
+        assert_eq!(name.to_string(), format!("{}-0000000000000001", plugin("aa")));
+        for text in ["", "aa-1", &plugin("aa").to_string(), &format!("{name}0")] {
+            assert_eq!(text.parse::<CodeName>(), Err(NoCodeName), "{text}");
+        }
+    }
+
+    #[test]
     fn what_was_finished_is_found_and_what_was_not_leaves_nothing() {
         let (_home, cache) = cache();
         put(&cache, "aa-1");
-        assert_eq!(cache.find("aa").len(), 1);
-        assert_eq!(cache.find("bb").len(), 0);
+        assert_eq!(cache.find(plugin("aa")).len(), 1);
+        assert_eq!(cache.find(plugin("bb")).len(), 0);
         drop(cache.begin().unwrap());
         assert_eq!(fs::read_dir(&cache.0).unwrap().count(), 1);
     }
@@ -241,12 +293,12 @@ mod tests {
     fn what_others_could_have_written_is_not_loaded() {
         let (_home, cache) = cache();
         put(&cache, "aa-1");
-        let file = cache.path("aa-1");
+        let file = cache.path(name("aa-1"));
         fs::set_permissions(&file, fs::Permissions::from_mode(0o622)).unwrap();
-        assert_eq!(cache.find("aa").len(), 0);
+        assert_eq!(cache.find(plugin("aa")).len(), 0);
         fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
-        std::os::unix::fs::symlink(&file, cache.path("bb-1")).unwrap();
-        assert_eq!(cache.find("bb").len(), 0);
+        std::os::unix::fs::symlink(&file, cache.path(name("bb-1"))).unwrap();
+        assert_eq!(cache.find(plugin("bb")).len(), 0);
         fs::set_permissions(&cache.0, fs::Permissions::from_mode(0o750)).unwrap();
         let error = Cache::open(cache.0.clone()).unwrap_err().to_string();
         assert!(error.contains("mode 0700"), "{error}");
@@ -261,8 +313,8 @@ mod tests {
             file.set_modified(SystemTime::now() - age).unwrap();
         }
         put(&cache, "bb-2");
-        assert_eq!(cache.find("aa").len(), 0);
-        assert_eq!(cache.find("bb").len(), 1);
+        assert_eq!(cache.find(plugin("aa")).len(), 0);
+        assert_eq!(cache.find(plugin("bb")).len(), 1);
         assert!(!cache.0.join(".old").exists());
         assert!(cache.0.join(".new").exists());
     }
@@ -271,15 +323,15 @@ mod tests {
     fn the_oldest_code_goes_when_there_is_too_much() {
         let (_home, cache) = cache();
         let now = SystemTime::now();
-        for (name, age) in [("aa-1", 3), ("bb-1", 2), ("cc-1", 1)] {
-            put(&cache, name);
-            let file = File::options().write(true).open(cache.path(name)).unwrap();
+        for (short, age) in [("aa-1", 3), ("bb-1", 2), ("cc-1", 1)] {
+            put(&cache, short);
+            let file = File::options().write(true).open(cache.path(name(short))).unwrap();
             // Sparse: it takes no space.
             file.set_len(LARGEST / 2).unwrap();
             file.set_modified(now - Duration::from_secs(age)).unwrap();
         }
         put(&cache, "dd-1");
-        let found = ["aa", "bb", "cc", "dd"].map(|digest| !cache.find(digest).is_empty());
+        let found = ["aa", "bb", "cc", "dd"].map(|digest| !cache.find(plugin(digest)).is_empty());
         assert_eq!(found, [false, false, true, true]);
     }
 }

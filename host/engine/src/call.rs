@@ -8,7 +8,7 @@ use wasmtime_wasi::I32Exit;
 
 use crate::failure::{Failure, FailureKind};
 use crate::limits::OverLimit;
-use crate::runtime::Inner;
+use crate::runtime::Runtime;
 use crate::stdio::Output;
 use crate::text;
 
@@ -16,12 +16,12 @@ use crate::text;
 /// `internal` failure with the last lines of its `output`, and nothing else; the caller drops the
 /// store.
 pub(crate) async fn guarded<T>(
-    engine: &Inner,
+    runtime: &Runtime,
     timeout: Duration,
     output: &Output,
     call: impl Future<Output = wasmtime::Result<T>>,
 ) -> Result<T, Failure> {
-    let _running = engine.running();
+    let _running = runtime.running();
     let failure = match tokio::time::timeout(timeout, call).await {
         Ok(Ok(value)) => return Ok(value),
         Ok(Err(error)) => explain(&error),

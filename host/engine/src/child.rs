@@ -5,7 +5,6 @@
 //! up the compiler. Neither may happen to the agent, so it runs itself as a child for that.
 
 use std::fs::File;
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -15,11 +14,13 @@ use rustix::process::Signal;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::Command;
 
+use crate::cache::CodeName;
+use crate::compatibility::Compatibility;
 use crate::compiler::Compiler;
 use crate::confine::{LARGEST_CODE, MOST_MEMORY, MOST_SECONDS};
 use crate::error::LoadError;
+use crate::found::Found;
 use crate::precompiled::Precompiled;
-use crate::registry::Found;
 use crate::text;
 
 /// A compilation that takes longer is given up. Much more than its processor time: the child gets
@@ -44,9 +45,10 @@ impl Compiler {
             }
         };
         self.run(component, unfinished.output()?).await?;
-        unfinished.finish(&code_name(&found.digest, engine)).map(Precompiled::from_cache).map_err(
-            |error| LoadError::Compile(format!("its code can't be put into the cache: {error}")),
-        )
+        let name = CodeName { plugin: found.digest, compiler: Compatibility::of(engine) };
+        unfinished.finish(name).map(Precompiled::from_cache).map_err(|error| {
+            LoadError::Compile(format!("its code can't be put into the cache: {error}"))
+        })
     }
 
     async fn compile_to_memory(&self, component: &[u8]) -> Result<Precompiled, LoadError> {
@@ -103,14 +105,6 @@ impl Compiler {
             Err(error) => Err(failed(format!("the compiler can't be awaited: {error}"))),
         }
     }
-}
-
-/// What the cache calls the code of a component: its digest, and a hash over the exact version of
-/// the engine, its settings and this processor.
-fn code_name(digest: &str, engine: &wasmtime::Engine) -> String {
-    let mut hasher = DefaultHasher::new();
-    engine.precompile_compatibility_hash().hash(&mut hasher);
-    format!("{digest}-{:016x}", hasher.finish())
 }
 
 /// Why the child failed, from its status and what it printed.

@@ -2,13 +2,13 @@
 //!
 //! The lean flavour has none of this, and no compiler.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 
-use crate::compiler::LARGEST_COMPONENT;
+use crate::compatibility::Compatibility;
 use crate::configuration::{configuration, shipped};
 use crate::confine::confine;
+use crate::found::LARGEST_COMPONENT;
 
 /// Compiles a component for the baseline processor of `target` (a triple), or for this machine.
 ///
@@ -31,9 +31,7 @@ pub fn compile(component: &[u8], target: Option<&str>) -> Result<Vec<u8>, String
 pub fn compatibility(target: &str) -> Result<String, String> {
     let config = shipped(target).map_err(|error| format!("{error:#}"))?;
     let engine = wasmtime::Engine::new(&config).map_err(|error| format!("{error:#}"))?;
-    let mut hasher = DefaultHasher::new();
-    engine.precompile_compatibility_hash().hash(&mut hasher);
-    Ok(format!("{:016x}", hasher.finish()))
+    Ok(Compatibility::of(&engine).to_string())
 }
 
 /// What the compiler child does and nothing else: confines itself, then turns a component on

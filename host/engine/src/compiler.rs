@@ -5,13 +5,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use crate::cache::Cache;
+use crate::digest::Digest;
 #[cfg(not(feature = "compile"))]
 use crate::error::LoadError;
+use crate::found::Found;
 use crate::precompiled::Precompiled;
-use crate::registry::Found;
-
-/// The largest component, in bytes.
-pub(crate) const LARGEST_COMPONENT: u64 = 64 << 20;
 
 /// How to start the compiler child: the agent's own program with the arguments that make it compile
 /// from standard input to standard output.
@@ -30,7 +28,7 @@ pub struct Compiler {
 impl Compiler {
     /// What the cache has of the component with this digest. It may be another engine's, which
     /// wasmtime refuses to load.
-    pub(crate) fn cached(&self, digest: &str) -> impl Iterator<Item = Precompiled> {
+    pub(crate) fn cached(&self, digest: Digest) -> impl Iterator<Item = Precompiled> {
         let found = self.cache.as_ref().map(|cache| cache.find(digest)).unwrap_or_default();
         found.into_iter().map(Precompiled::from_cache)
     }

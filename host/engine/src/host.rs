@@ -4,6 +4,8 @@
 //! nothing is granted. Secrets pass through as bytes of the guest's memory and are converted to
 //! wiped types at once.
 
+mod script_source;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

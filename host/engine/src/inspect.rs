@@ -3,7 +3,7 @@
 use wasmparser::{Encoding, Parser, Payload};
 
 use crate::error::LoadError;
-use crate::plugin::Kind;
+use crate::kind::Kind;
 
 /// Version of package `usher:plugin` that this host speaks.
 pub const CONTRACT: &str = "0.1.0";

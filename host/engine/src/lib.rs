@@ -3,9 +3,10 @@
 //! The rest of the agent sees two traits, [`AuthMethod`] and [`Sink`], and never learns that
 //! WebAssembly is behind them. The way there:
 //!
-//! 1. A [`Engine`] is made once. It holds the wasmtime engine and the linkers.
-//! 2. [`Engine::load_built_in`] and [`Engine::load_file`] make a [`Plugin`]: compiled (a script is
-//!    run by the script component instead), linked, and instantiated once to prove that it works.
+//! 1. An [`Engine`] is made once. It holds the wasmtime engine and the linkers.
+//! 2. A [`PluginStore`] finds what a name of the configuration means. [`Engine::load_built_in`] and
+//!    [`Engine::load_file`] make a [`Plugin`] of it: compiled (a script is run by the script
+//!    component instead), linked, and instantiated once to prove that it works.
 //! 3. [`Engine::auth_method`] and [`Engine::sink`] bind a plug-in to one *use*: an identity's
 //!    method, or one sink. `prepare` is called, its needs are checked against what the operator
 //!    allows, and the resulting [`Grant`] is in force for every call of this use.
@@ -23,10 +24,12 @@
 mod answer;
 mod bindings;
 mod bound;
+mod built_in;
 mod cache;
 mod call;
 #[cfg(feature = "compile")]
 mod child;
+mod compatibility;
 #[cfg(feature = "compile")]
 mod compile;
 mod compiler;
@@ -34,21 +37,31 @@ mod configuration;
 #[cfg(feature = "compile")]
 mod confine;
 mod crypto;
+mod digest;
 mod egress;
+mod engine;
 mod error;
 mod failure;
 mod files;
+mod found;
 mod host;
+mod info;
 mod inspect;
 mod kdc;
 mod kept;
+mod kind;
 mod krb5_conf;
 mod limits;
+mod load;
+mod lock;
 mod places;
 mod plugin;
+mod plugin_files;
+mod plugin_store;
 mod precompiled;
 #[cfg(feature = "compile")]
 mod preinitialize;
+mod process;
 mod received;
 mod registry;
 mod runtime;
@@ -61,20 +74,28 @@ mod usage;
 mod uses;
 mod wasi_http;
 
+pub use built_in::BuiltIn;
 pub use cache::Cache;
 #[cfg(feature = "compile")]
 pub use compile::{compatibility, compile, compile_stream};
 pub use compiler::Compiler;
+pub use digest::Digest;
 pub use egress::Egress;
+pub use engine::Engine;
 pub use error::LoadError;
 pub use failure::{Failure, FailureKind};
+pub use found::Found;
+pub use info::Info;
 pub use inspect::{CONTRACT, Inspection, inspect};
-pub use plugin::{Info, Kind, Origin, Plugin};
+pub use kind::Kind;
+pub use lock::{Entry, Lock};
+pub use plugin::{Origin, Plugin};
+pub use plugin_files::PluginFiles;
+pub use plugin_store::{PluginStore, Resolved, Unresolved};
 pub use precompiled::Precompiled;
 #[cfg(feature = "compile")]
 pub use preinitialize::preinitialize;
-pub use registry::{Found, Scanned, digest, find, read_trusted, scan};
-pub use runtime::Engine;
+pub use registry::{Scanned, find, scan};
 pub use traits::{
     Answer, AuthMethod, Call, Certificate, Credential, Delivery, Form, Login, Reason, Sink,
     Unwrapper,

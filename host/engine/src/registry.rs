@@ -1,40 +1,18 @@
 //! Finds plug-ins in the plug-in directory, and trusts only what nobody else can change.
 
-use std::fmt::Write as _;
 use std::fs::{self, File, Metadata};
 use std::io::Read;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
-use sha2::{Digest, Sha256};
 
-use crate::compiler::LARGEST_COMPONENT;
+use crate::digest::Digest;
 use crate::error::LoadError;
-use crate::script::{LARGEST_SCRIPT, is_script};
-
-/// A component or script as it was read, once.
-pub struct Found {
-    /// The file's name without `.wasm` or `.js`: the plug-in's name in the configuration.
-    pub name: String,
-    /// Where it lies.
-    pub path: PathBuf,
-    /// Its bytes; what is hashed, checked and compiled.
-    pub bytes: Vec<u8>,
-    /// SHA-256 of the bytes, in hexadecimal.
-    pub digest: String,
-}
+use crate::found::{Found, largest};
 
 /// A file of the plug-in directory, read or not.
 pub type Scanned = (PathBuf, Result<Found, LoadError>);
-
-/// SHA-256 in lower-case hexadecimal (FIPS 180-4).
-pub fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
 
 /// The plug-in `name` in `directory`; None if it isn't there.
 ///
@@ -99,7 +77,7 @@ fn read(path: &Path, name: &str) -> Result<Found, LoadError> {
         return Err(LoadError::NotAComponent("it is no regular file".to_owned()));
     }
     check_owner(path, &metadata)?;
-    let largest = if is_script(path) { LARGEST_SCRIPT } else { LARGEST_COMPONENT };
+    let largest = largest(path);
     if metadata.len() > largest {
         return Err(LoadError::NotAComponent(format!(
             "it is larger than {} MiB; strip it or leave out what it doesn't need",
@@ -108,7 +86,7 @@ fn read(path: &Path, name: &str) -> Result<Found, LoadError> {
     }
     let mut bytes = Vec::new();
     file.take(largest).read_to_end(&mut bytes).map_err(unreadable)?;
-    let digest = digest(&bytes);
+    let digest = Digest::of(&bytes);
     Ok(Found { name: name.to_owned(), path: path.to_owned(), bytes, digest })
 }
 
@@ -116,7 +94,7 @@ fn read(path: &Path, name: &str) -> Result<Found, LoadError> {
 ///
 /// # Errors
 /// When it can't be read, belongs to somebody else, or is larger than `most` bytes.
-pub fn read_trusted(path: &Path, most: u64) -> Result<Vec<u8>, LoadError> {
+pub(crate) fn read_trusted(path: &Path, most: u64) -> Result<Vec<u8>, LoadError> {
     let unreadable = |error| LoadError::Unreadable { path: path.to_owned(), error };
     let file = File::open(path).map_err(unreadable)?;
     check_owner(path, &file.metadata().map_err(unreadable)?)?;
@@ -178,18 +156,9 @@ mod tests {
         write(directory.path(), "acme.wasm", 0o644);
         let found = find(directory.path(), "acme").unwrap().unwrap();
         assert_eq!((found.name.as_str(), found.bytes.as_slice()), ("acme", &b"acme.wasm"[..]));
-        assert_eq!(found.digest, digest(b"acme.wasm"));
+        assert_eq!(found.digest, Digest::of(b"acme.wasm"));
         assert!(find(directory.path(), "other").unwrap().is_none());
         assert!(find(directory.path(), "../acme").unwrap().is_none());
-    }
-
-    #[test]
-    fn a_digest_is_the_published_one() {
-        // FIPS 180-4, appendix: SHA-256 of "abc".
-        assert_eq!(
-            digest(b"abc"),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
     }
 
     #[test]

@@ -1,89 +1,100 @@
-//! The engine: one wasmtime engine, its linkers, and the clock that makes guests yield.
+//! What all plug-ins run on: one wasmtime engine, its linkers, the room for calls, and the clock
+//! that makes guests yield.
 
 use std::sync::{Arc, Condvar, Mutex, OnceLock, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use usher_grant::Protected;
 use wasmtime::component::{InstancePre, Linker};
 
 use crate::bindings::AuthMethodPlugin;
+use crate::bindings::script_world::ScriptPlugin;
 use crate::bindings::sink_world::SinkPlugin;
 use crate::configuration::configuration;
-use crate::egress::Egress;
 use crate::error::LoadError;
+use crate::kind::Kind;
 use crate::places::Places;
-use crate::plugin::Kind;
 use crate::precompiled::Precompiled;
+use crate::process::Process;
 use crate::store::{HasState, State};
-use crate::usage::Process;
-use crate::uses::Uses;
 
 /// A guest that computes is asked to yield this often.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Runs plug-ins. Cheap to clone.
-#[derive(Clone)]
-pub struct Engine(pub(crate) Arc<Inner>);
-
-pub(crate) struct Inner {
+/// Knows nothing of plug-ins or of who uses them.
+pub(crate) struct Runtime {
     pub(crate) wasmtime: wasmtime::Engine,
-    pub(crate) egress: Arc<Egress>,
-    pub(crate) protected: Arc<Protected>,
     pub(crate) process: Arc<Process>,
-    pub(crate) uses: Uses,
-    ticker: Arc<Ticker>,
     pub(crate) places: Places,
-    /// One for each kind, with and without the WASI floor, made when first needed.
-    linkers: [OnceLock<Linker<State>>; 4],
-    pub(crate) scripts: Scripts,
+    ticker: Arc<Ticker>,
+    /// Made when first needed.
+    methods: Linkers,
+    sinks: Linkers,
+    scripts: Scripts,
+}
+
+/// Of one kind of plug-in, by what is below it.
+#[derive(Default)]
+struct Linkers {
+    contract: OnceLock<Linker<State>>,
+    wasi: OnceLock<Linker<State>>,
+}
+
+/// What a plug-in stands on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Floor {
+    /// The contract and nothing else.
+    Contract,
+    /// WASI too, for those that import it.
+    Wasi,
 }
 
 /// The script component: what it is, and linked once a script has been loaded.
 #[derive(Default)]
-pub(crate) struct Scripts {
-    pub(crate) component: OnceLock<&'static Precompiled>,
-    pub(crate) instance: OnceLock<InstancePre<State>>,
+struct Scripts {
+    component: OnceLock<&'static Precompiled>,
+    instance: OnceLock<InstancePre<State>>,
 }
 
-impl Engine {
-    /// An engine that keeps every plug-in away from what `protected` names.
-    ///
+impl Runtime {
     /// # Errors
     /// When this machine can't run WebAssembly.
-    pub fn new(protected: Protected) -> Result<Self, LoadError> {
+    pub(crate) fn new() -> Result<Self, LoadError> {
         let wasmtime = wasmtime::Engine::new(&configuration()).map_err(|error| {
             LoadError::Compile(format!("WebAssembly can't run on this machine: {error:#}"))
         })?;
         let ticker = Arc::new(Ticker::default());
         ticker.start(&wasmtime);
-        Ok(Self(Arc::new(Inner {
+        Ok(Self {
             wasmtime,
-            egress: Arc::new(Egress::default()),
-            protected: Arc::new(protected),
             process: Arc::new(Process::new()),
-            uses: Uses::default(),
-            ticker,
             places: Places::default(),
-            linkers: Default::default(),
+            ticker,
+            methods: Linkers::default(),
+            sinks: Linkers::default(),
             scripts: Scripts::default(),
-        })))
+        })
     }
-}
 
-impl Inner {
-    /// The linker for a kind of plug-in. The WASI floor is linked only for those that import it.
-    pub(crate) fn linker(&self, kind: Kind, wasi: bool) -> Result<&Linker<State>, LoadError> {
-        let slot = &self.linkers[usize::from(kind == Kind::Sink) * 2 + usize::from(wasi)];
+    /// The linker for a kind of plug-in.
+    pub(crate) fn linker(&self, kind: Kind, floor: Floor) -> Result<&Linker<State>, LoadError> {
+        let linkers = match kind {
+            Kind::AuthMethod => &self.methods,
+            Kind::Sink => &self.sinks,
+        };
+        let slot = match floor {
+            Floor::Contract => &linkers.contract,
+            Floor::Wasi => &linkers.wasi,
+        };
         if let Some(linker) = slot.get() {
             return Ok(linker);
         }
         let linker =
-            self.make_linker(kind, wasi).map_err(|error| LoadError::Link(format!("{error:#}")))?;
+            self.make_linker(kind, floor).map_err(|error| LoadError::Link(format!("{error:#}")))?;
         Ok(slot.get_or_init(|| linker))
     }
 
-    fn make_linker(&self, kind: Kind, wasi: bool) -> wasmtime::Result<Linker<State>> {
+    fn make_linker(&self, kind: Kind, floor: Floor) -> wasmtime::Result<Linker<State>> {
         let mut linker = Linker::new(&self.wasmtime);
         match kind {
             Kind::AuthMethod => {
@@ -91,11 +102,33 @@ impl Inner {
             }
             Kind::Sink => SinkPlugin::add_to_linker::<_, HasState>(&mut linker, |state| state)?,
         }
-        if wasi {
+        if floor == Floor::Wasi {
             wasmtime_wasi::p2::add_to_linker_async(&mut linker)?;
             wasmtime_wasi_http::p2::add_only_http_to_linker_async(&mut linker)?;
         }
         Ok(linker)
+    }
+
+    /// What runs scripts from now on, unless something does already.
+    pub(crate) fn run_scripts_with(&self, component: &'static Precompiled) {
+        self.scripts.component.get_or_init(|| component);
+    }
+
+    /// The script component, linked. None: there is none.
+    pub(crate) fn scripts(&self) -> Option<wasmtime::Result<&InstancePre<State>>> {
+        if let Some(instance) = self.scripts.instance.get() {
+            return Some(Ok(instance));
+        }
+        let component = self.scripts.component.get()?;
+        let instance = self.link_scripts(component);
+        Some(instance.map(|instance| self.scripts.instance.get_or_init(|| instance)))
+    }
+
+    /// With everything that either kind may import.
+    fn link_scripts(&self, component: &Precompiled) -> wasmtime::Result<InstancePre<State>> {
+        let mut linker = Linker::new(&self.wasmtime);
+        ScriptPlugin::add_to_linker::<_, HasState>(&mut linker, |state| state)?;
+        linker.instantiate_pre(&component.load(&self.wasmtime)?)
     }
 
     /// Keeps the ticker going for as long as the guard exists.

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use usher_grant::{Allow, Asker, Grant, Limits, Protected, Surroundings};
+use usher_grant::{Allow, Asker, Grant, Limits, Protected};
 use zeroize::Zeroizing;
 
 use crate::egress::{Egress, Request, Response};
 use crate::failure::Failure;
 use crate::kept::{Item, Kept, Source};
+use crate::process::Process;
 use crate::received::credentials;
 use crate::traits::Unwrapper;
 
@@ -50,29 +51,6 @@ pub(crate) struct Usage {
     /// The change of the configuration that brought it.
     change: u64,
     kept: Arc<Kept>,
-}
-
-/// What the agent knows of its own process.
-pub(crate) struct Process {
-    working_directory: PathBuf,
-    home: Option<PathBuf>,
-}
-
-impl Process {
-    pub(crate) fn new() -> Self {
-        Self {
-            working_directory: std::env::current_dir().unwrap_or_else(|_| PathBuf::from("/")),
-            home: std::env::home_dir(),
-        }
-    }
-
-    pub(crate) fn surroundings<T>(&self, run: impl FnOnce(&Surroundings<'_>) -> T) -> T {
-        run(&Surroundings {
-            working_directory: &self.working_directory,
-            home: self.home.as_deref(),
-            environment: &|name| std::env::var(name).ok(),
-        })
-    }
 }
 
 impl Usage {

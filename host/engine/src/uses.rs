@@ -1,19 +1,11 @@
-//! Binds plug-ins to the uses that the agent makes of them, and replaces them there.
+//! Every use that the agent makes of a plug-in.
 
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use usher_grant::{Claim, Grant};
-
-use crate::bound::{Bound, Served};
-use crate::error::LoadError;
+use crate::bound::Bound;
 use crate::failure::Failure;
-use crate::files::real_directory;
-use crate::kept::Item;
-use crate::plugin::{Kind, Plugin};
-use crate::runtime::Engine;
-use crate::traits::{AuthMethod, Sink};
-use crate::usage::{Usage, Use};
+use crate::kind::Kind;
+use crate::plugin::Plugin;
 
 /// Every use that somebody still holds.
 #[derive(Default)]
@@ -30,7 +22,7 @@ pub struct InUse {
 }
 
 impl Uses {
-    fn add(&self, bound: &Arc<Bound>) {
+    pub(crate) fn add(&self, bound: &Arc<Bound>) {
         let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         uses.retain(|bound| bound.strong_count() > 0);
         uses.push(Arc::downgrade(bound));
@@ -41,59 +33,17 @@ impl Uses {
         uses.iter().filter_map(Weak::upgrade).collect()
     }
 
-    fn of(&self, kind: Kind, name: &str) -> Vec<Arc<Bound>> {
+    /// Those of one plug-in.
+    pub(crate) fn of(&self, kind: Kind, name: &str) -> Vec<Arc<Bound>> {
         let mut uses = self.all();
         uses.retain(|bound| bound.kind == kind && bound.name == name);
         uses
     }
-}
-
-impl Engine {
-    /// These identities are about to end: what is bound from now on, until the next call of this,
-    /// may take over the files that their sinks write.
-    pub fn leaving(&self, identities: Vec<String>) {
-        self.0.protected.leaving(identities);
-    }
-
-    /// Keeps every plug-in away from one more of the agent's own paths, and from what is below it.
-    pub fn protect(&self, path: PathBuf) {
-        self.0.protected.protect(path);
-    }
-
-    /// Binds an auth method to the use that an identity makes of it.
-    pub async fn auth_method(
-        &self,
-        plugin: &Arc<Plugin>,
-        usage: Use,
-    ) -> Result<Arc<dyn AuthMethod>, LoadError> {
-        Ok(self.bind(plugin, usage, Kind::AuthMethod).await?)
-    }
-
-    /// Binds a sink to one sink of an identity, and reserves the files that it writes.
-    pub async fn sink(&self, plugin: &Arc<Plugin>, usage: Use) -> Result<Arc<dyn Sink>, LoadError> {
-        Ok(self.bind(plugin, usage, Kind::Sink).await?)
-    }
-
-    /// The use of an auth method that isn't there yet: each call fails with `why`, until
-    /// [`Self::replace`] brings one of this name.
-    pub fn awaited_auth_method(&self, name: &str, usage: Use, why: Failure) -> Arc<dyn AuthMethod> {
-        self.wait(Kind::AuthMethod, name, usage, why)
-    }
-
-    /// The same for a sink.
-    pub fn awaited_sink(&self, name: &str, usage: Use, why: Failure) -> Arc<dyn Sink> {
-        self.wait(Kind::Sink, name, usage, why)
-    }
-
-    /// The plug-in that serves the uses of `name`. None: they wait for one, or there are none.
-    pub fn in_use(&self, kind: Kind, name: &str) -> Option<Arc<Plugin>> {
-        self.0.uses.of(kind, name).iter().find_map(|bound| bound.served().plugin.ok())
-    }
 
     /// What is used: each plug-in once, by kind and name.
-    pub fn all_in_use(&self) -> Vec<InUse> {
+    pub(crate) fn in_use(&self) -> Vec<InUse> {
         let mut all: Vec<InUse> = Vec::new();
-        for bound in self.0.uses.all() {
+        for bound in self.all() {
             let plugin = bound.served().plugin;
             match all.iter_mut().find(|one| one.kind == bound.kind && one.name == bound.name) {
                 // Of a use that is about to end there may be an older one.
@@ -106,112 +56,5 @@ impl Engine {
             (one.kind.name(), &one.name).cmp(&(other.kind.name(), &other.name))
         });
         all
-    }
-
-    /// Why the uses of `name` wait; those that are served aren't touched.
-    pub fn explain(&self, kind: Kind, name: &str, why: &Failure) {
-        for bound in self.0.uses.of(kind, name) {
-            let Served { plugin, usage } = bound.served();
-            if plugin.is_err() {
-                bound.serve(Served { plugin: Err(why.clone()), usage });
-            }
-        }
-    }
-
-    /// Puts `plugin` in the place of whatever serves its uses, if each of them can be served: their
-    /// configurations are prepared, and what they need is allowed. Calls in flight end with what
-    /// they began with. How many uses it serves now that it didn't before.
-    ///
-    /// # Errors
-    /// Why one use can't be served; then all stay as they are.
-    pub async fn replace(&self, plugin: &Arc<Plugin>) -> Result<usize, LoadError> {
-        let mut prepared: Vec<(Arc<Bound>, Served)> = Vec::new();
-        // Uses may come while others are prepared; the last look and the change are one step.
-        loop {
-            let outdated = self.0.uses.of(plugin.kind, &plugin.name).into_iter().find(|bound| {
-                let current = bound.served().plugin;
-                !current.is_ok_and(|current| Arc::ptr_eq(&current, plugin))
-                    && !prepared.iter().any(|(other, _)| Arc::ptr_eq(other, bound))
-            });
-            let Some(bound) = outdated else { break };
-            let usage = bound.served().usage;
-            let grant = plugin.grant(&usage.usage).await?;
-            let usage = Arc::new(usage.with_grant(grant));
-            prepared.push((bound, Served { plugin: Ok(Arc::clone(plugin)), usage }));
-        }
-        let usages: Vec<&Usage> = prepared.iter().map(|(_, served)| &*served.usage).collect();
-        self.begin(plugin, &usages)?;
-        let count = prepared.len();
-        for (bound, served) in prepared {
-            bound.serve(served);
-        }
-        Ok(count)
-    }
-
-    async fn bind(
-        &self,
-        plugin: &Arc<Plugin>,
-        usage: Use,
-        kind: Kind,
-    ) -> Result<Arc<Bound>, LoadError> {
-        if plugin.kind != kind {
-            return Err(LoadError::Kind {
-                found: plugin.kind.with_article(),
-                expected: kind.with_article(),
-            });
-        }
-        let grant = plugin.grant(&usage).await?;
-        let usage = Arc::new(self.usage(&plugin.name, usage, grant));
-        self.begin(plugin, &[&*usage])?;
-        let served = Served { plugin: Ok(Arc::clone(plugin)), usage };
-        let bound = Arc::new(Bound::new(self.clone(), kind, plugin.name.clone(), served));
-        self.0.uses.add(&bound);
-        Ok(bound)
-    }
-
-    fn wait(&self, kind: Kind, name: &str, usage: Use, why: Failure) -> Arc<Bound> {
-        let usage = Arc::new(self.usage(name, usage, Grant::default()));
-        let served = Served { plugin: Err(why), usage };
-        let bound = Arc::new(Bound::new(self.clone(), kind, name.to_owned(), served));
-        self.0.uses.add(&bound);
-        bound
-    }
-
-    fn usage(&self, plugin: &str, usage: Use, grant: Grant) -> Usage {
-        Usage::new(
-            plugin.to_owned(),
-            usage,
-            grant,
-            Arc::clone(&self.0.protected),
-            Arc::clone(&self.0.egress),
-            Arc::clone(&self.0.process),
-        )
-    }
-
-    /// What must be in order before the first call: secret settings stay out of logs, and the files
-    /// that a sink writes are its own.
-    fn begin(&self, plugin: &Plugin, usages: &[&Usage]) -> Result<(), LoadError> {
-        let mut claims = Vec::new();
-        if plugin.kind == Kind::Sink {
-            for usage in usages {
-                let asker = usage.asker();
-                let outputs = usage.grant.outputs(&real_directory);
-                claims.extend(outputs.map(|(output, naming)| Claim { asker, output, naming }));
-            }
-        }
-        // What the uses keep now belongs to the plug-in in force until this one may take its place.
-        self.0.protected.reserve(&claims, || -> Result<(), LoadError> {
-            for usage in usages {
-                let kept = plugin.info.config_schema.len() + usage.grant.size();
-                usage.count(Item::Plugin, kept).map_err(LoadError::Start)?;
-            }
-            for usage in usages {
-                let secrets = plugin.secret_settings(&usage.usage.config);
-                usage
-                    .keep_out_of_logs("config", secrets.iter().map(String::as_str))
-                    .map_err(LoadError::Start)?;
-            }
-            Ok(())
-        })
     }
 }

@@ -6,10 +6,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 use usher_agent::Exit;
-use usher_agent::lock::{Entry, Lock};
 use usher_agent::plugin_files::compiler;
 use usher_config::Settings;
-use usher_engine::{Engine, Found, LoadError, find, scan};
+use usher_engine::{Engine, Entry, Found, LoadError, Lock, find, scan};
 
 use super::{CommandResult, engine, prepared, refusal, settings};
 use crate::stop::{Stop, failure, usage};

@@ -9,8 +9,9 @@ use crate::bindings::exports::usher::plugin::auth_method as wit_method;
 use crate::configuration::configuration;
 use crate::egress::Egress;
 use crate::places::Place;
+use crate::process::Process;
 use crate::store::new_store;
-use crate::usage::{Process, Use};
+use crate::usage::Use;
 
 /// Needs, separated by semicolons, what is then done, and whether it is granted. `{}` is a directory
 /// that exists, `{here}` what the variable `CARGO_MANIFEST_DIR` holds.

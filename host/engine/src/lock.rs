@@ -10,7 +10,10 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
-use usher_engine::{Found, LoadError, read_trusted};
+
+use crate::error::LoadError;
+use crate::found::Found;
+use crate::registry::read_trusted;
 
 /// The only version of the format so far.
 const VERSION: u32 = 1;
@@ -92,13 +95,14 @@ impl Lock {
 
     /// Whether this file may be loaded; `path` is the lock's own, for the message.
     pub fn admit(&self, path: &Path, found: &Found) -> Result<(), LoadError> {
+        let digest = found.digest.to_string();
         let known = self.plugins.get(&found.name).map(|entry| entry.sha256.clone());
-        if known.as_ref() == Some(&found.digest) {
+        if known.as_ref() == Some(&digest) {
             return Ok(());
         }
         Err(LoadError::Unlisted {
             plugin: found.name.clone(),
-            found: found.digest.clone(),
+            found: digest,
             known,
             lock: path.to_owned(),
         })
@@ -138,6 +142,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     use super::*;
+    use crate::digest::Digest;
 
     fn entry(sha256: &str, needs: &[&str]) -> Entry {
         Entry {
@@ -154,18 +159,19 @@ mod tests {
             name: name.into(),
             path: "/p/acme.wasm".into(),
             bytes: Vec::new(),
-            digest: digest.into(),
+            digest: Digest::of(digest.as_bytes()),
         }
     }
 
     #[test]
     fn only_a_listed_digest_is_admitted() {
         let mut lock = Lock::default();
-        lock.plugins.insert("acme".to_owned(), entry("aa", &[]));
+        let (listed, other) = (Digest::of(b"aa").to_string(), Digest::of(b"bb").to_string());
+        lock.plugins.insert("acme".to_owned(), entry(&listed, &[]));
         let admit = |name, digest| lock.admit(Path::new("/l"), &found(name, digest));
         assert!(admit("acme", "aa").is_ok());
         let changed = admit("acme", "bb").unwrap_err().to_string();
-        for part in ["bb", "aa", "/l", "usher plugin approve acme", "usher plugin lock"] {
+        for part in [&*other, &*listed, "/l", "usher plugin approve acme", "usher plugin lock"] {
             assert!(changed.contains(part), "{part}: {changed}");
         }
         assert!(admit("other", "aa").is_err());
