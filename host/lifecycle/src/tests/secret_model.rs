@@ -133,7 +133,7 @@ impl Model {
             (Some(SecretAction::Read), Outcome::Failure(failure)) => {
                 self.asked_with = None;
                 let ends = self.ends();
-                self.reads.fail(self.now, backoff, ends);
+                self.reads.fail(self.now, lowest(backoff, self.now, ends), ends);
                 self.reads.hint(self.now, backoff, failure.retry_after, ends);
                 SecretEvent::ReadFailed(failure)
             }
@@ -146,12 +146,14 @@ impl Model {
                 SecretEvent::Renewed(granted)
             }
             (Some(SecretAction::Renew), Outcome::Failure(failure)) => {
-                self.renewals.fail(self.now, backoff, self.lease_ends);
+                let lowest = lowest(backoff, self.now, self.lease_ends);
+                self.renewals.fail(self.now, lowest, self.lease_ends);
                 self.renewals.hint(self.now, backoff, failure.retry_after, self.lease_ends);
                 SecretEvent::RenewalFailed(failure)
             }
             (Some(SecretAction::Renew), Outcome::Success(Validity::Unleased)) => {
-                self.renewals.fail(self.now, backoff, self.lease_ends);
+                let lowest = lowest(backoff, self.now, self.lease_ends);
+                self.renewals.fail(self.now, lowest, self.lease_ends);
                 self.renewals.hint(self.now, backoff, None, self.lease_ends);
                 SecretEvent::RenewalFailed(Failure::new(Class::Refused))
             }
@@ -185,6 +187,13 @@ impl Model {
             assert!(deadline <= ends, "nothing before the end");
         }
     }
+}
+
+/// What bounds the next wait from below. Failed reads count for renewals and the other way round, so
+/// that a wait may be longer than one of them knows, outlast the lease, and be cut short for that.
+fn lowest(backoff: Backoff, now: Instant, ends: Option<Instant>) -> Backoff {
+    let may_be_cut = ends.is_some_and(|ends| now + backoff.max() >= ends);
+    Backoff { max: if may_be_cut { backoff.min } else { backoff.max }, ..backoff }
 }
 
 fn durations() -> impl Strategy<Value = Duration> {
