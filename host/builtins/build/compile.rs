@@ -16,6 +16,34 @@ use wit_component::ComponentEncoder;
 const ALSO: [(&str, &[&str]); 2] = [("cf", &["pcf"]), ("userpass", &["ldap", "radius"])];
 
 pub(crate) fn build(out: &Path, native: &str) -> Result<(), String> {
+    // Side by side: the script component takes as long as all others.
+    let ((codes, entries), script) = std::thread::scope(|scope| {
+        let script = scope.spawn(|| script(out, native));
+        let others = others(out, native)?;
+        let script =
+            script.join().map_err(|_| "compiling plugins/script broke off".to_owned())??;
+        Ok::<_, String>((others, script))
+    })?;
+    let table = format!(
+        "{codes}\n/// Every built-in component, by name.\n\
+         #[allow(clippy::unreadable_literal)]\n\
+         pub static ALL: &[BuiltIn] = &[\n{}];\n\n\
+         /// Runs scripts. It is of both kinds, and no type of the configuration.\n\
+         pub static SCRIPT: Precompiled = embedded!({script:?});\n",
+        entries.concat()
+    );
+    fs::write(out.join("table.rs"), table).map_err(|error| error.to_string())
+}
+
+/// Makes the script component. Returns the file with its code.
+fn script(out: &Path, native: &str) -> Result<String, String> {
+    let component = component(SCRIPT.name, &preinitialized(out, native)?)?;
+    embed(SCRIPT.name, &component, out, native)
+}
+
+/// Makes the methods and sinks. Returns where their code is, and their rows of the table, in order,
+/// both as Rust.
+fn others(out: &Path, native: &str) -> Result<(String, Vec<String>), String> {
     let mut codes = String::new();
     let mut entries = Vec::new();
     for guest in BUILT_INS {
@@ -40,17 +68,7 @@ pub(crate) fn build(out: &Path, native: &str) -> Result<(), String> {
         }
     }
     entries.sort();
-    let script = component(SCRIPT.name, &preinitialized(out, native)?)?;
-    let file = embed(SCRIPT.name, &script, out, native)?;
-    let table = format!(
-        "{codes}\n/// Every built-in component, by name.\n\
-         #[allow(clippy::unreadable_literal)]\n\
-         pub static ALL: &[BuiltIn] = &[\n{}];\n\n\
-         /// Runs scripts. It is of both kinds, and no type of the configuration.\n\
-         pub static SCRIPT: Precompiled = embedded!({file:?});\n",
-        entries.concat()
-    );
-    fs::write(out.join("table.rs"), table).map_err(|error| error.to_string())
+    Ok((codes, entries))
 }
 
 /// The script component's module with its JavaScript engine made.

@@ -46,12 +46,11 @@ async fn up_and_down(connector: &Connector, bytes: u64) {
 async fn a_gibibyte_in_either_direction_needs_next_to_no_memory() {
     let address = serve(|request: Request<hyper::body::Incoming>| async {
         let asked = request.uri().query().and_then(|query| query.parse().ok());
-        Response::new(match asked {
-            Some(bytes) => Body::stream(Bulk::new(bytes)),
-            None => {
-                let received = count(request.into_body()).await.to_string();
-                Body::stream(Full::new(Bytes::from(received)))
-            }
+        Response::new(if let Some(bytes) = asked {
+            Body::stream(Bulk::new(bytes))
+        } else {
+            let received = count(request.into_body()).await.to_string();
+            Body::stream(Full::new(Bytes::from(received)))
         })
     })
     .await;
