@@ -12,7 +12,8 @@ use zeroize::Zeroizing;
 
 use crate::answer::{self, Auth, Lookup, WrapInfo, WrappingLookup};
 use crate::error::Error;
-use crate::request::{Operation, Request};
+use crate::operation::Operation;
+use crate::request::Request;
 use crate::scope::Scope;
 use crate::sender::Sender;
 

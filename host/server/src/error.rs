@@ -6,7 +6,7 @@ use std::time::Duration;
 use usher_address::Malformed;
 use usher_connector::{Trouble, TroubleKind};
 
-use crate::request::Operation;
+use crate::operation::Operation;
 
 /// Whether trying again can help.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

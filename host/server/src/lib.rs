@@ -16,6 +16,7 @@
 mod answer;
 mod client;
 mod error;
+mod operation;
 mod remedies;
 mod request;
 mod scope;

@@ -4,7 +4,7 @@ use http::StatusCode;
 
 use crate::answer;
 use crate::error::{Class, Error, Reason, class_of};
-use crate::request::Operation;
+use crate::operation::Operation;
 
 /// An answer that isn't a success: what the server says, and what to do about it.
 pub(crate) fn refusal(

@@ -11,8 +11,9 @@ use zeroize::Zeroizing;
 
 use crate::answer::Unusable;
 use crate::error::{Class, Error, Reason, retry_after};
+use crate::operation::Operation;
 use crate::remedies::refusal;
-use crate::request::{Operation, Request, headers};
+use crate::request::{Request, headers};
 
 /// Sends requests, and tells the governor what their answers were worth.
 #[derive(Clone)]
