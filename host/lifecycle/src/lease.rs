@@ -199,8 +199,10 @@ impl Lease {
             (Some(believed), Some(told)) => {
                 let tolerance = self.granted.unwrap_or_default() / 10;
                 let difference = told.max(believed) - told.min(believed);
-                if difference <= TTL_PRECISION {
-                    // Servers round what is left down: as believed.
+                // Servers round down twice: when it began, and what is left of it.
+                let precision = if told < believed { 2 * TTL_PRECISION } else { TTL_PRECISION };
+                if difference <= precision {
+                    // As believed.
                 } else if difference <= tolerance {
                     self.expires_at = Some(told);
                 } else {

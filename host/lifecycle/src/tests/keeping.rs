@@ -1,5 +1,7 @@
 //! Keeping a token alive: renewal, replacement in time, checks, proof of death.
 
+use std::time::Duration;
+
 use super::driver::{
     Driver, batch, forbidden, invalid_token, log_in, nth, passing, renewable, secs, settings,
     within,
@@ -356,6 +358,17 @@ fn a_look_up_that_rounds_down_takes_nothing_from_a_short_life() {
     driver.actions();
     let expiry = driver.lifecycle.expires_at();
     driver.event(Event::Checked { generation: nth(1), token: renewable(secs(2)) });
+    assert_eq!(driver.lifecycle.expires_at(), expiry);
+    assert_eq!(driver.next_but_checks().1, Action::Renew { generation: nth(1) });
+}
+
+#[test]
+fn a_look_up_that_rounds_down_twice_neither_ends_a_short_life_nor_puts_its_renewal_off() {
+    let mut driver = Driver::with(settings(0), renewable(secs(3)));
+    driver.actions();
+    let expiry = driver.lifecycle.expires_at();
+    driver.now += Duration::from_millis(1700);
+    driver.event(Event::Checked { generation: nth(1), token: renewable(secs(0)) });
     assert_eq!(driver.lifecycle.expires_at(), expiry);
     assert_eq!(driver.next_but_checks().1, Action::Renew { generation: nth(1) });
 }
