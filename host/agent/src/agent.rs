@@ -20,7 +20,7 @@ use crate::reporter::Reporter;
 use crate::roster::{Purpose, Roster};
 use crate::signals::{Answering, Signals, Wish};
 use crate::status::{Board, Report as Status};
-use crate::supervisor::{Plan, Supervisor};
+use crate::supervisor::Supervisor;
 use crate::surroundings::{Surroundings, Taken};
 
 /// How many requests of operators may wait for the run loop.
@@ -55,7 +55,9 @@ pub async fn run(
         Box::new(Following { notifier: notifier.clone(), board: board.clone() }),
     ];
     let mut supervisor = Supervisor::default();
-    supervisor.apply(Plan { starting, ..Plan::default() }, Duration::ZERO).await;
+    for part in starting {
+        supervisor.add(part);
+    }
     let (requests, asked) = mpsc::channel(REQUESTS);
     let (reports, inbox) = mpsc::unbounded_channel();
     let (taking, taken) = mpsc::unbounded_channel();
@@ -98,7 +100,7 @@ pub async fn run(
         settled: None,
     };
     agent.put_in_force(prepared).await;
-    agent.follow_plugins().await;
+    agent.follow_plugins();
     agent.run(signals, asked, purpose).await
 }
 
@@ -126,12 +128,11 @@ pub(crate) struct Agent<L> {
 }
 
 impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
-    async fn follow_plugins(&mut self) {
+    fn follow_plugins(&mut self) {
         let InForce { settings, engine, .. } = &self.in_force;
         if let Some((part, settled)) = PluginFollower::new(settings, engine, &self.surroundings) {
             self.settled = Some(settled);
-            let plan = Plan { starting: vec![Box::new(part)], ..Plan::default() };
-            self.supervisor.apply(plan, Duration::ZERO).await;
+            self.supervisor.add(Box::new(part));
         }
     }
 

@@ -64,6 +64,11 @@ impl Supervisor {
         unasked
     }
 
+    /// Starts a part beside those that run, which need not know of it.
+    pub(crate) fn add(&mut self, part: Box<dyn Part>) {
+        self.start(part, Leaves::Nothing);
+    }
+
     /// Tells those parts to go on that `concerned` names: something came into force.
     pub(crate) fn tell(&mut self, concerned: impl Fn(&PartId) -> bool) {
         self.changes += 1;
