@@ -1,6 +1,6 @@
 //! The board: what the agent knows of its identities, for whoever asks.
 //!
-//! Each identity's driver writes to its own entry through a [`Handle`]; `usher status`, the
+//! Each identity's driver writes to its own entry through a `Handle`; `usher status`, the
 //! metrics, the probes and systemd read. Nothing here runs by itself, so an agent that nobody
 //! asks stays asleep.
 

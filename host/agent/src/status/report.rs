@@ -83,7 +83,7 @@ pub struct IdentityReport {
     pub name: String,
     /// The auth method's type, such as "approle".
     pub method: String,
-    /// One of [`STATES`](super::STATES).
+    /// One of `super::STATES`.
     pub state: String,
     /// Whether every sink holds the good token.
     pub ready: bool,
