@@ -227,6 +227,7 @@ fn built_in_component() -> Result<Vec<u8>> {
     let newest = std::fs::read_dir(&builds)
         .map_err(|error| format!("{}: {error}", builds.display()))?
         .filter_map(std::result::Result::ok)
+        .filter(|build| build.file_name().to_string_lossy().starts_with("usher-builtins-"))
         .map(|build| build.path().join("out/approle.wasm"))
         .filter_map(|file| Some((std::fs::metadata(&file).ok()?.modified().ok()?, file)))
         .max();
