@@ -130,6 +130,15 @@ pub enum Event {
         /// Why not.
         failure: Failure,
     },
+    /// The server answered 403 to a request that somebody made with this token. That alone proves
+    /// nothing, since its policies may forbid what was asked.
+    RequestRefused {
+        /// Which token.
+        generation: Generation,
+        /// The answer says "invalid token". Whoever the request was made to may have written that,
+        /// so it proves nothing either; but it is worth a look even where look-ups are forbidden.
+        invalid_token: bool,
+    },
     /// A watched credential changed or appeared.
     CredentialsChanged,
     /// The configuration or the plug-in in use was replaced.

@@ -31,6 +31,10 @@ pub(crate) struct TokenLife {
     died: bool,
     check_at: Instant,
     check_retry: Retry,
+    /// When the last look-up began.
+    check_began: Option<Instant>,
+    /// A request with it was refused, and it is looked up for that from then on.
+    suspected_from: Option<Instant>,
 }
 
 impl TokenLife {
@@ -54,6 +58,8 @@ impl TokenLife {
             died: false,
             check_at: now,
             check_retry: Retry::default(),
+            check_began: None,
+            suspected_from: None,
         }
     }
 
@@ -105,7 +111,9 @@ impl TokenLife {
 
     /// When it should be looked up; `None`: never.
     pub(crate) fn check_at(&self, check: TokenCheck) -> Option<Instant> {
-        self.check_interval(check).map(|_| self.check_at)
+        let scheduled = self.check_interval(check).map(|_| self.check_at);
+        let suspected = self.suspected_from.map(|at| self.check_retry.next_from(at));
+        scheduled.into_iter().chain(suspected).min()
     }
 
     pub(crate) fn check_is_failing(&self) -> bool {
@@ -184,6 +192,8 @@ impl TokenLife {
     /// Takes note that a check begins.
     pub(crate) fn check_begins(&mut self, now: Instant) {
         self.check_retry.begin(now);
+        self.check_began = Some(now);
+        self.suspected_from = None;
     }
 
     /// Takes note of what a look-up says.
@@ -241,6 +251,16 @@ impl TokenLife {
         }
     }
 
+    /// Asks for a look-up: a request that was made with it was refused. However many there are, one
+    /// look-up in [`BETWEEN_SUSPICIONS`] answers for them.
+    pub(crate) fn suspect(&mut self, now: Instant, invalid_token: bool) {
+        if self.use_limited || !(invalid_token || self.looked_up) {
+            return;
+        }
+        let from = self.check_began.map_or(now, |began| after(began, BETWEEN_SUSPICIONS).max(now));
+        self.suspected_from.get_or_insert(from);
+    }
+
     /// A newer token came.
     pub(crate) fn retire(&mut self, now: Instant, random: &mut SmallRng) {
         self.lease.retire(now, random);
@@ -292,6 +312,9 @@ impl TokenLife {
         }
     }
 }
+
+/// From one look-up to another that is made because requests are refused.
+const BETWEEN_SUSPICIONS: Duration = Duration::from_secs(5);
 
 /// A use of its own is too dear for the renewal of a token whose uses count.
 fn granted(token: Token) -> Granted {

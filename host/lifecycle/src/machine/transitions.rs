@@ -103,6 +103,11 @@ impl Lifecycle {
                     self.forget_old();
                 }
             }
+            Event::RequestRefused { generation, invalid_token } => {
+                if let Some(token) = self.tokens.find(generation) {
+                    token.suspect(now, invalid_token);
+                }
+            }
             Event::CredentialsChanged => self.wake(now),
             Event::ConfigurationChanged => {
                 self.wake(now);

@@ -326,6 +326,46 @@ fn the_words_invalid_token_are_always_proof() {
 }
 
 #[test]
+fn requests_that_are_refused_have_the_token_looked_up_once_in_five_seconds() {
+    let refused = Event::RequestRefused { generation: nth(1), invalid_token: false };
+    let check = [Action::Check { generation: nth(1) }];
+    let mut driver = Driver::settled(settings(0), renewable(secs(3600)));
+    driver.sleep(secs(10));
+    assert_eq!(driver.after(refused.clone()), check);
+    let token = driver.believed();
+    driver.event(Event::Checked { generation: nth(1), token });
+    for _ in 0..100 {
+        assert_eq!(driver.after(refused.clone()), []);
+    }
+    let (wait, actions) = driver.next();
+    assert_eq!((wait, &actions[..]), (secs(5), &check[..]));
+    let token = driver.believed();
+    driver.event(Event::Checked { generation: nth(1), token });
+    assert!(driver.next().0 > secs(60), "what was asked once is done once");
+    let after = driver.after(Event::CheckFailed { generation: nth(1), failure: forbidden() });
+    assert_eq!(after, [Action::Say(Notice::Died { generation: nth(1) }), log_in(2)]);
+}
+
+#[test]
+fn a_token_that_may_not_look_itself_up_is_looked_up_where_somebody_says_that_it_is_invalid() {
+    let refused = |invalid_token| Event::RequestRefused { generation: nth(1), invalid_token };
+    let mut driver = Driver::with(unchecked(), renewable(secs(3600)));
+    assert_eq!(driver.after(refused(false)), []);
+    let check = [Action::Check { generation: nth(1) }];
+    assert_eq!(driver.after(refused(true)), check);
+    // Whoever said so was not the server.
+    driver.event(Event::CheckFailed { generation: nth(1), failure: forbidden() });
+    assert_eq!(driver.state(), State::Valid);
+    driver.sleep(secs(10));
+    assert_eq!(driver.after(refused(true)), check);
+    driver.event(Event::CheckFailed { generation: nth(1), failure: invalid_token() });
+    assert_eq!(driver.state(), State::Authenticating);
+    let limited = Token { use_limited: true, ..renewable(secs(3600)) };
+    let mut driver = Driver::settled(settings(0), limited);
+    assert_eq!(driver.after(refused(true)), [], "a look-up is a use");
+}
+
+#[test]
 fn a_passing_failure_of_a_check_keeps_the_token_and_is_retried_within_the_interval() {
     let mut driver = Driver::settled(settings(1), renewable(secs(3600)));
     driver.next();

@@ -252,6 +252,12 @@ impl Model {
                     }
                 }
             }
+            Event::RequestRefused { generation, .. } => {
+                if let Some(known) = self.tokens.get_mut(generation) {
+                    // It may ask for a check at once.
+                    known.checks.reset();
+                }
+            }
             Event::CredentialsChanged => self.attempts.changed = true,
             Event::ConfigurationChanged => {
                 self.attempts.changed = true;
@@ -411,7 +417,8 @@ fn answers(event: &Event, action: Action) -> bool {
         Event::Delivered { sink, generation } | Event::DeliveryFailed { sink, generation, .. } => {
             action == Action::Deliver { sink, generation }
         }
-        Event::CredentialsChanged
+        Event::RequestRefused { .. }
+        | Event::CredentialsChanged
         | Event::ConfigurationChanged
         | Event::ServerReached
         | Event::ShutDown

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 
+use super::driver::nth;
 use super::model::Model;
 use crate::{Action, Backoff, Class, Event, Failure, Settings, Token, TokenCheck, Worth};
 
@@ -90,7 +91,15 @@ fn steps() -> impl Strategy<Value = Step> {
         2 => Just(Step::Event(Event::CredentialsChanged)),
         1 => Just(Step::Event(Event::ConfigurationChanged)),
         2 => Just(Step::Event(Event::ServerReached)),
+        2 => refusals().prop_map(Step::Event),
     ]
+}
+
+fn refusals() -> impl Strategy<Value = Event> {
+    (1_u64..4, any::<bool>()).prop_map(|(number, invalid_token)| Event::RequestRefused {
+        generation: nth(number),
+        invalid_token,
+    })
 }
 
 fn settings() -> impl Strategy<Value = Settings> {

@@ -36,7 +36,10 @@ impl Watch {
                 self.held.insert(*generation);
             }
             Event::DeliveryFailed { sink, .. } => self.deliveries[*sink] = None,
-            Event::CredentialsChanged | Event::ConfigurationChanged | Event::ServerReached => {}
+            Event::RequestRefused { .. }
+            | Event::CredentialsChanged
+            | Event::ConfigurationChanged
+            | Event::ServerReached => {}
             Event::ShutDown | Event::HandOver => {
                 self.stopping = true;
                 if !matches!(self.request, Some(Action::LogIn { .. } | Action::Look { .. })) {
