@@ -72,6 +72,9 @@ impl Way {
         tcp.set_keepalive_interval(Some(KEEPALIVE));
         tcp.set_keepalive_retries(Some(3));
         tcp.set_tcp_user_timeout(Some(UNACKNOWLEDGED));
+        // Shared evenly by a name's addresses, so that one that swallows packets leaves time for the
+        // next.
+        tcp.set_connect_timeout(Some(means.connect_timeout));
         let to_server = means.tls.clone().map(TlsConnector::from);
         let to_proxy = means.tls.as_ref().map(|tls| {
             let mut tls = ClientConfig::clone(tls);

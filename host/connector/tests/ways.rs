@@ -5,17 +5,20 @@
 
 mod loopback;
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{HOST, LOCATION, USER_AGENT};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
-use loopback::{NO_CONTENT, Pieces, Raw, connector, serve};
+use loopback::{Deaf, NO_CONTENT, Pieces, Raw, connector, serve};
 use tokio::net::UnixListener;
 use usher_address::OutboundProxy;
 use usher_connector::{
-    Body, Connector, Interrupted, Lane, Outcome, TlsIdentity, Trouble, TroubleKind, Unread,
+    Body, Connector, Interrupted, Lane, Outcome, Patience, Resolve, Resolving, TlsIdentity,
+    Transport, Trouble, TroubleKind, Unread,
 };
 
 async fn send(
@@ -212,6 +215,28 @@ async fn a_redirect_is_followed_for_tokens_and_handed_on_to_others() {
     let trouble = send(&connector, Lane::Tokens, streamed).await.err().unwrap();
     assert_eq!(trouble.kind, TroubleKind::Redirect, "{trouble}");
     assert_eq!(active.connections(), 1);
+}
+
+/// Where every name leads to, with the ports for a URL that names none.
+struct Everywhere(Vec<SocketAddr>);
+
+impl Resolve for Everywhere {
+    fn resolve(&self, _host: String) -> Resolving {
+        let found = self.0.clone();
+        Box::pin(async move { Ok(found) })
+    }
+}
+
+#[tokio::test]
+async fn an_address_that_swallows_packets_leaves_time_for_the_next() {
+    let deaf = Deaf::start().await;
+    let (raw, address) = Raw::start(NO_CONTENT).await;
+    let resolver = Arc::new(Everywhere(vec![deaf.address, address]));
+    let transport = Transport::direct(resolver, None, Duration::from_secs(2));
+    let patience = Patience::Whole(Duration::from_secs(20));
+    let answer = transport.send(get("http://two.example/v1/x"), patience).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::NO_CONTENT);
+    assert_eq!(raw.connections(), 1);
 }
 
 async fn is_slow(connector: &Connector, lane: Lane) -> bool {

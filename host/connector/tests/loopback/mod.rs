@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
@@ -17,7 +18,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use usher_address::ServerAddress;
 use usher_connector::{BoxError, Connector, Governor, Settings};
 
@@ -100,6 +101,28 @@ impl Raw {
 
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
+    }
+}
+
+/// Swallows packets: nobody accepts its connections, and there is no room for another.
+pub(crate) struct Deaf {
+    pub(crate) address: SocketAddr,
+    _listener: TcpListener,
+    _waiting: Vec<TcpStream>,
+}
+
+impl Deaf {
+    pub(crate) async fn start() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let listener = socket.listen(0).unwrap();
+        let address = listener.local_addr().unwrap();
+        let mut waiting = Vec::new();
+        let next = || tokio::time::timeout(Duration::from_millis(200), TcpStream::connect(address));
+        while let Ok(connected) = next().await {
+            waiting.push(connected.unwrap());
+        }
+        Self { address, _listener: listener, _waiting: waiting }
     }
 }
 
