@@ -27,7 +27,7 @@ pub(crate) struct System;
 /// The system knows no address.
 #[derive(Debug, thiserror::Error)]
 #[error("the name can't be resolved")]
-pub(crate) struct Unresolved(#[source] io::Error);
+pub(crate) struct Unresolved(#[source] pub(crate) io::Error);
 
 impl Resolve for System {
     fn resolve(&self, host: String) -> Resolving {

@@ -1,5 +1,6 @@
 //! One exchange of HTTP over a [`Way`]: connections kept for the next one, and an end to patience.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use tokio::time::Instant;
 
 use crate::body::{Body, BoxError};
 use crate::patience::{Limit, Patience, Progress};
-use crate::resolve::Resolve;
+use crate::resolve::{Resolve, Unresolved};
 use crate::way::{Means, TooSlow, Way};
 
 /// Sends requests over connections of its own. A clone shares them.
@@ -55,6 +56,16 @@ impl Failed {
             cause = this.source();
             Some(this)
         })
+    }
+
+    /// What it is by its causes.
+    fn by_causes(self) -> Self {
+        let late = self.causes().take_while(|cause| !cause.is::<Unresolved>()).any(is_late);
+        match self {
+            Self::Connect(_) if late => Self::ConnectTimeout,
+            Self::Broken(_) if late => Self::Timeout,
+            other => other,
+        }
     }
 }
 
@@ -117,13 +128,39 @@ impl Transport {
             }
         };
         answered.map_err(|error| {
-            let connecting = error.is_connect();
-            let failed = if connecting { Failed::Connect } else { Failed::Broken };
-            let failed = failed(error.into());
-            if connecting && failed.causes().any(<dyn std::error::Error>::is::<TooSlow>) {
-                return Failed::ConnectTimeout;
-            }
-            failed
+            let failed = if error.is_connect() { Failed::Connect } else { Failed::Broken };
+            failed(error.into()).by_causes()
         })
+    }
+}
+
+/// Our own patience, or the system's with packets that nobody acknowledges, has ended.
+fn is_late(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let by_the_system = cause
+        .downcast_ref::<io::Error>()
+        .is_some_and(|error| error.kind() == io::ErrorKind::TimedOut);
+    by_the_system || cause.is::<TooSlow>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn timed_out() -> io::Error {
+        io::ErrorKind::TimedOut.into()
+    }
+
+    #[test]
+    fn a_peer_that_the_system_gives_up_on_is_late() {
+        let connecting = Failed::Connect(timed_out().into()).by_causes();
+        assert!(matches!(connecting, Failed::ConnectTimeout), "{connecting:?}");
+        let connected = Failed::Broken(timed_out().into()).by_causes();
+        assert!(matches!(connected, Failed::Timeout), "{connected:?}");
+        let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
+        let refused = Failed::Connect(refused.into()).by_causes();
+        assert!(matches!(refused, Failed::Connect(_)), "{refused:?}");
+        // Of a name it isn't the peer that is late.
+        let unresolved = Failed::Connect(Unresolved(timed_out()).into()).by_causes();
+        assert!(matches!(unresolved, Failed::Connect(_)), "{unresolved:?}");
     }
 }
