@@ -27,7 +27,7 @@ pub(crate) enum Outbound {
 }
 
 impl Outbound {
-    /// `None`: its URL isn't one for the HTTP library, which no parsed proxy's is.
+    /// `None`: its URL isn't one for the HTTP library, which takes fewer hosts than a URL may have.
     pub(crate) fn new(proxy: &OutboundProxy) -> Option<Self> {
         let url = proxy.url().as_str().parse().ok()?;
         let (user, password) = proxy.user().map(Userinfo::parts).unwrap_or_default();

@@ -12,6 +12,7 @@ use usher_address::{OutboundProxy, ServerAddress, Userinfo};
 use crate::basic::BasicAuth;
 use crate::identity::Certificate;
 use crate::outbound::Outbound;
+use crate::trouble::clean;
 
 /// How to reach the server. Everything counts; nothing is taken from the environment.
 #[derive(Clone)]
@@ -97,6 +98,11 @@ pub enum SettingsError {
     /// A certificate or key can't be used. See [`crate::Connector::check_files`].
     #[error("{0}")]
     TlsFiles(String),
+    /// No connection can be made through this proxy.
+    #[error(
+        "the proxy {0} can't be used, its URL isn't one that HTTP can carry: correct BAO_HTTP_PROXY, BAO_PROXY_ADDR or HTTPS_PROXY"
+    )]
+    Proxy(String),
     /// The user agent holds characters that HTTP doesn't allow.
     #[error("the user agent holds characters that an HTTP header can't carry")]
     UserAgent,
@@ -134,11 +140,16 @@ pub(crate) fn check(settings: &Settings) -> Result<Checked, SettingsError> {
         }
         ServerName::try_from(name.to_owned()).map_err(|_| no_name)
     });
+    // Without it requests would go past the proxy.
+    let outbound = |proxy: &OutboundProxy| {
+        let unusable = || SettingsError::Proxy(clean(&proxy.to_string()));
+        Outbound::new(proxy).ok_or_else(unusable)
+    };
     let (user, password) = address.user().map(Userinfo::parts).unwrap_or_default();
     Ok(Checked {
         user_agent,
         user: BasicAuth::of(user, password),
-        proxy: proxy.and_then(Outbound::new),
+        proxy: proxy.map(outbound).transpose()?,
         server_name: server_name.transpose()?,
     })
 }
@@ -166,5 +177,18 @@ mod tests {
             s.tls.server_name = Some("vault.example.org".into());
         });
         assert!(both.unwrap_err().contains("NO_PROXY"));
+    }
+
+    #[test]
+    fn a_proxy_that_can_not_be_used_is_no_leave_to_go_past_it() {
+        let long = format!("http://{}:3128", "a".repeat(70_000));
+        for text in ["http://u:hunter22@pr\"oxy:3128", "socks5://pr\u{f8}xy", long.as_str()] {
+            let mut settings = Settings::new(ServerAddress::parse("http://vault:8200").unwrap());
+            settings.proxy = Some(OutboundProxy::parse(text).unwrap());
+            let Err(error) = check(&settings) else { panic!("{text} is gone past") };
+            assert!(matches!(error, SettingsError::Proxy(_)), "{error}");
+            assert!(error.to_string().len() < 1000, "{error}");
+            assert!(!error.to_string().contains("hunter22"), "{error}");
+        }
     }
 }
