@@ -16,6 +16,8 @@ pub(crate) enum Outbound {
     Http {
         url: Uri,
         authorization: Option<BasicAuth>,
+        /// Of a request for a tunnel, which is the agent's own.
+        user_agent: HeaderValue,
     },
     Socks {
         url: Uri,
@@ -28,12 +30,14 @@ pub(crate) enum Outbound {
 
 impl Outbound {
     /// `None`: its URL isn't one for the HTTP library, which takes fewer hosts than a URL may have.
-    pub(crate) fn new(proxy: &OutboundProxy) -> Option<Self> {
+    pub(crate) fn new(proxy: &OutboundProxy, user_agent: &HeaderValue) -> Option<Self> {
         let url = proxy.url().as_str().parse().ok()?;
         let (user, password) = proxy.user().map(Userinfo::parts).unwrap_or_default();
         let authorization = BasicAuth::of(user, password);
         Some(match proxy.scheme() {
-            ProxyScheme::Http | ProxyScheme::Https => Self::Http { url, authorization },
+            ProxyScheme::Http | ProxyScheme::Https => {
+                Self::Http { url, authorization, user_agent: user_agent.clone() }
+            }
             ProxyScheme::Socks5 => {
                 let decoded = |text: &str| {
                     Zeroizing::new(percent_decode_str(text).decode_utf8_lossy().into_owned())
@@ -68,7 +72,8 @@ mod tests {
     use super::*;
 
     fn outbound(text: &str) -> Outbound {
-        Outbound::new(&OutboundProxy::parse(text).unwrap()).unwrap()
+        let user_agent = HeaderValue::from_static("Usher");
+        Outbound::new(&OutboundProxy::parse(text).unwrap(), &user_agent).unwrap()
     }
 
     #[test]

@@ -24,7 +24,8 @@ pub struct Settings {
     pub tls: Tls,
     /// For a whole request with its answer; of what is forwarded, without anything moving.
     pub timeout: Duration,
-    /// Sent as `User-Agent`, except with what is forwarded.
+    /// Sent as `User-Agent`, except with what is forwarded; to a proxy with each request for a
+    /// tunnel.
     pub user_agent: String,
     /// Not used with a unix address. `None`: no proxy.
     pub proxy: Option<OutboundProxy>,
@@ -141,15 +142,15 @@ pub(crate) fn check(settings: &Settings) -> Result<Checked, SettingsError> {
         ServerName::try_from(name.to_owned()).map_err(|_| no_name)
     });
     // Without it requests would go past the proxy.
-    let outbound = |proxy: &OutboundProxy| {
+    let outbound = proxy.map(|proxy| {
         let unusable = || SettingsError::Proxy(clean(&proxy.to_string()));
-        Outbound::new(proxy).ok_or_else(unusable)
-    };
+        Outbound::new(proxy, &user_agent).ok_or_else(unusable)
+    });
     let (user, password) = address.user().map(Userinfo::parts).unwrap_or_default();
     Ok(Checked {
         user_agent,
         user: BasicAuth::of(user, password),
-        proxy: proxy.map(outbound).transpose()?,
+        proxy: outbound.transpose()?,
         server_name: server_name.transpose()?,
     })
 }

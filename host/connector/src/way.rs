@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::Uri;
-use http::uri::Scheme;
+use http::header::{HeaderMap, USER_AGENT};
+use http::uri::{Scheme, Uri};
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector};
@@ -90,12 +90,14 @@ impl Way {
         let io: Io = match (&means.socket, means.proxy.as_deref()) {
             (Some(socket), _) => Box::new(UnixStream::connect(socket).await?),
             (None, None) => self.tcp(to.clone()).await?,
-            (None, Some(Outbound::Http { url, authorization })) => {
+            (None, Some(Outbound::Http { url, authorization, user_agent })) => {
                 if !secure {
                     let io = self.to_proxy(url.clone()).await?;
                     return Ok(Stream { io: TokioIo::new(io), proxied: true });
                 }
-                let mut tunnel = Tunnel::new(url.clone(), ToProxy(self.clone()));
+                let named = HeaderMap::from_iter([(USER_AGENT, user_agent.clone())]);
+                let mut tunnel =
+                    Tunnel::new(url.clone(), ToProxy(self.clone())).with_headers(named);
                 if let Some(authorization) = authorization {
                     tunnel = tunnel.with_auth(authorization.header().clone());
                 }

@@ -401,6 +401,7 @@ async fn an_https_address_is_reached_through_a_tunnel_that_shows_the_proxy_nothi
     log_in(&client, &with_header).await;
     let [head] = &proxy.heads()[..] else { panic!("{:?}", proxy.heads()) };
     assert!(head.starts_with("CONNECT vault.example.org:8200 HTTP/1.1\r\n"), "{head}");
+    assert!(head.contains("\r\nuser-agent: Usher/"), "{head}");
     for secret in ["x-vault", "x-secret", "of-the-method", "auth/cert"] {
         assert!(!head.to_ascii_lowercase().contains(secret), "{head}");
     }
