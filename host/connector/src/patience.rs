@@ -16,6 +16,16 @@ pub enum Patience {
     EachPiece(Duration),
 }
 
+impl Patience {
+    /// The same, as far as instants can be reckoned with it.
+    pub(crate) fn bounded(self) -> Self {
+        match self {
+            Self::Whole(whole) => Self::Whole(whole.min(NEVER)),
+            Self::EachPiece(piece) => Self::EachPiece(piece.min(NEVER)),
+        }
+    }
+}
+
 /// When something of a request was last sent.
 pub(crate) struct Progress(Mutex<Instant>);
 
@@ -85,3 +95,6 @@ impl Limit {
         }
     }
 }
+
+/// As good as never.
+const NEVER: Duration = Duration::from_hours(24 * 365);

@@ -107,7 +107,7 @@ impl Transport {
         request: Request<Body>,
         patience: Patience,
     ) -> Result<Response<Body>, Failed> {
-        let answered = match patience {
+        let answered = match patience.bounded() {
             Patience::Whole(whole) => {
                 let deadline = Instant::now() + whole;
                 let answered = tokio::time::timeout_at(deadline, self.0.request(request)).await;

@@ -195,6 +195,17 @@ async fn what_stands_still_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_patience_without_end_is_one() {
+    let (_, address) = Raw::start(NO_CONTENT).await;
+    let connector = connector(&format!("http://{address}"), |settings| {
+        settings.timeout = Duration::MAX;
+    });
+    for lane in [Lane::Tokens, Lane::Proxied] {
+        assert_eq!(status(&connector, lane, "/v1/x").await, Ok(204), "{lane:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_redirect_is_followed_for_tokens_and_handed_on_to_others() {
     let (active, its_address) = Raw::start(NO_CONTENT).await;
     let standby = serve(move |request: Request<hyper::body::Incoming>| async move {
