@@ -104,8 +104,8 @@ impl Connector {
                 _ => {}
             }
             match trouble.kind {
-                // Neither was sent.
-                TroubleKind::Held | TroubleKind::Request => {}
+                // None of them says anything of the server.
+                TroubleKind::Held | TroubleKind::Request | TroubleKind::RequestBody => {}
                 kind if kind.is_passing() => self.governor.record(Outcome::Passing),
                 _ => self.governor.record(Outcome::Refused),
             }
@@ -246,12 +246,17 @@ impl Connector {
         let trouble = |kind, why: &str, remedy: &str| {
             Trouble::new(kind, format_args!("{why} ({way})"), remedy)
         };
+        let innermost = clean(&innermost(failed));
+        // First: a sender may have come over TLS, too.
+        if let Failed::Body(_) = failed {
+            let why = format!("the request's body broke off: {innermost}");
+            return trouble(TroubleKind::RequestBody, &why, "");
+        }
         if let Some(error) = failed.causes().find_map(tls_error) {
             let names = if tls.server_name.is_some() { &NAMES_WITH_SERVER_NAME } else { &NAMES };
             let found = usher_trust::handshake(error, names);
             return trouble(TroubleKind::Tls, &clean(&found.what), &found.remedy);
         }
-        let innermost = clean(&innermost(failed));
         let connection = |why: String, remedy| trouble(TroubleKind::Connection, &why, remedy);
         match failed {
             Failed::ConnectTimeout | Failed::Timeout => {
@@ -281,7 +286,9 @@ impl Connector {
                 };
                 connection(format!("no connection: {innermost}"), remedy)
             }
-            Failed::Broken(_) => connection(format!("the connection broke: {innermost}"), ""),
+            Failed::Body(_) | Failed::Broken(_) => {
+                connection(format!("the connection broke: {innermost}"), "")
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use rustls::ClientConfig;
 use tokio::time::Instant;
 
-use crate::body::{Body, BoxError};
+use crate::body::{Body, BoxError, Interrupted};
 use crate::patience::{Limit, Patience, Progress};
 use crate::resolve::{Resolve, Unresolved};
 use crate::way::{Means, TooSlow, Way};
@@ -39,6 +39,9 @@ pub enum Failed {
     /// No connection in time.
     #[error("no connection in time")]
     ConnectTimeout,
+    /// The request's body broke off before its end, which is its sender's affair.
+    #[error("the request's body broke off")]
+    Body(#[source] BoxError),
     /// The connection broke before there was an answer.
     #[error("the connection broke")]
     Broken(#[source] BoxError),
@@ -61,7 +64,9 @@ impl Failed {
     /// What it is by its causes.
     fn by_causes(self) -> Self {
         let late = self.causes().take_while(|cause| !cause.is::<Unresolved>()).any(is_late);
+        let by_the_sender = self.causes().any(is_of_the_request_body);
         match self {
+            Self::Broken(error) if by_the_sender => Self::Body(error),
             Self::Connect(_) if late => Self::ConnectTimeout,
             Self::Broken(_) if late => Self::Timeout,
             other => other,
@@ -134,6 +139,13 @@ impl Transport {
     }
 }
 
+/// The body itself says so, or it is shorter than was announced.
+fn is_of_the_request_body(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let is_short =
+        cause.downcast_ref::<hyper::Error>().is_some_and(hyper::Error::is_body_write_aborted);
+    is_short || cause.is::<Interrupted>()
+}
+
 /// Our own patience, or the system's with packets that nobody acknowledges, has ended.
 fn is_late(cause: &(dyn std::error::Error + 'static)) -> bool {
     let by_the_system = cause
@@ -159,6 +171,9 @@ mod tests {
         let refused = io::Error::from(io::ErrorKind::ConnectionRefused);
         let refused = Failed::Connect(refused.into()).by_causes();
         assert!(matches!(refused, Failed::Connect(_)), "{refused:?}");
+        let of_the_sender = Interrupted::Broken(timed_out().into());
+        let of_the_sender = Failed::Broken(of_the_sender.into()).by_causes();
+        assert!(matches!(of_the_sender, Failed::Body(_)), "{of_the_sender:?}");
         // Of a name it isn't the peer that is late.
         let unresolved = Failed::Connect(Unresolved(timed_out()).into()).by_causes();
         assert!(matches!(unresolved, Failed::Connect(_)), "{unresolved:?}");

@@ -45,6 +45,8 @@ pub enum TroubleKind {
     RedirectElsewhere,
     /// The request can't be sent as it is.
     Request,
+    /// The request's own body broke off before its end.
+    RequestBody,
     /// Not sent: the server is in trouble, and only one request a second is let through.
     Held,
 }

@@ -13,12 +13,12 @@ use bytes::Bytes;
 use http::header::{HOST, LOCATION, USER_AGENT};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
-use loopback::{Deaf, NO_CONTENT, Pieces, Raw, connector, serve};
+use loopback::{BrokenOff, Deaf, NO_CONTENT, Pieces, Raw, connector, serve};
 use tokio::net::UnixListener;
 use usher_address::OutboundProxy;
 use usher_connector::{
-    Body, Connector, Interrupted, Lane, Outcome, Patience, Resolve, Resolving, TlsIdentity,
-    Transport, Trouble, TroubleKind, Unread,
+    Body, Connector, Interrupted, Lane, Outcome, Patience, Requests, Resolve, Resolving,
+    TlsIdentity, Transport, Trouble, TroubleKind, Unread,
 };
 
 async fn send(
@@ -192,6 +192,24 @@ async fn what_stands_still_is_given_up() {
         assert_eq!(trouble.kind, TroubleKind::Timeout, "{trouble}");
         assert!(trouble.to_string().contains("no answer in time"), "{trouble}");
     }
+}
+
+#[tokio::test]
+async fn an_upload_that_its_sender_breaks_off_says_nothing_of_the_server() {
+    let address = serve(|request: Request<hyper::body::Incoming>| async {
+        let _ = request.into_body().collect().await;
+        Response::new(Empty::<Bytes>::new())
+    })
+    .await;
+    let connector = connector(&format!("http://{address}"), |_| {});
+    for lane in [Lane::Tokens, Lane::Proxied] {
+        for body in [BrokenOff::with_an_error(), BrokenOff::short_of(100)] {
+            let request = Request::put("/v1/x").body(Body::stream(body)).unwrap();
+            let trouble = send(&connector, lane, request).await.err().unwrap();
+            assert_eq!(trouble.kind, TroubleKind::RequestBody, "{trouble}");
+        }
+    }
+    assert_eq!(connector.governor().requests(), Requests::default());
 }
 
 #[tokio::test]

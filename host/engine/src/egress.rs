@@ -390,7 +390,7 @@ fn explain(failed: &Failed, url: &Url) -> Failure {
         Failed::Connect(_) => {
             unavailable("http.connect", format!("{origin} can't be reached: {}", innermost(failed)))
         }
-        Failed::Broken(_) => broken(url, &innermost(failed)),
+        Failed::Body(_) | Failed::Broken(_) => broken(url, &innermost(failed)),
     }
 }
 

@@ -137,7 +137,7 @@ impl Error {
             TroubleKind::Timeout => Reason::Timeout,
             TroubleKind::TlsFiles | TroubleKind::TlsIdentity => Reason::TlsFiles,
             TroubleKind::Redirect | TroubleKind::RedirectElsewhere => Reason::Redirect,
-            TroubleKind::Request => Reason::Request,
+            TroubleKind::Request | TroubleKind::RequestBody => Reason::Request,
         };
         let class = match trouble.kind {
             TroubleKind::Request => Class::Configuration,

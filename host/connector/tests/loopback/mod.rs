@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use http_body::Frame;
+use http_body::{Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -167,5 +167,41 @@ impl http_body::Body for Pieces {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         self.0.poll_recv(cx).map(|piece| piece.map(|piece| Ok(Frame::data(piece))))
+    }
+}
+
+/// An upload that ends before its end.
+pub(crate) struct BrokenOff {
+    piece: Option<Bytes>,
+    announced: Option<u64>,
+}
+
+impl BrokenOff {
+    pub(crate) fn with_an_error() -> Self {
+        Self { piece: Some(Bytes::from_static(b"first")), announced: None }
+    }
+
+    pub(crate) fn short_of(announced: u64) -> Self {
+        Self { announced: Some(announced), ..Self::with_an_error() }
+    }
+}
+
+impl http_body::Body for BrokenOff {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if let Some(piece) = self.piece.take() {
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        let broken = || Err("the sender went away".into());
+        Poll::Ready(self.announced.is_none().then(broken))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.announced.map(SizeHint::with_exact).unwrap_or_default()
     }
 }
