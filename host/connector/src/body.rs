@@ -37,7 +37,7 @@ enum Inner {
 /// Why a body ended before its end.
 #[derive(Debug, thiserror::Error)]
 pub enum Interrupted {
-    /// The whole answer, or the next piece of it, didn't come in time.
+    /// The whole, or the next piece, didn't come in time.
     #[error("it didn't end in time")]
     Timeout,
     /// The connection broke, or whoever makes the body failed.
@@ -162,10 +162,11 @@ impl http_body::Body for Body {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Interrupted>>> {
         let this = self.get_mut();
-        let frame = ready!(this.poll_inner(cx));
+        let polled = this.poll_inner(cx);
         if let Some(progress) = &this.progress {
-            progress.moved();
+            if polled.is_ready() { progress.moved() } else { progress.wants_more() }
         }
+        let frame = ready!(polled);
         if !matches!(frame, Some(Ok(_)))
             && let Some(under_way) = this.under_way.take()
         {

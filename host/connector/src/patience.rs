@@ -1,7 +1,7 @@
 //! How long an exchange may take: as a whole, or without anything moving.
 
 use std::pin::Pin;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Context;
 use std::time::Duration;
 
@@ -26,27 +26,48 @@ impl Patience {
     }
 }
 
-/// When something of a request was last sent.
-pub(crate) struct Progress(Mutex<Instant>);
+/// How far a request is: who is waited for, and since when.
+pub(crate) struct Progress(Mutex<(Awaited, Instant)>);
+
+/// Who has to go on with a request.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Awaited {
+    /// Who makes the body: everything that there was of it has been taken.
+    Sender,
+    Server,
+}
 
 impl Progress {
     pub(crate) fn new() -> Self {
-        Self(Mutex::new(Instant::now()))
+        Self(Mutex::new((Awaited::Server, Instant::now())))
     }
 
+    /// There was another piece of the body, or its end.
     pub(crate) fn moved(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Instant::now();
+        *self.state() = (Awaited::Server, Instant::now());
     }
 
-    /// Returns when nothing has moved for `patience`.
-    pub(crate) async fn stands_still(&self, patience: Duration) {
-        loop {
-            let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            if last.elapsed() >= patience {
-                return;
-            }
-            sleep_until(last + patience).await;
+    /// There could be another piece of the body by now.
+    pub(crate) fn wants_more(&self) {
+        let mut state = self.state();
+        if state.0 == Awaited::Server {
+            *state = (Awaited::Sender, Instant::now());
         }
+    }
+
+    /// Returns when nothing has moved for `patience`, and who was waited for.
+    pub(crate) async fn stands_still(&self, patience: Duration) -> Awaited {
+        loop {
+            let (awaited, since) = *self.state();
+            if since.elapsed() >= patience {
+                return awaited;
+            }
+            sleep_until(since + patience).await;
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, (Awaited, Instant)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

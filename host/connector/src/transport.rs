@@ -11,7 +11,7 @@ use rustls::ClientConfig;
 use tokio::time::Instant;
 
 use crate::body::{Body, BoxError, Interrupted};
-use crate::patience::{Limit, Patience, Progress};
+use crate::patience::{Awaited, Limit, Patience, Progress};
 use crate::resolve::{Resolve, Unresolved};
 use crate::way::{Means, TooSlow, Way};
 
@@ -39,7 +39,7 @@ pub enum Failed {
     /// No connection in time.
     #[error("no connection in time")]
     ConnectTimeout,
-    /// The request's body broke off before its end, which is its sender's affair.
+    /// The request's body broke off or stood still before its end, which is its sender's affair.
     #[error("the request's body broke off")]
     Body(#[source] BoxError),
     /// The connection broke before there was an answer.
@@ -125,7 +125,12 @@ impl Transport {
                 let request = request.map(|body| body.followed(Arc::clone(&progress)));
                 let answered = tokio::select! {
                     answered = self.0.request(request) => answered,
-                    () = progress.stands_still(piece) => return Err(Failed::Timeout),
+                    awaited = progress.stands_still(piece) => {
+                        return Err(match awaited {
+                            Awaited::Sender => Failed::Body(Interrupted::Timeout.into()),
+                            Awaited::Server => Failed::Timeout,
+                        });
+                    }
                 };
                 answered.map(|response| {
                     response.map(|body| Body::answer(body, Limit::each_piece(piece)))

@@ -45,7 +45,7 @@ pub enum TroubleKind {
     RedirectElsewhere,
     /// The request can't be sent as it is.
     Request,
-    /// The request's own body broke off before its end.
+    /// The request's own body broke off or stood still before its end.
     RequestBody,
     /// Not sent: the server is in trouble, and only one request a second is let through.
     Held,

@@ -194,14 +194,32 @@ async fn what_stands_still_is_given_up() {
     }
 }
 
-#[tokio::test]
-async fn an_upload_that_its_sender_breaks_off_says_nothing_of_the_server() {
+/// Answers when it has read the whole request.
+async fn reading_server() -> String {
     let address = serve(|request: Request<hyper::body::Incoming>| async {
         let _ = request.into_body().collect().await;
         Response::new(Empty::<Bytes>::new())
     })
     .await;
-    let connector = connector(&format!("http://{address}"), |_| {});
+    format!("http://{address}")
+}
+
+#[tokio::test]
+async fn an_upload_that_its_sender_leaves_standing_says_nothing_of_the_server() {
+    let connector = connector(&reading_server().await, |settings| {
+        settings.timeout = Duration::from_millis(200);
+    });
+    let (pieces, receiver) = tokio::sync::mpsc::channel(1);
+    pieces.send(Bytes::from_static(b"first")).await.unwrap();
+    let request = Request::put("/v1/x").body(Body::stream(Pieces(receiver))).unwrap();
+    let trouble = send(&connector, Lane::Proxied, request).await.err().unwrap();
+    assert_eq!(trouble.kind, TroubleKind::RequestBody, "{trouble}");
+    assert_eq!(connector.governor().requests(), Requests::default());
+}
+
+#[tokio::test]
+async fn an_upload_that_its_sender_breaks_off_says_nothing_of_the_server() {
+    let connector = connector(&reading_server().await, |_| {});
     for lane in [Lane::Tokens, Lane::Proxied] {
         for body in [BrokenOff::with_an_error(), BrokenOff::short_of(100)] {
             let request = Request::put("/v1/x").body(Body::stream(body)).unwrap();
