@@ -315,8 +315,13 @@ fn not_http() -> Trouble {
 }
 
 /// What an answer to somebody else's request says of the server. A single engine's failure (500), a
-/// quota (429) or a replica that lags (412) says nothing of the next request.
+/// quota (429) or a replica that lags (412) says nothing of the next request. Whoever redirects is
+/// there but serves nothing: a standby, whose active node may be down, or the page of a portal. What
+/// has not been modified (304) is served.
 fn health(status: StatusCode) -> Outcome {
+    if redirect::is_redirect(status) {
+        return Outcome::Refused;
+    }
     match status.as_u16() {
         100..400 => Outcome::Success,
         502..=504 => Outcome::Passing,

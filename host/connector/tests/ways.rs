@@ -337,6 +337,26 @@ async fn an_engine_that_fails_for_others_slows_no_login() {
 }
 
 #[tokio::test]
+async fn a_redirect_is_no_sign_that_the_server_is_well_again() {
+    for (answer, succeeded) in [
+        ("307 Temporary Redirect\r\nLocation: http://127.0.0.1:1/v1/x", 0),
+        ("302 Found\r\nLocation: https://portal.example/login", 0),
+        ("304 Not Modified", 1),
+    ] {
+        let whole = format!("HTTP/1.1 {answer}\r\nContent-Length: 0\r\n\r\n");
+        let (_, address) = Raw::start(&whole).await;
+        let connector = connector(&format!("http://{address}"), |_| {});
+        let governor = connector.governor();
+        governor.record(Outcome::Passing);
+        let recoveries = governor.recoveries();
+        status(&connector, Lane::Proxied, "/v1/x").await.unwrap();
+        let Requests { succeeded: counted, passing, .. } = governor.requests();
+        assert_eq!((counted, passing), (succeeded, 1), "{answer}");
+        assert_eq!(recoveries.has_changed().unwrap(), succeeded > 0, "{answer}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_is_away_is_named() {
     let away = connector("http://127.0.0.1:1", |_| {});
     let trouble = status(&away, Lane::Proxied, "/v1/x").await.unwrap_err();
