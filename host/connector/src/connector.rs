@@ -8,7 +8,7 @@ use http::header::{
     AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderValue, PROXY_AUTHORIZATION, USER_AGENT,
 };
 use http::uri::{PathAndQuery, Uri};
-use http::{Request, Response, StatusCode, Version, request};
+use http::{Method, Request, Response, StatusCode, Version, request};
 use url::Url;
 use usher_address::ServerAddress;
 use usher_trust::{Names, tls_error};
@@ -130,6 +130,10 @@ impl Connector {
         request: Request<Body>,
     ) -> Result<Response<Body>, Trouble> {
         let (mut head, mut body) = request.into_parts();
+        // It asks for a tunnel, and the HTTP library would send it without its path.
+        if head.method == Method::CONNECT {
+            return Err(not_http());
+        }
         let adds_user = self.user.is_some() && !head.headers.contains_key(AUTHORIZATION);
         self.complete(lane, &mut head.headers);
         let base = self.locator.locate().await?;
@@ -302,16 +306,17 @@ impl Connector {
     }
 }
 
-/// A path and query at the server's address, byte for byte.
+/// A path and query at the server's address, byte for byte. `None`: the request is for no path, and
+/// what it is for ("*", a host and a port) would become a part of the server's name.
 fn below(base: &Url, path: Option<&PathAndQuery>) -> Option<Uri> {
     let origin = &base[..url::Position::BeforePath];
     let prefix = base.path().trim_end_matches('/');
-    let path = path.map_or("/", PathAndQuery::as_str);
+    let path = path.map(PathAndQuery::as_str).filter(|path| path.starts_with('/'))?;
     format!("{origin}{prefix}{path}").parse().ok()
 }
 
 fn not_http() -> Trouble {
-    Trouble::new(TroubleKind::Request, "the request's address isn't one of HTTP's", "")
+    Trouble::new(TroubleKind::Request, "the request isn't for a path that can be sent", "")
 }
 
 /// What an answer to somebody else's request says of the server. A single engine's failure (500), a

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{HOST, LOCATION, USER_AGENT};
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Empty};
 use loopback::{BrokenOff, Deaf, NO_CONTENT, Pieces, Raw, connector, serve};
 use tokio::net::UnixListener;
@@ -79,6 +79,30 @@ async fn a_forwarded_path_reaches_the_server_byte_for_byte() {
         })
         .collect();
     assert_eq!(lines(&raw), expected);
+}
+
+#[tokio::test]
+async fn a_request_for_no_path_is_not_sent() {
+    let (raw, address) = Raw::start(NO_CONTENT).await;
+    for address in [format!("http://{address}"), format!("http://{address}/behind/it")] {
+        let connector = connector(&address, |_| {});
+        for (method, target) in [
+            (Method::OPTIONS, "*"),
+            (Method::GET, "http://vault.example.org?list=true"),
+            (Method::GET, "vault.example.org:8200"),
+            (Method::CONNECT, "vault.example.org:8200"),
+            (Method::CONNECT, "/v1/x"),
+        ] {
+            for lane in [Lane::Tokens, Lane::Proxied] {
+                let request = Request::builder().method(method.clone()).uri(target);
+                let request = request.body(Body::default()).unwrap();
+                let trouble = send(&connector, lane, request).await.err().unwrap();
+                assert_eq!(trouble.kind, TroubleKind::Request, "{method} {target}: {trouble}");
+            }
+        }
+        assert_eq!(connector.governor().requests(), Requests::default());
+    }
+    assert_eq!(raw.connections(), 0);
 }
 
 #[tokio::test]
