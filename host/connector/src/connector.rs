@@ -168,16 +168,15 @@ impl Connector {
             if let Some(under_way) = under_way {
                 under_way.ended();
             }
-            let url = Url::parse(&head.uri.to_string()).map_err(|_| not_http())?;
-            let leeway = Leeway::of(self.settings());
-            let next = redirect::follow(&url, status, response.headers(), redirected, leeway)?;
+            let (headers, leeway) = (response.headers(), Leeway::of(self.settings()));
+            let next = redirect::follow(&base, &head.uri, status, headers, redirected, leeway)?;
             body = again.ok_or_else(|| {
                 let what = "the server redirects a request that is sent only once";
                 let remedy = "write the address of the active node in vault.address";
                 Trouble::new(TroubleKind::Redirect, what, remedy)
             })?;
             // What stands before this server may not stand before that one.
-            if adds_user && next.origin() != url.origin() {
+            if adds_user && next.origin() != base.origin() {
                 head.headers.remove(AUTHORIZATION);
             }
             head.uri = next.as_str().parse().map_err(|_| not_http())?;

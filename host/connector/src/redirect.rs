@@ -1,7 +1,8 @@
-//! Where a redirect leads, if it is followed at all: once, and never away from TLS.
+//! Where a redirect leads, if it is followed at all: once, never away from TLS, and never out of the
+//! path that the server's address names.
 
 use http::header::LOCATION;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Uri};
 use url::Url;
 
 use crate::settings::Settings;
@@ -42,9 +43,10 @@ pub(crate) fn is_redirect(status: StatusCode) -> bool {
     matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }
 
-/// Where a redirect leads, if it is followed.
+/// Where a redirect leads, if it is followed. `base` is the server's, `asked` what was sent.
 pub(crate) fn follow(
-    url: &Url,
+    base: &Url,
+    asked: &Uri,
     status: StatusCode,
     headers: &HeaderMap,
     redirected: Redirected,
@@ -55,7 +57,9 @@ pub(crate) fn follow(
         Err(Trouble { status: Some(status), ..Trouble::new(kind, why, remedy) })
     };
     let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
-    let Some(next) = location.and_then(|location| url.join(location).ok()) else {
+    let url = Url::parse(&asked.to_string()).ok();
+    let next = url.as_ref().zip(location).and_then(|(url, location)| url.join(location).ok());
+    let (Some(url), Some(next)) = (url, next) else {
         return failed(TroubleKind::Redirect, "the server redirects to nowhere".into(), "");
     };
     let origin = clean(&next.origin().ascii_serialization());
@@ -83,13 +87,21 @@ pub(crate) fn follow(
     }
     let insecure = url.scheme() == "https" && next.scheme() != "https";
     let elsewhere = next.origin() != url.origin();
-    let other_request = !next.scheme().starts_with("http") || next.path() != url.path();
-    if elsewhere && (leeway == Leeway::Origin || insecure || other_request) {
-        let (why, remedy) = if insecure {
-            ("without TLS", "check what stands between the agent and the server")
-        } else {
-            ("elsewhere", "if that is your server, write it in vault.address")
-        };
+    let is_http = matches!(next.scheme(), "http" | "https");
+    let other_request = !is_http || next.path() != url.path();
+    let refused = if elsewhere && insecure {
+        Some(("without TLS", "check what stands between the agent and the server"))
+    } else if elsewhere && (leeway == Leeway::Origin || other_request) {
+        Some(("elsewhere", IF_YOURS))
+    } else if !next.path().starts_with(base.path()) {
+        Some(("out of the address's path", IF_YOURS))
+    } else if has_dot_segment(asked.path()) {
+        // The path that was asked for isn't the one that was compared and would be sent.
+        Some(("a path with dot segments", "write the path without them"))
+    } else {
+        None
+    };
+    if let Some((why, remedy)) = refused {
         return failed(
             TroubleKind::RedirectElsewhere,
             format!("the server redirects {why}, to {origin}; credentials are not sent there"),
@@ -99,16 +111,29 @@ pub(crate) fn follow(
     Ok(next)
 }
 
+/// Whether a parser of URLs would take a segment for a step.
+fn has_dot_segment(path: &str) -> bool {
+    path.split(['/', '\\']).any(|segment| {
+        matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..")
+    })
+}
+
+const IF_YOURS: &str = "if that is your server, write it in vault.address";
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn follow(from: &str, to: &str, leeway: Leeway) -> Result<Url, Trouble> {
+    fn follow_below(base: &str, from: &str, to: &str, leeway: Leeway) -> Result<Url, Trouble> {
         let mut headers = HeaderMap::new();
         headers.insert(LOCATION, to.parse().unwrap());
-        let from = from.parse().unwrap();
+        let (base, from) = (base.parse().unwrap(), from.parse().unwrap());
         let status = StatusCode::TEMPORARY_REDIRECT;
-        super::follow(&from, status, &headers, Redirected::Never, leeway)
+        super::follow(&base, &from, status, &headers, Redirected::Never, leeway)
+    }
+
+    fn follow(from: &str, to: &str, leeway: Leeway) -> Result<Url, Trouble> {
+        follow_below(&from.replace("/v1/x", "/"), from, to, leeway)
     }
 
     #[test]
@@ -126,12 +151,52 @@ mod tests {
             ("https://a.example/v1/x", "http://a.example/v1/x", Leeway::ActiveNode),
             ("https://a.example/v1/x", "http://b.example/v1/x", Leeway::ActiveNode),
             ("http://a.example/v1/x", "ftp://b.example/v1/x", Leeway::ActiveNode),
+            ("http://a.example/v1/x", "httpx://b.example/v1/x", Leeway::ActiveNode),
             ("https://a.example/v1/x", "https://b.example/v1/x", Leeway::Origin),
             ("https://a.example/v1/x", "https://b.example/v1/y", Leeway::ActiveNode),
         ] {
             let refused = follow(from, to, leeway).unwrap_err();
             assert_eq!(refused.kind, TroubleKind::RedirectElsewhere, "{to}");
             assert!(!refused.kind.is_passing());
+        }
+    }
+
+    #[test]
+    fn a_redirect_never_leaves_the_path_of_the_address() {
+        let base = "http://a.example/behind/it/";
+        let to = |to| follow_below(base, "http://a.example/behind/it/v1/x", to, Leeway::ActiveNode);
+        for (location, path) in [
+            ("/behind/it/v1/y", "/behind/it/v1/y"),
+            ("y?list=true", "/behind/it/v1/y"),
+            ("http://b.example/behind/it/v1/x", "/behind/it/v1/x"),
+            ("http://b.example/behind/it/v1/z/../x", "/behind/it/v1/x"),
+        ] {
+            assert_eq!(to(location).unwrap().path(), path, "{location}");
+        }
+        for location in [
+            "/v1/x",
+            "/behind/it/../v1/x",
+            "../../../v1/x",
+            "/behind/it/%2e%2E/.%2e/v1/x",
+            "/behind/it\\..\\..\\v1\\x",
+            "/behind/italy/v1/x",
+            "http://b.example/v1/x",
+            "http://b.example/behind/it/v1/../x",
+        ] {
+            let refused = to(location).unwrap_err();
+            assert_eq!(refused.kind, TroubleKind::RedirectElsewhere, "{location}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_a_parser_changes_is_not_sent_again() {
+        for steps in ["/v1/a/../x", "/v1/a/%2e%2E/x", "/v1/./x", "/v1/x/.."] {
+            let from = format!("http://a.example{steps}");
+            for to in [format!("http://b.example{steps}"), steps.to_owned(), "/v1/y".to_owned()] {
+                let refused = follow_below("http://a.example/", &from, &to, Leeway::ActiveNode);
+                let refused = refused.unwrap_err();
+                assert_eq!(refused.kind, TroubleKind::RedirectElsewhere, "{from} {to}");
+            }
         }
     }
 }
