@@ -59,7 +59,7 @@ pub(crate) fn follow(
     let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
     let url = Url::parse(&asked.to_string()).ok();
     let next = url.as_ref().zip(location).and_then(|(url, location)| url.join(location).ok());
-    let (Some(url), Some(next)) = (url, next) else {
+    let (Some(url), Some(mut next)) = (url, next) else {
         return failed(TroubleKind::Redirect, "the server redirects to nowhere".into(), "");
     };
     let origin = clean(&next.origin().ascii_serialization());
@@ -108,6 +108,10 @@ pub(crate) fn follow(
             remedy,
         );
     }
+    // The server says where it is, not who is let in there (RFC 9110, §4.2.4). Only a URL without a
+    // host takes neither.
+    let _ = next.set_username("");
+    let _ = next.set_password(None);
     Ok(next)
 }
 
@@ -185,6 +189,14 @@ mod tests {
         ] {
             let refused = to(location).unwrap_err();
             assert_eq!(refused.kind, TroubleKind::RedirectElsewhere, "{location}");
+        }
+    }
+
+    #[test]
+    fn whom_a_redirect_names_is_left_out() {
+        for to in ["http://u:hunter22@b.example/v1/x", "//u@b.example/v1/x"] {
+            let next = follow("http://a.example/v1/x", to, Leeway::ActiveNode).unwrap();
+            assert_eq!(next.as_str(), "http://b.example/v1/x");
         }
     }
 
