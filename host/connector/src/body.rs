@@ -69,17 +69,8 @@ impl Body {
 
     /// Reads to the end, at most `largest` bytes. No copy of what it read stays behind.
     pub async fn read(mut self, largest: usize) -> Result<Zeroizing<Vec<u8>>, Unread> {
-        let under_way = self.under_way.take();
-        let read = self.collect(largest).await;
-        if let Some(under_way) = under_way {
-            under_way.ended();
-        }
-        read
-    }
-
-    async fn collect(&mut self, largest: usize) -> Result<Zeroizing<Vec<u8>>, Unread> {
         use http_body_util::BodyExt as _;
-        let announced = http_body::Body::size_hint(self).exact();
+        let announced = http_body::Body::size_hint(&self).exact();
         let announced = announced.map(|length| usize::try_from(length).unwrap_or(usize::MAX));
         if announced.is_some_and(|length| length > largest) {
             return Err(Unread::TooLarge);
@@ -113,9 +104,21 @@ impl Body {
         self
     }
 
+    /// Of an answer whose head is there. An empty one has ended: nobody need look for its end.
     pub(crate) fn watched(mut self, under_way: Option<UnderWay>) -> Self {
         self.under_way = under_way;
+        if http_body::Body::is_end_stream(&self) {
+            self.end();
+        } else if let Some(under_way) = &mut self.under_way {
+            under_way.moved();
+        }
         self
+    }
+
+    fn end(&mut self) {
+        if let Some(under_way) = self.under_way.take() {
+            under_way.ended();
+        }
     }
 
     fn poll_inner(
@@ -166,13 +169,12 @@ impl http_body::Body for Body {
         if let Some(progress) = &this.progress {
             if polled.is_ready() { progress.moved() } else { progress.wants_more() }
         }
-        let frame = ready!(polled);
-        if !matches!(frame, Some(Ok(_)))
-            && let Some(under_way) = this.under_way.take()
-        {
-            under_way.ended();
+        match polled {
+            Poll::Ready(Some(Ok(_))) => this.under_way.iter_mut().for_each(UnderWay::moved),
+            Poll::Pending => this.under_way.iter_mut().for_each(UnderWay::wants_more),
+            Poll::Ready(None | Some(Err(_))) => this.end(),
         }
-        Poll::Ready(frame)
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

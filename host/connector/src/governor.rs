@@ -106,10 +106,10 @@ impl Governor {
         }
     }
 
-    /// Watches a request: if it is given up by its caller, who waited for a while, the server was
-    /// too slow for it.
+    /// Watches a request that is about to be sent: if it is given up by its caller, who waited for a
+    /// while, the server was too slow for it.
     pub(crate) fn watch(&self) -> UnderWay {
-        UnderWay { governor: Some(self.clone()), since: Instant::now() }
+        UnderWay { governor: Some(self.clone()), waiting: Some(Instant::now()) }
     }
 
     fn core(&self) -> MutexGuard<'_, Core> {
@@ -128,16 +128,28 @@ pub struct Requests {
     pub passing: u64,
 }
 
-/// A request that was sent. Dropped before [`UnderWay::ended`], it counts as a passing error if it
-/// took [`LONG`] or more; less than that says nothing of the server.
+/// A request that was sent. Dropped before [`UnderWay::ended`], it counts as a passing error if the
+/// server was waited for at that moment, and for [`LONG`] or more. Less than that says nothing of the
+/// server, and neither does an answer that is dropped because somebody has seen enough of it.
 pub(crate) struct UnderWay {
     /// `None`: it has ended.
     governor: Option<Governor>,
-    since: Instant,
+    /// Since the server is waited for. `None`: it is the reader's turn.
+    waiting: Option<Instant>,
 }
 
 impl UnderWay {
-    /// There is an answer, or an error.
+    /// There is another piece of the answer.
+    pub(crate) fn moved(&mut self) {
+        self.waiting = None;
+    }
+
+    /// The reader would have the next piece.
+    pub(crate) fn wants_more(&mut self) {
+        self.waiting.get_or_insert_with(Instant::now);
+    }
+
+    /// There is all of the answer, or an error.
     pub(crate) fn ended(mut self) {
         self.governor = None;
     }
@@ -146,7 +158,7 @@ impl UnderWay {
 impl Drop for UnderWay {
     fn drop(&mut self) {
         if let Some(governor) = &self.governor
-            && self.since.elapsed() >= LONG
+            && self.waiting.is_some_and(|since| since.elapsed() >= LONG)
         {
             governor.record(Outcome::Passing);
         }

@@ -1,6 +1,9 @@
 //! The ceilings and the breaker in virtual time, and who is served first.
 
+use bytes::Bytes;
+
 use super::*;
+use crate::body::Body;
 use crate::breaker::FAILURES_TO_OPEN;
 
 const LANES: [Lane; 3] = [Lane::Tokens, Lane::Secrets, Lane::Proxied];
@@ -59,7 +62,7 @@ fn a_rate_limit_lowers_the_ceiling_and_never_raises_it() {
 async fn a_request_that_its_caller_gave_up_after_a_while_counts_as_a_failure() {
     let governor = Governor::new();
     let long_ago = Instant::now().checked_sub(LONG).unwrap();
-    let under_way = |since| UnderWay { governor: Some(governor.clone()), since };
+    let under_way = |since| UnderWay { governor: Some(governor.clone()), waiting: Some(since) };
     for _ in 0..FAILURES_TO_OPEN {
         // Given up at once, as in a shutdown; ended well; given up in vain.
         drop(governor.watch());
@@ -68,6 +71,29 @@ async fn a_request_that_its_caller_gave_up_after_a_while_counts_as_a_failure() {
         drop(under_way(long_ago));
     }
     assert!(governor.is_open());
+}
+
+#[test]
+fn an_answer_that_its_reader_drops_says_nothing_of_the_server() {
+    let governor = Governor::new();
+    let long_ago = Instant::now().checked_sub(LONG).unwrap();
+    let slow = || UnderWay { governor: Some(governor.clone()), waiting: Some(long_ago) };
+    // Its head took long, and its reader had seen enough.
+    for body in [Body::default(), Body::from(Bytes::from_static(b"unread"))] {
+        drop(body.watched(Some(slow())));
+    }
+    assert_eq!(governor.requests(), Requests::default());
+    // The next piece is waited for from when it was asked for.
+    let mut under_way = slow();
+    under_way.moved();
+    under_way.wants_more();
+    drop(under_way);
+    assert_eq!(governor.requests(), Requests::default());
+    // Asking again makes the wait no shorter.
+    let mut under_way = slow();
+    under_way.wants_more();
+    drop(under_way);
+    assert_eq!(governor.requests().passing, 1);
 }
 
 #[test]
