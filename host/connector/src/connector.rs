@@ -28,6 +28,7 @@ use crate::settings::{self, Checked, Settings, SettingsError};
 use crate::transport::{Failed, Transport};
 use crate::transports::Transports;
 use crate::trouble::{Trouble, TroubleKind, clean, innermost};
+use crate::way::NoProxy;
 
 /// The way to one server. Shared by everything that talks to it.
 pub struct Connector {
@@ -255,10 +256,17 @@ impl Connector {
             let why = format!("the request's body broke off: {innermost}");
             return trouble(TroubleKind::RequestBody, &why, "");
         }
+        let at_proxy = failed.causes().any(<dyn std::error::Error>::is::<NoProxy>);
         if let Some(error) = failed.causes().find_map(tls_error) {
-            let names = if tls.server_name.is_some() { &NAMES_WITH_SERVER_NAME } else { &NAMES };
+            let names = match &tls.server_name {
+                _ if at_proxy => &NAMES_OF_PROXY,
+                Some(_) => &NAMES_WITH_SERVER_NAME,
+                None => &NAMES,
+            };
             let found = usher_trust::handshake(error, names);
-            return trouble(TroubleKind::Tls, &clean(&found.what), &found.remedy);
+            let with = if at_proxy { "no TLS with the proxy: " } else { "" };
+            let why = format!("{with}{}", clean(&found.what));
+            return trouble(TroubleKind::Tls, &why, &found.remedy);
         }
         let connection = |why: String, remedy| trouble(TroubleKind::Connection, &why, remedy);
         match failed {
@@ -269,8 +277,13 @@ impl Connector {
             Failed::Connect(_)
                 if failed.causes().any(<dyn std::error::Error>::is::<Unresolved>) =>
             {
-                let why = format!("the server's name doesn't resolve: {innermost}");
-                trouble(TroubleKind::Dns, &why, "check vault.address and the resolver")
+                let (whose, remedy) = if at_proxy {
+                    ("proxy", "check the proxy (BAO_HTTP_PROXY, BAO_PROXY_ADDR or HTTPS_PROXY)")
+                } else {
+                    ("server", "check vault.address and the resolver")
+                };
+                let why = format!("the {whose}'s name doesn't resolve: {innermost}");
+                trouble(TroubleKind::Dns, &why, remedy)
             }
             Failed::Connect(_) => {
                 let remedy = match (address.socket(), proxy) {
@@ -287,7 +300,8 @@ impl Connector {
                     }
                     (None, None) => "check vault.address and that the server is up",
                 };
-                connection(format!("no connection: {innermost}"), remedy)
+                let to = if at_proxy { " to the proxy" } else { "" };
+                connection(format!("no connection{to}: {innermost}"), remedy)
             }
             Failed::Body(_) | Failed::Broken(_) => {
                 connection(format!("the connection broke: {innermost}"), "")
@@ -343,5 +357,8 @@ const NAMES: Names = Names {
     address: "vault.address",
     client_certificate: "vault.client_cert and vault.client_key",
 };
+
+const NAMES_OF_PROXY: Names =
+    Names { server_name: "the proxy's URL", address: "the proxy's URL", ..NAMES };
 
 const NAMES_WITH_SERVER_NAME: Names = Names { server_name: "vault.tls_server_name", ..NAMES };

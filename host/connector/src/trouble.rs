@@ -25,7 +25,7 @@ pub struct Trouble {
 pub enum TroubleKind {
     /// No connection, or it broke.
     Connection,
-    /// The server's name didn't resolve.
+    /// The name of the server, or of the proxy, didn't resolve.
     Dns,
     /// The server's SRV record can't be found or used.
     SrvRecord,

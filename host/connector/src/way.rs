@@ -1,5 +1,6 @@
 //! From an address to a stream: TCP or a unix socket, through a proxy or not, with TLS or without.
 
+use std::future::{Ready, ready};
 use std::io::{self, IoSlice};
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -62,6 +63,11 @@ enum Peer {
 #[error("no connection in time")]
 pub(crate) struct TooSlow;
 
+/// The proxy isn't reached. The tunnels of the HTTP library would keep the cause to themselves.
+#[derive(Debug, thiserror::Error)]
+#[error("no connection to the proxy")]
+pub(crate) struct NoProxy(#[source] BoxError);
+
 impl Way {
     pub(crate) fn new(means: Means) -> Self {
         let mut tcp = HttpConnector::new_with_resolver(Names(Arc::clone(&means.resolver)));
@@ -91,20 +97,20 @@ impl Way {
             (Some(socket), _) => Box::new(UnixStream::connect(socket).await?),
             (None, None) => self.tcp(to.clone()).await?,
             (None, Some(Outbound::Http { url, authorization, user_agent })) => {
+                let io = self.to_proxy(url.clone()).await.map_err(NoProxy)?;
                 if !secure {
-                    let io = self.to_proxy(url.clone()).await?;
                     return Ok(Stream { io: TokioIo::new(io), proxied: true });
                 }
                 let named = HeaderMap::from_iter([(USER_AGENT, user_agent.clone())]);
-                let mut tunnel =
-                    Tunnel::new(url.clone(), ToProxy(self.clone())).with_headers(named);
+                let mut tunnel = Tunnel::new(url.clone(), AtProxy::new(io)).with_headers(named);
                 if let Some(authorization) = authorization {
                     tunnel = tunnel.with_auth(authorization.header().clone());
                 }
                 tunnel.call(to.clone()).await?.io.into_inner()
             }
             (None, Some(Outbound::Socks { url, user, .. })) => {
-                let mut tunnel = SocksV5::new(url.clone(), ToProxy(self.clone()));
+                let io = self.to_proxy(url.clone()).await.map_err(NoProxy)?;
+                let mut tunnel = SocksV5::new(url.clone(), AtProxy::new(io));
                 if let Some((user, password)) = user {
                     tunnel = tunnel.with_auth(user.to_string(), password.to_string());
                 }
@@ -167,25 +173,26 @@ impl Service<Uri> for Way {
 
 type Connecting = Pin<Box<dyn Future<Output = Result<Stream, BoxError>> + Send>>;
 
-/// The way to the proxy only, for what makes a tunnel of it.
-#[derive(Clone)]
-struct ToProxy(Way);
+/// A connection to the proxy, for what makes one tunnel of it.
+struct AtProxy(Option<Stream>);
 
-impl Service<Uri> for ToProxy {
+impl AtProxy {
+    fn new(io: Io) -> Self {
+        Self(Some(Stream { io: TokioIo::new(io), proxied: false }))
+    }
+}
+
+impl Service<Uri> for AtProxy {
     type Response = Stream;
     type Error = BoxError;
-    type Future = Connecting;
+    type Future = Ready<Result<Stream, BoxError>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, proxy: Uri) -> Connecting {
-        let way = self.0.clone();
-        Box::pin(async move {
-            let io = way.to_proxy(proxy).await?;
-            Ok(Stream { io: TokioIo::new(io), proxied: false })
-        })
+    fn call(&mut self, _proxy: Uri) -> Self::Future {
+        ready(self.0.take().ok_or_else(|| "it is in use".into()))
     }
 }
 

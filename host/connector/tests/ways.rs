@@ -391,3 +391,33 @@ async fn a_server_that_is_away_is_named() {
     let trouble = status(&unknown, Lane::Tokens, "/v1/x").await.unwrap_err();
     assert_eq!(trouble.kind, TroubleKind::Dns, "{trouble}");
 }
+
+#[tokio::test]
+async fn a_proxy_whose_name_leads_nowhere_is_named() {
+    for (address, proxy) in [
+        ("http://vault.example.org:8200", "http://proxy.invalid:3128"),
+        ("https://vault.example.org:8200", "http://proxy.invalid:3128"),
+        ("https://vault.example.org:8200", "socks5://proxy.invalid"),
+    ] {
+        let connector = connector(address, |settings| {
+            settings.tls.skip_verify = true;
+            settings.proxy = Some(OutboundProxy::parse(proxy).unwrap());
+        });
+        let trouble = status(&connector, Lane::Tokens, "/v1/x").await.unwrap_err();
+        assert_eq!(trouble.kind, TroubleKind::Dns, "{proxy}: {trouble}");
+        let text = trouble.to_string();
+        assert!(text.contains("the proxy's name") && text.contains("HTTPS_PROXY"), "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_proxy_that_speaks_no_tls_is_named() {
+    let address = serve(|_| async { Response::new(Empty::<Bytes>::new()) }).await;
+    let connector = connector("https://vault.example.org:8200", |settings| {
+        settings.tls.skip_verify = true;
+        settings.proxy = Some(OutboundProxy::parse(&format!("https://{address}")).unwrap());
+    });
+    let trouble = status(&connector, Lane::Tokens, "/v1/x").await.unwrap_err();
+    assert_eq!(trouble.kind, TroubleKind::Tls, "{trouble}");
+    assert!(trouble.to_string().contains("no TLS with the proxy"), "{trouble}");
+}

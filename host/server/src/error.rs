@@ -25,7 +25,7 @@ pub enum Class {
 pub enum Reason {
     /// No connection, or it broke.
     Connection,
-    /// The server's name didn't resolve.
+    /// The name of the server, or of the proxy, didn't resolve.
     Dns,
     /// The TLS handshake failed, or http was spoken where https is expected.
     Tls,
