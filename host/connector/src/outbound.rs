@@ -7,7 +7,7 @@
 use http::{HeaderValue, Uri};
 use percent_encoding::percent_decode_str;
 use usher_address::{OutboundProxy, ProxyScheme, Userinfo};
-use zeroize::Zeroizing;
+use usher_secret::Secret;
 
 use crate::basic::BasicAuth;
 
@@ -22,7 +22,7 @@ pub(crate) enum Outbound {
     Socks {
         url: Uri,
         /// User and password, decoded.
-        user: Option<(Zeroizing<String>, Zeroizing<String>)>,
+        user: Option<(String, Secret<String>)>,
         /// Keeps the password out of logs.
         _authorization: Option<BasicAuth>,
     },
@@ -39,10 +39,8 @@ impl Outbound {
                 Self::Http { url, authorization, user_agent: user_agent.clone() }
             }
             ProxyScheme::Socks5 => {
-                let decoded = |text: &str| {
-                    Zeroizing::new(percent_decode_str(text).decode_utf8_lossy().into_owned())
-                };
-                let user = proxy.user().map(|_| (decoded(user), decoded(password)));
+                let decoded = |text| percent_decode_str(text).decode_utf8_lossy().into_owned();
+                let user = proxy.user().map(|_| (decoded(user), Secret::new(decoded(password))));
                 Self::Socks { url: with_port(url)?, user, _authorization: authorization }
             }
         })
@@ -84,7 +82,7 @@ mod tests {
             let Outbound::Socks { url, user, .. } = made else { panic!("it speaks SOCKS") };
             assert_eq!((url.host(), url.port_u16()), (Some("proxy"), Some(1081)));
             let (user, password) = user.unwrap();
-            assert_eq!((user.as_str(), password.as_str()), ("u", "p@ss"));
+            assert_eq!((user.as_str(), password.expose().as_str()), ("u", "p@ss"));
         }
         let Outbound::Socks { url, user, .. } = outbound("socks5://[::1]") else { panic!("SOCKS") };
         assert_eq!((url.host(), url.port_u16(), user.is_none()), (Some("[::1]"), Some(1080), true));

@@ -112,7 +112,8 @@ impl Way {
                 let io = self.to_proxy(url.clone()).await.map_err(NoProxy)?;
                 let mut tunnel = SocksV5::new(url.clone(), AtProxy::new(io));
                 if let Some((user, password)) = user {
-                    tunnel = tunnel.with_auth(user.to_string(), password.to_string());
+                    // The library wants copies, which last as long as the handshake.
+                    tunnel = tunnel.with_auth(user.clone(), password.expose().clone());
                 }
                 tunnel.call(with_port(&to)?).await?.io.into_inner()
             }
