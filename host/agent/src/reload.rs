@@ -167,11 +167,7 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
                 surroundings: self.surroundings.clone(),
             }));
         }
-        for part in self.supervisor.apply(plan, LONGEST_SHUTDOWN).await {
-            if let PartId::Identity(name) = part {
-                self.roster.remove(&name);
-            }
-        }
+        self.supervisor.apply(plan, LONGEST_SHUTDOWN).await;
         for (number, working) in beginning {
             self.roster.add(number, working);
         }

@@ -4,7 +4,7 @@
 //! alone. One that ignores its order to end is ended by force, and the log names it; the others
 //! don't wait for it longer than the patience that they share.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -18,6 +18,8 @@ use crate::part::{Ending, Leaves, Order, Part, PartId, Seat, Tier};
 pub(crate) struct Supervisor {
     tasks: JoinSet<Leaves>,
     seats: HashMap<Id, Taken>,
+    /// Parts that ended though nobody had asked them to, and of which nobody knows yet.
+    lost: VecDeque<PartId>,
     /// Grows with each configuration and each plug-in that comes into force.
     changes: u64,
 }
@@ -43,9 +45,9 @@ impl Supervisor {
     /// Puts a plan in force: ends what it says, within `patience`, tells the others that something
     /// came into force, and starts what is ready. Doors aren't waited for, since their last answer
     /// may be the one about this very plan.
-    ///
-    /// Answers with the parts that ended meanwhile though nobody had asked them to.
-    pub(crate) async fn apply(&mut self, plan: Plan, patience: Duration) -> Vec<PartId> {
+    pub(crate) async fn apply(&mut self, plan: Plan, patience: Duration) {
+        // The plan says what becomes of it.
+        self.lost.retain(|part| !plan.ending.contains_key(part));
         let mut awaited = Vec::new();
         for (task, seat) in &self.seats {
             if let Some(&how) = plan.ending.get(&seat.id) {
@@ -55,13 +57,12 @@ impl Supervisor {
                 }
             }
         }
-        let Ended { mut leaves, unasked } = self.wait(awaited, Instant::now() + patience).await;
+        let mut leaves = self.wait(awaited, Instant::now() + patience).await;
         self.tell(|_| true);
         for part in plan.starting {
             let inherited = leaves.remove(&part.id()).unwrap_or_default();
             self.start(part, inherited);
         }
-        unasked
     }
 
     /// Starts a part beside those that run, which need not know of it.
@@ -85,9 +86,13 @@ impl Supervisor {
         }
     }
 
-    /// Waits for a part that ends though nobody asked it to. Never returns without one.
+    /// Waits for a part that ends though nobody asked it to, be it while a plan was put in force.
+    /// Never returns without one.
     pub(crate) async fn next(&mut self) -> PartId {
         loop {
+            if let Some(lost) = self.lost.pop_front() {
+                return lost;
+            }
             let Some(ended) = self.tasks.join_next_with_id().await else {
                 std::future::pending::<()>().await;
                 continue;
@@ -126,10 +131,9 @@ impl Supervisor {
         self.seats.insert(task.id(), Taken { id, tier, orders, task });
     }
 
-    /// Waits for these tasks until the deadline, and then ends them by force.
-    async fn wait(&mut self, mut awaited: Vec<Id>, deadline: Instant) -> Ended {
+    /// Waits for these tasks until the deadline, and then ends them by force. What they leave.
+    async fn wait(&mut self, mut awaited: Vec<Id>, deadline: Instant) -> BTreeMap<PartId, Leaves> {
         let mut leaves = BTreeMap::new();
-        let mut unasked = Vec::new();
         let all = async {
             while !awaited.is_empty()
                 && let Some(ended) = self.tasks.join_next_with_id().await
@@ -138,7 +142,7 @@ impl Supervisor {
                 awaited.retain(|other| *other != task);
                 let Some((left, seat)) = self.take(ended) else { continue };
                 if seat.was_not_asked() {
-                    unasked.push(seat.id);
+                    self.lost.push_back(seat.id);
                 } else {
                     leaves.insert(seat.id, left);
                 }
@@ -152,7 +156,7 @@ impl Supervisor {
                 seat.task.abort();
             }
         }
-        Ended { leaves, unasked }
+        leaves
     }
 
     /// Takes the seat of a task that has ended. None: it was ended by force.
@@ -173,12 +177,6 @@ impl Taken {
     fn was_not_asked(&self) -> bool {
         matches!(*self.orders.borrow(), Order::Run { .. })
     }
-}
-
-/// What came of waiting.
-struct Ended {
-    leaves: BTreeMap<PartId, Leaves>,
-    unasked: Vec<PartId>,
 }
 
 /// What the parts of each tier have at least to end in, if there is so much.
@@ -304,6 +302,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_part_that_is_lost_while_a_plan_is_put_in_force_is_told_of_unless_the_plan_ends_it() {
+        let (mut supervisor, _record) = running(&[
+            ("stubborn", Tier::Identity, Conduct::IgnoresTheEnd),
+            ("broken", Tier::Identity, Conduct::PanicsAtOnce),
+            ("replaced", Tier::Identity, Conduct::PanicsAtOnce),
+        ])
+        .await;
+        for name in ["stubborn", "replaced"] {
+            let ending = [(PartId::Test(name), Ending::Final)].into();
+            let plan = Plan { ending, ..Plan::default() };
+            supervisor.apply(plan, Duration::from_millis(50)).await;
+        }
+        assert_eq!(supervisor.next().await, PartId::Test("broken"));
+        let more = tokio::time::timeout(Duration::from_millis(20), supervisor.next()).await;
+        assert!(more.is_err(), "{more:?}");
+    }
+
+    #[tokio::test]
     async fn a_plan_ends_what_it_names_before_the_successor_starts_and_leaves_the_rest() {
         let (mut supervisor, record) = running(&[
             ("app", Tier::Identity, Conduct::Obeys),
@@ -320,8 +336,7 @@ mod tests {
             record: Arc::clone(&record),
         };
         let plan = Plan { ending: ending.into(), starting: vec![Box::new(successor)] };
-        let unasked = supervisor.apply(plan, Duration::from_millis(50)).await;
-        assert!(unasked.is_empty(), "{unasked:?}");
+        supervisor.apply(plan, Duration::from_millis(50)).await;
         assert_eq!(recorded(&record), ["app HandOver { patience: 1s }"]);
         supervisor.stop(Ending::Final, Duration::from_secs(10)).await;
         let mut rest = recorded(&record).split_off(1);
