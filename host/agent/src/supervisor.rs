@@ -5,6 +5,7 @@
 //! don't wait for it longer than the patience that they share.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -126,7 +127,13 @@ impl Supervisor {
     fn start(&mut self, part: Box<dyn Part>, inherited: Leaves) {
         let (id, tier) = (part.id(), part.tier());
         let (orders, received) = watch::channel(Order::Run { changes: self.changes });
-        let work = part.run(Seat { orders: received, inherited });
+        let seat = Seat { orders: received, inherited };
+        // What it does at once is done here, where a panic would end all.
+        let Ok(work) = catch_unwind(AssertUnwindSafe(|| part.run(seat))) else {
+            say_defect(&id);
+            self.lost.push_back(id);
+            return;
+        };
         let task = self.tasks.spawn(work);
         self.seats.insert(task.id(), Taken { id, tier, orders, task });
     }
@@ -165,7 +172,7 @@ impl Supervisor {
             Ok((task, left)) => (task, left),
             Err(error) => {
                 let seat = self.seats.get(&error.id())?;
-                tracing::error!(part = %seat.id, "a defect ended it; the others go on");
+                say_defect(&seat.id);
                 (error.id(), Leaves::Nothing)
             }
         };
@@ -177,6 +184,10 @@ impl Taken {
     fn was_not_asked(&self) -> bool {
         matches!(*self.orders.borrow(), Order::Run { .. })
     }
+}
+
+fn say_defect(part: &PartId) {
+    tracing::error!(%part, "a defect ended it; the others go on");
 }
 
 /// What the parts of each tier have at least to end in, if there is so much.
@@ -196,6 +207,7 @@ mod tests {
     #[derive(Clone, Copy)]
     enum Conduct {
         Obeys,
+        PanicsInStart,
         PanicsAtOnce,
         PanicsAtTheEnd,
         HangsInStart,
@@ -220,6 +232,8 @@ mod tests {
         }
 
         fn run(self: Box<Self>, mut seat: Seat) -> Work {
+            let is_broken = matches!(self.conduct, Conduct::PanicsInStart);
+            assert!(!is_broken, "a defect of {}", self.name);
             Box::pin(async move {
                 match self.conduct {
                     Conduct::PanicsAtOnce => panic!("a defect of {}", self.name),
@@ -290,11 +304,15 @@ mod tests {
             ("app", Tier::Identity, Conduct::Obeys),
             ("broken", Tier::Identity, Conduct::PanicsAtOnce),
             ("done", Tier::Door, Conduct::EndsByItself),
+            ("stillborn", Tier::Identity, Conduct::PanicsInStart),
         ])
         .await;
-        let mut ended = [supervisor.next().await, supervisor.next().await];
+        let mut ended = Vec::new();
+        for _ in 0..3 {
+            ended.push(supervisor.next().await);
+        }
         ended.sort();
-        assert_eq!(ended, [PartId::Test("broken"), PartId::Test("done")]);
+        assert_eq!(ended, ["broken", "done", "stillborn"].map(PartId::Test));
         let more = tokio::time::timeout(Duration::from_millis(20), supervisor.next()).await;
         assert!(more.is_err(), "{more:?}");
         supervisor.stop(Ending::Leave, Duration::from_secs(10)).await;
