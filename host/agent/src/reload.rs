@@ -1,8 +1,12 @@
 //! Puts a configuration in force, whole or not at all: the first one, and each that a reload reads.
 
 use std::collections::BTreeSet;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::task::Poll;
+use std::thread;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -29,13 +33,15 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
         self.notifier.reloading();
         logging::reopen();
         let prepared = {
-            let prepare = self.prepare_again();
+            let prepare = caught(self.prepare_again());
             tokio::pin!(prepare);
             // Compiling a plug-in takes a while; the agent can be stopped meanwhile, and says that
             // it is alive.
             loop {
                 tokio::select! {
-                    prepared = &mut prepare => break prepared,
+                    prepared = &mut prepare => {
+                        break prepared.unwrap_or_else(|_| Err(vec![defect()]));
+                    }
                     () = signals.terminate() => return None,
                     Some(request) = asked.recv() => match request {
                         Request::Pulse(felt) => { let _ = felt.send(()); }
@@ -178,6 +184,25 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
     }
 }
 
+/// What comes of `work`, or the panic that ended it: a defect there changes nothing, either.
+async fn caught<T>(work: impl Future<Output = T>) -> thread::Result<T> {
+    tokio::pin!(work);
+    poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context)));
+        match polled {
+            Ok(polled) => polled.map(Ok),
+            Err(panic) => Poll::Ready(Err(panic)),
+        }
+    })
+    .await
+}
+
+/// What is told of that; the log has the rest.
+fn defect() -> Diagnostic {
+    let message = "a defect in Usher kept it from being prepared";
+    Diagnostic::new_error("defect", message, "report what the agent's log says", None)
+}
+
 /// What a reload did, for the operator who asked for it, and what only a restart does.
 fn said(diff: &Diff) -> String {
     let names = |what: &str, names: &[String]| match names {
@@ -196,4 +221,24 @@ fn said(diff: &Diff) -> String {
         names("removed", &diff.removed),
         diff.unchanged.len()
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn defective() -> u8 {
+        tokio::task::yield_now().await;
+        panic!("a defect")
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_caught_wherever_it_comes() {
+        assert!(caught(defective()).await.is_err());
+        let good = caught(async {
+            tokio::task::yield_now().await;
+            7
+        });
+        assert_eq!(good.await.ok(), Some(7));
+    }
 }
