@@ -198,3 +198,97 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
         });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use usher_config::{Diff, Overrides, load};
+
+    use super::*;
+    use crate::bind;
+    use crate::part::{Leaves, Seat, Tier, Work};
+    use crate::prepare::Prepared;
+    use crate::status::Handle;
+
+    /// An agent with a configuration and nothing that runs.
+    fn agent() -> Agent<impl Fn() -> Loaded + Clone + Send + 'static> {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("usher.hcl");
+        let text = r#"
+            vault { address = "http://127.0.0.1:9" }
+            auto_auth {
+                method "approle" { config = { role_id_file_path = "/none" } }
+                sink "file" { config = { path = "/none" } }
+            }
+        "#;
+        std::fs::write(&file, text).unwrap();
+        let load = move || load(std::slice::from_ref(&file), &Overrides::default(), &|_| None);
+        let loaded = load();
+        let settings = loaded.settings.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
+        let (engine, client) = (bind::engine(&settings).unwrap(), bind::client(&settings).unwrap());
+        let board = Board::new();
+        let (requests, _) = mpsc::channel(1);
+        let (reports, inbox) = mpsc::unbounded_channel();
+        let (taking, taken) = mpsc::unbounded_channel();
+        let surroundings = Surroundings {
+            board: board.clone(),
+            watcher: Watcher::default(),
+            reports,
+            taken: taking,
+            desk: Desk { board, requests },
+            reporter: Reporter { complain: |_| {}, compiling: |_| {} },
+        };
+        Agent {
+            in_force: InForce { settings, engine, client },
+            load,
+            surroundings,
+            supervisor: Supervisor::default(),
+            roster: Roster::new(Purpose::Stay),
+            last_number: 0,
+            inbox,
+            taken,
+            notifier: Notifier::default(),
+            settled: None,
+        }
+    }
+
+    /// An identity on the board that panics when it is told to end.
+    struct Defective(Handle);
+
+    impl Part for Defective {
+        fn id(&self) -> PartId {
+            PartId::Identity("leaving".to_owned())
+        }
+
+        fn tier(&self) -> Tier {
+            Tier::Identity
+        }
+
+        fn run(self: Box<Self>, mut seat: Seat) -> Work {
+            Box::pin(async move {
+                let Self(_place) = *self;
+                let how = seat.end().await;
+                assert_ne!(how, Ending::Final, "a defect");
+                Leaves::Nothing
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn an_identity_that_a_reload_takes_out_is_off_the_board_even_if_it_panics_at_its_end() {
+        let mut agent = agent();
+        let board = agent.surroundings.board.clone();
+        let place = board.identity("leaving", "approle", []);
+        agent.supervisor.add(Box::new(Defective(place)));
+        let prepared = Prepared {
+            in_force: agent.in_force.clone(),
+            identities: Vec::new(),
+            parts: Vec::new(),
+            closing: Vec::new(),
+            log_file: None,
+            diff: Diff { removed: vec!["leaving".to_owned()], ..Diff::default() },
+        };
+        agent.put_in_force(prepared).await;
+        let left = board.report().identities;
+        assert!(left.is_empty(), "{left:?}");
+    }
+}

@@ -114,9 +114,6 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
     pub(crate) async fn put_in_force(&mut self, prepared: Prepared) -> Diff {
         let Prepared { in_force, identities, parts, closing, log_file, diff } = prepared;
         let board = &self.surroundings.board;
-        for name in &diff.removed {
-            board.forget_failed(name);
-        }
         // They wait for each other, and meanwhile nobody renews their tokens.
         let left = board.shortest_life(|name| diff.changed.iter().any(|other| other == name));
         let patience = left.map_or(Duration::MAX, |left| left / 4);
@@ -174,6 +171,10 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
             }));
         }
         self.supervisor.apply(plan, LONGEST_SHUTDOWN).await;
+        // Also one that a defect has ended only now.
+        for name in &diff.removed {
+            self.surroundings.board.forget_failed(name);
+        }
         for (number, working) in beginning {
             self.roster.add(number, working);
         }
