@@ -150,10 +150,14 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
         };
         tokio::pin!(deadline);
         let (exit, ending) = loop {
+            // After a report, or a reload that took out what was still to come.
+            if self.roster.is_done() {
+                tracing::info!("sinks finished, exiting");
+                break (Exit::Done, Ending::Leave);
+            }
             tokio::select! {
                 Some(report) = self.inbox.recv() => if let Some(exit) = self.roster.judge(&report) {
-                    let handed_over = exit == Exit::Done;
-                    break (exit, if handed_over { Ending::Leave } else { Ending::Final });
+                    break (exit, Ending::Final);
                 },
                 // Nobody asked it to end, so it panicked. That is logged; the others go on.
                 ended = self.supervisor.next() => if let PartId::Identity(name) = ended

@@ -121,7 +121,7 @@ impl Roster {
         })
     }
 
-    /// The exit status, if a report ends the agent.
+    /// Takes a report in; the exit status, if it is a failure that ends the agent.
     pub(crate) fn judge(&mut self, report: &Report) -> Option<Exit> {
         // One that was replaced meanwhile has nothing to say.
         let working = self.working.get_mut(&report.identity())?;
@@ -144,12 +144,15 @@ impl Roster {
                 working.sink_failed = false;
             }
         }
-        let all = self.working.values().all(|working| working.delivered);
-        let done = matches!(self.purpose, Purpose::Deliver { .. }) && all;
-        done.then(|| {
-            tracing::info!("sinks finished, exiting");
-            Exit::Done
-        })
+        None
+    }
+
+    /// Whether the agent has done what it is there for, and is to end.
+    pub(crate) fn is_done(&self) -> bool {
+        let mut working = self.working.values();
+        matches!(self.purpose, Purpose::Deliver { .. })
+            && !self.working.is_empty()
+            && working.all(|working| working.delivered)
     }
 
     /// A defect ended an identity; the exit status, if that ends the agent.

@@ -372,6 +372,21 @@ fn a_token_that_is_wanted_no_more_leaves_the_sink_that_says_so() {
 }
 
 #[test]
+fn exit_after_auth_waits_no_longer_for_an_identity_that_a_reload_takes_out() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let mut configuration = site.configuration();
+    configuration.top = "exit_after_auth = true".into();
+    let late = identity(&site, "late", "").replace("/role-id", "/no-role-id");
+    let mut agent = Agent::start(&(configuration.text() + &late));
+    agent.wait_for_log("token written");
+    agent.wait_for_log("error authenticating");
+    agent.reload(&configuration.text());
+    let ended = agent.ended(LIMIT);
+    assert_eq!(ended.status, 0, "{ended:?}");
+    assert!(site.bao.is_valid(&site.token().expect("a token")));
+}
+
+#[test]
 fn a_sink_that_moves_takes_its_token_along_if_it_says_so() {
     for (setting, stays) in [("on_exit = \"remove\"", false), ("", true)] {
         let site = Site::new(json!({ "token_ttl": "1h" }));
