@@ -1,5 +1,7 @@
 //! Makes everything of a configuration that can fail, and changes nothing that is in force.
 
+use std::path::PathBuf;
+
 use usher_config::{Diagnostic, Diff, Settings};
 use usher_engine::Engine;
 use usher_server::Client;
@@ -105,8 +107,11 @@ async fn open(
             Err(problem) => problems.push(problem),
         }
     }
-    let old = before.and_then(|before| before.admin_socket.as_ref());
-    if old != settings.admin_socket.as_ref() {
+    // One that only has another name now (/var/run, /run) stays open: to open it anew would find it
+    // taken, by this very agent.
+    let place = |path: &PathBuf| bind::resolved(path);
+    let old = before.and_then(|before| before.admin_socket.as_ref()).map(place);
+    if old != settings.admin_socket.as_ref().map(place) {
         closing.extend(old.map(|_| PartId::Door(ADMIN_SOCKET)));
         if let Some(path) = &settings.admin_socket {
             match Door::admin_socket(path, surroundings.desk.clone()) {

@@ -449,6 +449,27 @@ fn a_reload_moves_the_doors_and_the_log_file() {
 }
 
 #[test]
+fn a_socket_that_only_has_another_name_stays_open() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let (mut configuration, socket) = with_socket(&site);
+    let agent = Agent::start(&configuration.text());
+    let first = site.wait_for_token();
+    let directory = socket.parent().expect("a directory");
+    std::os::unix::fs::symlink(directory, site.file("link")).expect("a link");
+    let renamed = site.file("link/usher.sock");
+    configuration.top = admin_socket(&renamed);
+    std::fs::write(agent.home().join("usher.hcl"), configuration.text()).expect("a file");
+    for socket in [&socket, &renamed] {
+        let ended = command("reload", socket, &[]);
+        assert_eq!(ended.status, 0, "{ended:?}");
+    }
+    assert_eq!(status(&socket)["ready"], true);
+    assert_eq!(site.token(), Some(first));
+    agent.stop();
+    assert!(!socket.exists());
+}
+
+#[test]
 fn a_reload_whose_new_door_or_log_file_can_not_be_opened_changes_nothing() {
     let site = Site::new(json!({ "token_ttl": "1h" }));
     let (good, socket) = with_socket(&site);
