@@ -7,7 +7,6 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
-use std::os::unix::net::UnixStream as BlockingUnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -42,8 +41,8 @@ impl Door {
     ///
     /// # Errors
     /// Why it can't be opened, by its key.
-    pub(crate) fn admin_socket(path: &Path, desk: Desk) -> Result<Self, Diagnostic> {
-        let (listener, file) = listen_on_socket(path).map_err(|error| {
+    pub(crate) async fn admin_socket(path: &Path, desk: Desk) -> Result<Self, Diagnostic> {
+        let (listener, file) = listen_on_socket(path).await.map_err(|error| {
             let at = path.display();
             let message = format!("the admin socket {at} can't be opened: {}", error.reason);
             Diagnostic::new_error(ADMIN_SOCKET, message, error.cure, None)
@@ -193,7 +192,7 @@ impl From<io::Error> for SocketError {
 }
 
 /// Takes the place of a socket on which nobody listens any more, and of nothing else.
-fn listen_on_socket(path: &Path) -> Result<(UnixListener, SocketFile), SocketError> {
+async fn listen_on_socket(path: &Path) -> Result<(UnixListener, SocketFile), SocketError> {
     match std::fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(error.into()),
@@ -203,12 +202,13 @@ fn listen_on_socket(path: &Path) -> Result<(UnixListener, SocketFile), SocketErr
                 cure: "it is left alone: remove it yourself, or write another path in admin_socket",
             });
         }
-        Ok(_) => match BlockingUnixStream::connect(path) {
+        Ok(_) => match UnixStream::connect(path).await {
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
                 std::fs::remove_file(path)?;
             }
-            Err(error) => return Err(error.into()),
-            Ok(_) => {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error.into()),
+            // Somebody listens, though perhaps so many wait there already that nobody else can.
+            Ok(_) | Err(_) => {
                 return Err(SocketError {
                     reason: "another process listens on it, probably another agent".to_owned(),
                     cure: "stop that one, or write another path in admin_socket",
@@ -241,3 +241,32 @@ impl Drop for SocketFile {
 /// At once, for each door.
 const CONNECTIONS: usize = 32;
 const BACKLOG: u32 = 128;
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::status::Board;
+
+    fn desk() -> Desk {
+        let (requests, _) = mpsc::channel(1);
+        Desk { board: Board::new(), requests }
+    }
+
+    #[tokio::test]
+    async fn a_socket_at_which_too_many_wait_is_taken_and_holds_up_nobody() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("usher.sock");
+        let socket = UnixSocket::new_stream().unwrap();
+        socket.bind(&path).unwrap();
+        let _listener = socket.listen(1).unwrap();
+        let mut waiting = Vec::new();
+        while let Ok(stream) = UnixStream::connect(&path).await {
+            waiting.push(stream);
+        }
+        let problem = Door::admin_socket(&path, desk()).await.err().unwrap().to_string();
+        assert!(problem.contains("another process listens"), "{problem}");
+        assert!(path.exists());
+    }
+}

@@ -114,7 +114,7 @@ async fn open(
     if old != settings.admin_socket.as_ref().map(place) {
         closing.extend(old.map(|_| PartId::Door(ADMIN_SOCKET)));
         if let Some(path) = &settings.admin_socket {
-            match Door::admin_socket(path, surroundings.desk.clone()) {
+            match Door::admin_socket(path, surroundings.desk.clone()).await {
                 Ok(door) => parts.push(Box::new(door)),
                 Err(problem) => problems.push(problem),
             }
