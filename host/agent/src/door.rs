@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::{Mode, fchmod};
-use tokio::net::{TcpListener, UnixListener, UnixSocket, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, UnixListener, UnixSocket, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use usher_config::Diagnostic;
@@ -51,15 +51,16 @@ impl Door {
         Ok(Self { key: ADMIN_SOCKET, listener, desk: Arc::new(desk) })
     }
 
-    /// Opens `metrics_address`.
+    /// Opens `metrics_address`. `closing`: where the door is that closes for it.
     ///
     /// # Errors
     /// Why it can't be listened on, by its key.
-    pub(crate) async fn metrics_address(
+    pub(crate) fn metrics_address(
         address: SocketAddr,
+        closing: Option<SocketAddr>,
         desk: Desk,
     ) -> Result<Self, Diagnostic> {
-        let listener = TcpListener::bind(address).await.map_err(|error| {
+        let listener = listen_on_address(address, closing).map_err(|error| {
             Diagnostic::new_error(
                 METRICS_ADDRESS,
                 format!("metrics_address {address} can't be listened on: {error}"),
@@ -166,6 +167,22 @@ fn visitor(stream: &UnixStream) -> Visitor {
     }
 }
 
+/// Listens, if need be beside the door that closes: if the port is the same, and one of the two
+/// takes all addresses of the machine.
+fn listen_on_address(address: SocketAddr, closing: Option<SocketAddr>) -> io::Result<TcpListener> {
+    let overlaps = |other: SocketAddr| {
+        let takes_all = address.ip().is_unspecified() || other.ip().is_unspecified();
+        other.port() == address.port() && takes_all
+    };
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(closing.is_some_and(overlaps))?;
+    socket.bind(address)?;
+    // Nobody else is there: from now on a successor may come, if it asks for that.
+    socket.set_reuseport(true)?;
+    socket.listen(BACKLOG)
+}
+
 /// A socket that is in place; removed when dropped, unless another one has taken its place.
 struct SocketFile {
     path: PathBuf,
@@ -252,6 +269,28 @@ mod tests {
     fn desk() -> Desk {
         let (requests, _) = mpsc::channel(1);
         Desk { board: Board::new(), requests }
+    }
+
+    fn open(address: SocketAddr, closing: Option<SocketAddr>) -> Option<(Door, SocketAddr)> {
+        let door = Door::metrics_address(address, closing, desk()).ok()?;
+        let Listener::Address(listener) = &door.listener else { return None };
+        let address = listener.local_addr().unwrap();
+        Some((door, address))
+    }
+
+    #[tokio::test]
+    async fn an_address_opens_beside_the_one_that_closes_for_it_and_beside_no_other() {
+        let any = |address: [u8; 4], port| SocketAddr::from((address, port));
+        let (old, narrow) = open(any([127, 0, 0, 1], 0), None).unwrap();
+        let wide = any([0, 0, 0, 0], narrow.port());
+        for (address, closing) in [(narrow, None), (wide, None), (narrow, Some(narrow))] {
+            assert!(open(address, closing).is_none(), "{address} beside {closing:?}");
+        }
+        let new = open(wide, Some(narrow));
+        assert!(new.is_some(), "from one address to all");
+        drop(old);
+        assert!(open(narrow, None).is_none());
+        assert!(open(narrow, Some(wide)).is_some(), "and back");
     }
 
     #[tokio::test]

@@ -124,7 +124,7 @@ async fn open(
     if old != settings.metrics_address {
         closing.extend(old.map(|_| PartId::Door(METRICS_ADDRESS)));
         if let Some(address) = settings.metrics_address {
-            match Door::metrics_address(address, surroundings.desk.clone()).await {
+            match Door::metrics_address(address, old, surroundings.desk.clone()) {
                 Ok(door) => parts.push(Box::new(door)),
                 Err(problem) => problems.push(problem),
             }

@@ -152,6 +152,27 @@ fn an_address_in_use_stops_the_agent_and_names_the_key() {
     assert_eq!(site.login_attempts(), 0);
 }
 
+#[test]
+fn a_reload_opens_the_port_to_all_and_closes_it_again() {
+    let site = Site::new(json!({ "token_ttl": "1h" }));
+    let free = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let port = free.local_addr().expect("an address").port();
+    drop(free);
+    let on = |address: &str| {
+        let mut configuration = site.configuration();
+        configuration.top = format!("metrics_address = \"{address}:{port}\"");
+        configuration.text()
+    };
+    let answers = |address: &str| get(&format!("{address}:{port}"), "/livez").is_ok();
+    let mut agent = Agent::start(&on("127.0.0.1"));
+    eventually_true("an answer", LIMIT, || answers("127.0.0.1"));
+    agent.reload(&on("0.0.0.0"));
+    eventually_true("an answer at another address", LIMIT, || answers("127.0.0.2"));
+    agent.reload(&on("127.0.0.1"));
+    eventually_true("no answer there", LIMIT, || !answers("127.0.0.2"));
+    assert!(answers("127.0.0.1"));
+}
+
 fn with_metrics(site: &Site) -> Configuration {
     let mut configuration = site.configuration();
     configuration.top = "metrics_address = \"127.0.0.1:0\"".into();
