@@ -11,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
+use tokio::time::timeout_at;
 use usher_engine::{Call, Failure, Reason};
 use usher_lifecycle::{Action, Class, Event, Generation, Lifecycle, Token, Worth};
 use usher_secret::Secret;
@@ -19,7 +20,7 @@ use usher_watch::Watcher;
 
 use self::outcome::{Outcome, say};
 use crate::identity::{Deadlines, Identity, Life, LoginOutcome};
-use crate::inheritance::Inheritance;
+use crate::inheritance::{Estate, Inheritance};
 use crate::part::{Ending, Order};
 use crate::status::Handle;
 use crate::target::NamedTarget;
@@ -68,7 +69,7 @@ pub(crate) struct Start {
 
 /// Runs an identity until it is told to end and everything is in order. It begins with the token
 /// that it inherits, if any, and leaves its own to a successor.
-pub(crate) async fn run(start: Start) -> Option<Inheritance> {
+pub(crate) async fn run(start: Start) -> Estate {
     let Start { number, identity, inherited, watcher, board, reports, orders, life, aside } = start;
     let sinks = identity.sinks.len();
     let settings = life.borrow().with(&*identity.method);
@@ -120,8 +121,8 @@ struct Driver {
     aside: JoinSet<()>,
     /// Ends a login that is under way, by these deadlines.
     cancel: watch::Sender<Option<Deadlines>>,
-    /// How long a successor waits for such a login.
-    hand_over: Option<Duration>,
+    /// Until when a successor waits for such a login, and for what is under way aside.
+    hand_over: Option<Deadlines>,
     /// Ends what a delivery still waits for.
     stop: watch::Sender<bool>,
     inherited: Option<Inheritance>,
@@ -151,11 +152,7 @@ struct Foreign {
 }
 
 impl Driver {
-    async fn run(
-        &mut self,
-        watcher: Watcher,
-        mut orders: watch::Receiver<Order>,
-    ) -> Option<Inheritance> {
+    async fn run(&mut self, watcher: Watcher, mut orders: watch::Receiver<Order>) -> Estate {
         let mut ending = None;
         let mut watched = self.identity.method.watched();
         let mut changes = watcher.watch(&watched);
@@ -199,7 +196,8 @@ impl Driver {
                             ending = Some(how);
                             Some(match how {
                                 Ending::HandOver { patience } => {
-                                    self.hand_over = Some(patience);
+                                    let now = Instant::now();
+                                    self.hand_over = Some(Deadlines::handing_over(now, patience));
                                     Event::HandOver
                                 }
                                 Ending::Leave | Ending::Final => Event::ShutDown,
@@ -235,14 +233,27 @@ impl Driver {
         }
     }
 
-    async fn end(&mut self, ending: Ending) -> Option<Inheritance> {
+    async fn end(&mut self, ending: Ending) -> Estate {
         if ending == Ending::Final {
             self.identity.withdraw(NamedTarget::is_removed_on_exit).await;
             if self.identity.revoke_on_exit {
                 self.revoke().await;
             }
         }
-        while self.aside.join_next().await.is_some() {}
+        let (hand_over, aside) = (self.hand_over, &mut self.aside);
+        let all = async { while aside.join_next().await.is_some() {} };
+        match hand_over {
+            // A server that hangs must not cost the token: the rest goes on with the successor.
+            Some(deadlines) => {
+                let _ = timeout_at(deadlines.server.into(), all).await;
+            }
+            None => all.await,
+        }
+        Estate { token: self.inheritance(), under_way: std::mem::take(&mut self.aside) }
+    }
+
+    /// The good token, if there is one, with what belongs to it.
+    fn inheritance(&mut self) -> Option<Inheritance> {
         let newest = self.machine.generation().filter(|_| self.machine.has_good_token())?;
         let held = self.tokens.get(&newest)?;
         let left = |at: Instant| at.saturating_duration_since(Instant::now());
@@ -375,11 +386,9 @@ impl Driver {
                 });
             }
             Action::CancelLogin => {
-                let now = Instant::now();
-                self.cancel.send_replace(Some(match self.hand_over {
-                    Some(patience) => Deadlines::handing_over(now, patience),
-                    None => Deadlines::stopping(now),
-                }));
+                let deadlines = self.hand_over;
+                let deadlines = deadlines.unwrap_or_else(|| Deadlines::stopping(Instant::now()));
+                self.cancel.send_replace(Some(deadlines));
             }
             Action::Revoke { generation } => {
                 let Some(held) = self.tokens.get(&generation).cloned() else { return };

@@ -10,7 +10,7 @@ use usher_lifecycle::Worth;
 
 use crate::driver::{self, Start};
 use crate::identity::{Identity, Life};
-use crate::inheritance::Inheritance;
+use crate::inheritance::{Estate, Inheritance};
 use crate::part::{Leaves, Part, PartId, Seat, Tier, Work};
 use crate::surroundings::Surroundings;
 use crate::target::NamedTarget;
@@ -47,7 +47,7 @@ impl Part for IdentityPart {
             let mut aside = JoinSet::new();
             let inherited = predecessor.and_then(|old| {
                 withdraw_what_moved(&old, written, &mut aside);
-                take_over(&old, inherited.token(), &identity, &mut aside)
+                take_over(&old, inherited.estate(), &identity, &mut aside)
             });
             let left = driver::run(Start {
                 number,
@@ -60,26 +60,27 @@ impl Part for IdentityPart {
                 life,
                 aside,
             });
-            match left.await {
-                Some(inheritance) => Leaves::Token(Box::new(inheritance)),
-                None => Leaves::Nothing,
-            }
+            Leaves::Estate(Box::new(left.await))
         })
     }
 }
 
-/// What the successor gets of its predecessor. What the method remembers goes to one that logs in
-/// alike.
+/// What the successor gets of its predecessor. What is under way goes on with it; what the method
+/// remembers goes to one that logs in alike.
 fn take_over(
     old: &Arc<Identity>,
-    left: Option<Inheritance>,
+    left: Estate,
     heir: &Identity,
     aside: &mut JoinSet<()>,
 ) -> Option<Inheritance> {
+    let Estate { token, mut under_way } = left;
+    if !under_way.is_empty() {
+        aside.spawn(async move { while under_way.join_next().await.is_some() {} });
+    }
     if old.origin() == heir.origin() {
         heir.method.restore(old.method.state());
     }
-    let inherited = left?.pass_on(old, heir, aside)?;
+    let inherited = token?.pass_on(old, heir, aside)?;
     if inherited.worth == Worth::Own {
         heir.method.restore(inherited.memory.clone());
     }

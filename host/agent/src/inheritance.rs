@@ -11,6 +11,15 @@ use usher_secret::Secret;
 use crate::identity::Identity;
 use crate::token::{Content, Held};
 
+/// Everything that an identity leaves.
+#[derive(Default)]
+pub(crate) struct Estate {
+    /// None: there is none that is any good.
+    pub(crate) token: Option<Inheritance>,
+    /// What the token couldn't wait for, such as the revocation of another one.
+    pub(crate) under_way: JoinSet<()>,
+}
+
 /// A token with what is needed to go on with it.
 pub(crate) struct Inheritance {
     pub(crate) held: Arc<Held>,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::inheritance::Inheritance;
+use crate::inheritance::Estate;
 
 /// Something that runs.
 pub(crate) trait Part: Send + 'static {
@@ -132,16 +132,16 @@ pub(crate) enum Leaves {
     /// Nothing: also what one leaves that panicked, or was ended by force.
     #[default]
     Nothing,
-    /// A token, and what belongs to it.
-    Token(Box<Inheritance>),
+    /// What an identity leaves.
+    Estate(Box<Estate>),
 }
 
 impl Leaves {
-    /// The token, if there is one.
-    pub(crate) fn token(self) -> Option<Inheritance> {
+    /// What an identity left, if anything.
+    pub(crate) fn estate(self) -> Estate {
         match self {
-            Self::Nothing => None,
-            Self::Token(inheritance) => Some(*inheritance),
+            Self::Nothing => Estate::default(),
+            Self::Estate(estate) => *estate,
         }
     }
 }

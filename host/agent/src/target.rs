@@ -76,7 +76,7 @@ mod tests {
 
     use async_trait::async_trait;
     use tokio::sync::{mpsc, watch};
-    use tokio::task::JoinSet;
+    use tokio::task::{JoinHandle, JoinSet};
     use usher_address::{MountPath, Namespace};
     use usher_engine::{Answer, AuthMethod, Call, Failure, FailureKind, Reason};
     use usher_lifecycle::{Settings, Token, Worth};
@@ -87,7 +87,7 @@ mod tests {
     use super::*;
     use crate::driver::{self, Report, Start};
     use crate::identity::{Identity, Life};
-    use crate::inheritance::Inheritance;
+    use crate::inheritance::{Estate, Inheritance};
     use crate::part::{Ending, Order};
     use crate::status::Board;
     use crate::token::{Content, Held, Wrapped};
@@ -158,9 +158,17 @@ mod tests {
         Held::new(content, "accessor".to_owned(), Vec::new(), GRANTED, origin, client)
     }
 
-    #[tokio::test]
-    async fn a_feed_takes_a_token_like_a_sink_and_the_successor_knows_that_it_has_it() {
-        let (identity, mut fed) = identity();
+    /// An identity at work.
+    struct Running {
+        board: Board,
+        orders: watch::Sender<Order>,
+        reports: mpsc::UnboundedReceiver<Report>,
+        work: JoinHandle<Estate>,
+        _life: watch::Sender<Arc<Life>>,
+    }
+
+    /// Runs one that has inherited "hvs.fed", and has something else under way.
+    fn run(identity: Arc<Identity>, aside: JoinSet<()>) -> Running {
         let session = identity.client.session(&identity.scope, Secret::new("hvs.fed".to_owned()));
         let inherited = Inheritance {
             held: Arc::new(held(&identity, Content::Token(session))),
@@ -175,8 +183,8 @@ mod tests {
         let sinks = [("proxy".to_owned(), "proxy".to_owned())];
         let place = board.identity("app", "waiting", sinks);
         let (orders, received) = watch::channel(Order::Run { changes: 0 });
-        let (reports, mut heard) = mpsc::unbounded_channel();
-        let (_life, life) = watch::channel(Arc::clone(&identity.life));
+        let (reports, heard) = mpsc::unbounded_channel();
+        let (lives, life) = watch::channel(Arc::clone(&identity.life));
         let work = tokio::spawn(driver::run(Start {
             number: 1,
             identity,
@@ -186,15 +194,40 @@ mod tests {
             reports,
             orders: received,
             life,
-            aside: JoinSet::new(),
+            aside,
         }));
+        Running { board, orders, reports: heard, work, _life: lives }
+    }
+
+    #[tokio::test]
+    async fn a_feed_takes_a_token_like_a_sink_and_the_successor_knows_that_it_has_it() {
+        let (identity, mut fed) = identity();
+        let mut running = run(identity, JoinSet::new());
         let session = fed.wait_for(Option::is_some).await.unwrap().clone().unwrap();
         assert_eq!(session.token().expose(), "hvs.fed");
-        while !matches!(heard.recv().await.unwrap(), Report::Delivered { .. }) {}
-        board.readiness().wait_for(|readiness| readiness.is_complete()).await.unwrap();
-        orders.send_replace(Order::End(Ending::HandOver { patience: Duration::from_secs(1) }));
-        let left = work.await.unwrap().expect("a token");
-        assert_eq!(left.holders, [0]);
+        while !matches!(running.reports.recv().await.unwrap(), Report::Delivered { .. }) {}
+        let mut readiness = running.board.readiness();
+        readiness.wait_for(|readiness| readiness.is_complete()).await.unwrap();
+        let patience = Duration::from_secs(1);
+        running.orders.send_replace(Order::End(Ending::HandOver { patience }));
+        let left = running.work.await.unwrap();
+        assert_eq!(left.token.expect("a token").holders, [0]);
+        assert!(left.under_way.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_token_is_handed_over_though_the_server_hangs_in_something_else() {
+        let (identity, mut fed) = identity();
+        let mut aside = JoinSet::new();
+        aside.spawn(std::future::pending());
+        let running = run(identity, aside);
+        fed.wait_for(Option::is_some).await.unwrap();
+        let patience = Duration::from_millis(50);
+        running.orders.send_replace(Order::End(Ending::HandOver { patience }));
+        let left = tokio::time::timeout(Duration::from_secs(5), running.work).await;
+        let left = left.expect("an end").unwrap();
+        assert!(left.token.is_some());
+        assert_eq!(left.under_way.len(), 1);
     }
 
     #[tokio::test]
