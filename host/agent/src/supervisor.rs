@@ -195,7 +195,11 @@ const RESERVE: Duration = Duration::from_millis(250);
 
 #[cfg(test)]
 mod tests {
+    use std::fmt::{Debug, Write as _};
     use std::sync::{Arc, Mutex};
+
+    use tracing::field::Field;
+    use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
     use super::*;
     use crate::part::Work;
@@ -212,6 +216,7 @@ mod tests {
         PanicsAtTheEnd,
         HangsInStart,
         IgnoresTheEnd,
+        EndsSlowly,
         EndsByItself,
     }
 
@@ -239,17 +244,25 @@ mod tests {
                     Conduct::PanicsAtOnce => panic!("a defect of {}", self.name),
                     Conduct::HangsInStart => std::future::pending().await,
                     Conduct::EndsByItself => return Leaves::Nothing,
+                    Conduct::EndsSlowly => self.note("begins"),
                     _ => {}
                 }
                 let how = seat.end().await;
                 match self.conduct {
                     Conduct::PanicsAtTheEnd => panic!("a defect of {}", self.name),
                     Conduct::IgnoresTheEnd => std::future::pending().await,
+                    Conduct::EndsSlowly => tokio::time::sleep(Duration::from_millis(30)).await,
                     _ => {}
                 }
-                self.record.lock().unwrap().push(format!("{} {how:?}", self.name));
+                self.note(&format!("{how:?}"));
                 Leaves::Nothing
             })
+        }
+    }
+
+    impl Fake {
+        fn note(&self, what: &str) {
+            self.record.lock().unwrap().push(format!("{} {what}", self.name));
         }
     }
 
@@ -335,6 +348,78 @@ mod tests {
         assert_eq!(supervisor.next().await, PartId::Test("broken"));
         let more = tokio::time::timeout(Duration::from_millis(20), supervisor.next()).await;
         assert!(more.is_err(), "{more:?}");
+    }
+
+    #[tokio::test]
+    async fn a_successor_begins_once_its_predecessor_has_ended_and_no_door_is_waited_for() {
+        let (mut supervisor, record) = running(&[
+            ("app", Tier::Identity, Conduct::EndsSlowly),
+            ("socket", Tier::Door, Conduct::IgnoresTheEnd),
+        ])
+        .await;
+        let how = Ending::HandOver { patience: Duration::from_secs(1) };
+        let ending = ["app", "socket"].map(|name| (PartId::Test(name), how));
+        let successor = Fake {
+            name: "app",
+            tier: Tier::Identity,
+            conduct: Conduct::EndsSlowly,
+            record: Arc::clone(&record),
+        };
+        let plan = Plan { ending: ending.into(), starting: vec![Box::new(successor)] };
+        let start = Instant::now();
+        supervisor.apply(plan, Duration::from_secs(10)).await;
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+        tokio::task::yield_now().await;
+        let ended = "app HandOver { patience: 1s }";
+        assert_eq!(recorded(&record), ["app begins", ended, "app begins"]);
+    }
+
+    #[tokio::test]
+    async fn what_is_ended_by_force_does_nothing_more() {
+        let (mut supervisor, record) = running(&[
+            ("slow", Tier::Identity, Conduct::EndsSlowly),
+            ("app", Tier::Identity, Conduct::Obeys),
+        ])
+        .await;
+        let ending = [(PartId::Test("slow"), Ending::Final)].into();
+        let plan = Plan { ending, ..Plan::default() };
+        supervisor.apply(plan, Duration::from_millis(1)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert_eq!(recorded(&record), ["slow begins"]);
+        supervisor.stop(Ending::Final, Duration::from_secs(10)).await;
+        assert_eq!(recorded(&record), ["slow begins", "app Final"]);
+    }
+
+    /// What is logged, a line for each event, with its fields.
+    struct Log(Record);
+
+    impl<S: tracing::Subscriber> Layer<S> for Log {
+        fn on_event(&self, event: &tracing::Event<'_>, _context: Context<'_, S>) {
+            let mut line = String::new();
+            event.record(&mut |field: &Field, value: &dyn Debug| {
+                let _ = write!(line, "{}={value:?} ", field.name());
+            });
+            self.0.lock().unwrap().push(line);
+        }
+    }
+
+    #[tokio::test]
+    async fn the_log_names_the_part_that_panicked_and_the_one_that_was_ended_by_force() {
+        let log = Record::default();
+        let subscriber = tracing_subscriber::registry().with(Log(Arc::clone(&log)));
+        let _guard = tracing::subscriber::set_default(subscriber);
+        let (supervisor, _record) = running(&[
+            ("stubborn", Tier::Identity, Conduct::IgnoresTheEnd),
+            ("broken", Tier::Identity, Conduct::PanicsAtTheEnd),
+        ])
+        .await;
+        supervisor.stop(Ending::Final, Duration::from_millis(100)).await;
+        let log = recorded(&log);
+        for (part, why) in [("broken", "a defect ended it"), ("stubborn", "is ended by force")] {
+            let named = format!("part={part} ");
+            let tells = |line: &&String| line.contains(&named) && line.contains(why);
+            assert_eq!(log.iter().filter(tells).count(), 1, "{part}: {log:?}");
+        }
     }
 
     #[tokio::test]
