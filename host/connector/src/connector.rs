@@ -79,7 +79,7 @@ impl Connector {
     /// [`Lane::Proxied`]. Bodies are streamed both ways.
     ///
     /// One redirect to the active node is followed, within the settings' limits and if the body is
-    /// whole; in [`Lane::Proxied`] none is, and the answer is the redirect.
+    /// whole. What isn't followed is an error; in [`Lane::Proxied`] it is the answer.
     ///
     /// Whoever reads the answer tells the governor what it was worth, with [`Governor::record`];
     /// except in [`Lane::Proxied`], where the status alone says how the server is. Connections are
@@ -161,7 +161,6 @@ impl Connector {
             let status = response.status();
             if lane == Lane::Proxied {
                 self.governor.record(health(status));
-                return Ok(response);
             }
             if !redirect::is_redirect(status) {
                 return Ok(response.map(|body| body.watched(under_way)));
@@ -170,12 +169,21 @@ impl Connector {
                 under_way.ended();
             }
             let (headers, leeway) = (response.headers(), Leeway::of(self.settings()));
-            let next = redirect::follow(&base, &head.uri, status, headers, redirected, leeway)?;
-            body = again.ok_or_else(|| {
-                let what = "the server redirects a request that is sent only once";
-                let remedy = "write the address of the active node in vault.address";
-                Trouble::new(TroubleKind::Redirect, what, remedy)
-            })?;
+            let next = redirect::follow(&base, &head.uri, status, headers, redirected, leeway);
+            let next = match (next, again) {
+                (Ok(next), Some(again)) => {
+                    body = again;
+                    next
+                }
+                // Whoever made the request may know what to do with it.
+                _ if lane == Lane::Proxied => return Ok(response),
+                (Err(trouble), _) => return Err(trouble),
+                (Ok(_), None) => {
+                    let what = "the server redirects a request that is sent only once";
+                    let remedy = "write the address of the active node in vault.address";
+                    return Err(Trouble::new(TroubleKind::Redirect, what, remedy));
+                }
+            };
             // What stands before this server may not stand before that one.
             if adds_user && next.origin() != base.origin() {
                 head.headers.remove(AUTHORIZATION);

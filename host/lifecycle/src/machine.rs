@@ -119,6 +119,14 @@ impl Lifecycle {
         self.tokens.good().is_some()
     }
 
+    /// Whether this token is to be looked up, or is being, since requests with it are refused: the
+    /// end of that look-up says more of it.
+    pub fn is_in_doubt(&self, generation: Generation) -> bool {
+        let current = self.tokens.good().filter(|token| token.generation() == generation);
+        self.in_flight == Some(Request::Check(generation))
+            || current.is_some_and(TokenLife::is_suspected)
+    }
+
     /// The token that this sink holds, good or not; `None` before its first delivery.
     pub fn delivered_to(&self, sink: usize) -> Option<Generation> {
         self.deliveries.get(sink).and_then(Delivery::delivered)

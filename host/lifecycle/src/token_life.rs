@@ -31,10 +31,10 @@ pub(crate) struct TokenLife {
     died: bool,
     check_at: Instant,
     check_retry: Retry,
-    /// When the last look-up began.
-    check_began: Option<Instant>,
     /// A request with it was refused, and it is looked up for that from then on.
     suspected_from: Option<Instant>,
+    /// When the last look-up began that was made for such a request.
+    suspicion_began: Option<Instant>,
 }
 
 impl TokenLife {
@@ -58,8 +58,8 @@ impl TokenLife {
             died: false,
             check_at: now,
             check_retry: Retry::default(),
-            check_began: None,
             suspected_from: None,
+            suspicion_began: None,
         }
     }
 
@@ -192,8 +192,9 @@ impl TokenLife {
     /// Takes note that a check begins.
     pub(crate) fn check_begins(&mut self, now: Instant) {
         self.check_retry.begin(now);
-        self.check_began = Some(now);
-        self.suspected_from = None;
+        if self.suspected_from.take().is_some() {
+            self.suspicion_began = Some(now);
+        }
     }
 
     /// Takes note of what a look-up says.
@@ -257,8 +258,14 @@ impl TokenLife {
         if self.use_limited || !(invalid_token || self.looked_up) {
             return;
         }
-        let from = self.check_began.map_or(now, |began| after(began, BETWEEN_SUSPICIONS).max(now));
+        let last = self.suspicion_began;
+        let from = last.map_or(now, |began| after(began, BETWEEN_SUSPICIONS).max(now));
         self.suspected_from.get_or_insert(from);
+    }
+
+    /// Whether a look-up is still to be made for a request that was refused.
+    pub(crate) fn is_suspected(&self) -> bool {
+        self.suspected_from.is_some()
     }
 
     /// A newer token came.
