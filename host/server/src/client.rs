@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderValue;
 use serde::Serialize;
 use usher_address::{ApiPath, ServerAddress};
 use usher_connector::{Certificate, Connector, Governor, Settings, SettingsError, TlsIdentity};
@@ -13,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::answer::{self, Auth, Lookup, WrapInfo, WrappingLookup};
 use crate::error::Error;
 use crate::operation::Operation;
-use crate::request::Request;
+use crate::request::{Request, header};
 use crate::scope::Scope;
 use crate::sender::Sender;
 
@@ -196,6 +197,17 @@ impl Session {
     /// The token.
     pub fn token(&self) -> &Secret<String> {
         &self.token
+    }
+
+    /// The token as the header `X-Vault-Token`, whose memory is wiped when it is dropped. `None`: no
+    /// header can carry it.
+    pub fn header(&self) -> Option<HeaderValue> {
+        header(self.token.expose()).filter(|token| !token.is_empty())
+    }
+
+    /// The certificate that is shown, and the trust, with all that is done with the token.
+    pub fn tls(&self) -> &TlsIdentity {
+        &self.identity
     }
 
     /// The namespace in which it was made.

@@ -116,7 +116,7 @@ pub(crate) fn headers(request: &Request<'_>) -> Result<HeaderMap, Error> {
 }
 
 /// A header value whose memory is wiped when it is dropped, and that no `Debug` shows.
-fn header(value: &str) -> Option<HeaderValue> {
+pub(crate) fn header(value: &str) -> Option<HeaderValue> {
     let bytes = Bytes::from_owner(Zeroizing::new(value.as_bytes().to_vec()));
     let mut header = HeaderValue::from_maybe_shared(bytes).ok()?;
     // Go, which the servers are written in, refuses anything but visible ASCII and blanks.

@@ -36,6 +36,11 @@ impl Authorities {
         self.roots.is_empty()
     }
 
+    /// What they are to a verifier of the TLS library.
+    pub fn roots(&self) -> &RootCertStore {
+        &self.roots
+    }
+
     /// What could not be taken: each certificate with its place, and why.
     pub fn broken(&self) -> &[String] {
         &self.broken

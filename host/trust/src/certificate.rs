@@ -1,4 +1,4 @@
-//! A client certificate with its key, out of PEM.
+//! A certificate with its key, out of PEM.
 
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -32,6 +32,11 @@ impl ClientCertificate {
         let key = PrivateKeyDer::from_pem_slice(key)
             .map_err(|_| "there is no private key in PEM form".to_owned())?;
         Ok(Self { chain: certificates, key })
+    }
+
+    /// For a server, which shows itself by the same means: the chain leaf first, and its key.
+    pub fn into_parts(self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
+        (self.chain, self.key)
     }
 }
 

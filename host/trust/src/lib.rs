@@ -18,7 +18,7 @@ use rustls::crypto::CryptoProvider;
 
 pub use authorities::Authorities;
 pub use certificate::ClientCertificate;
-pub use words::{Names, Trouble, handshake, tls_error};
+pub use words::{Names, Trouble, handshake, library, tls_error};
 
 /// Whose word counts for who the server is.
 pub enum Trust {
@@ -36,7 +36,7 @@ pub fn client_config(
     let provider = provider();
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
-        .map_err(|error| words::library(&error))?;
+        .map_err(|error| library(&error))?;
     let builder = match trust {
         Trust::Authorities(authorities) if authorities.is_empty() => {
             builder.with_root_certificates(rustls::RootCertStore::empty())
@@ -53,14 +53,15 @@ pub fn client_config(
     let mut config = match certificate {
         None => builder.with_no_client_auth(),
         Some(ClientCertificate { chain, key }) => {
-            builder.with_client_auth_cert(chain, key).map_err(|error| words::library(&error))?
+            builder.with_client_auth_cert(chain, key).map_err(|error| library(&error))?
         }
     };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }
 
-fn provider() -> Arc<CryptoProvider> {
+/// The algorithms: the process's, or the default ones.
+pub fn provider() -> Arc<CryptoProvider> {
     CryptoProvider::get_default()
         .cloned()
         .unwrap_or_else(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider()))

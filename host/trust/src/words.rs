@@ -293,7 +293,7 @@ fn incompatible(peer: &Peer) -> Trouble {
 }
 
 /// What the library says of itself and of what it is given, where no handshake is under way.
-pub(crate) fn library(error: &Error) -> String {
+pub fn library(error: &Error) -> String {
     match error {
         Error::InconsistentKeys(_) => {
             "the certificate and the key don't belong together".to_owned()

@@ -1,0 +1,27 @@
+//! The API proxy: takes the requests of others, and sends them to the secrets server, with the
+//! agent's token where the configuration says so.
+//!
+//! [`Proxy::answer`] is all that a listener needs. Path, query and bodies pass byte for byte and are
+//! streamed both ways; what belongs to one connection only (RFC 9110, §7.6.1) doesn't pass. A
+//! [`Feed`] is where the tokens come from, and where it is told that one seems to be dead.
+//!
+//! Nobody gets to see a token that he didn't send: not in an answer, an error or a log.
+
+#![forbid(unsafe_code)]
+
+mod admission;
+mod answer;
+mod feed;
+mod gate;
+mod headers;
+mod path;
+mod proxy;
+mod redaction;
+mod retry;
+mod tunnel;
+
+pub use admission::TokenUse;
+pub use answer::refuse;
+pub use feed::{Doubt, Feed, Given};
+pub use gate::Gate;
+pub use proxy::{Proxy, Settings};
