@@ -3,8 +3,10 @@
 use std::ffi::OsString;
 use std::io::Read;
 use std::os::unix::fs::chown;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -257,11 +259,29 @@ impl Agent {
 
     /// Bytes of memory that it had at most so far.
     pub fn most_memory(&self) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.process.id()));
-        let status = status.expect("the agent's status");
-        let most = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kilobytes = most.and_then(|most| most.trim().strip_suffix(" kB"));
-        kilobytes.and_then(|number| number.parse::<u64>().ok()).expect("a number") << 10
+        memory(self.process.id(), "VmHWM:")
+    }
+
+    /// The most that it has more, at any moment while something is done, than it had before.
+    pub fn memory_grows<T>(&self, done: impl FnOnce() -> T) -> (u64, T) {
+        let id = self.process.id();
+        let before = memory(id, "VmRSS:");
+        let is_done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let watching = scope.spawn(|| {
+                let mut most = before;
+                while !is_done.load(Ordering::SeqCst) {
+                    most = most.max(memory(id, "VmRSS:"));
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                most
+            });
+            // The watch ends also if this fails.
+            let done = catch_unwind(AssertUnwindSafe(done));
+            is_done.store(true, Ordering::SeqCst);
+            let most = watching.join().expect("the memory is read");
+            (most - before, done.unwrap_or_else(|failure| resume_unwind(failure)))
+        })
     }
 
     /// Sends SIGTERM.
@@ -358,6 +378,14 @@ pub fn binary() -> PathBuf {
         binary.display()
     );
     binary
+}
+
+/// A process's memory in bytes, by this line of its status.
+fn memory(id: u32, line: &str) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{id}/status")).expect("its status");
+    let amount = status.lines().find_map(|candidate| candidate.strip_prefix(line));
+    let kilobytes = amount.and_then(|amount| amount.trim().strip_suffix(" kB"));
+    kilobytes.and_then(|number| number.parse::<u64>().ok()).expect("a number") << 10
 }
 
 /// What comes out of a pipe, collected as it comes.

@@ -1,4 +1,4 @@
-//! A certificate authority that signs client certificates.
+//! A certificate authority that signs certificates of clients and servers.
 
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
@@ -43,9 +43,25 @@ impl Authority {
 
     /// A certificate for a client, good from and until then.
     pub fn issue_for(&self, name: &str, validity: Range<SystemTime>) -> ClientCertificate {
+        self.sign(name, validity, ExtendedKeyUsagePurpose::ClientAuth)
+    }
+
+    /// A certificate for the server at this name or address, good since yesterday and for long.
+    pub fn issue_for_server(&self, name: &str) -> ClientCertificate {
+        let day = Duration::from_hours(24);
+        let now = SystemTime::now();
+        self.sign(name, now - day..now + 1000 * day, ExtendedKeyUsagePurpose::ServerAuth)
+    }
+
+    fn sign(
+        &self,
+        name: &str,
+        validity: Range<SystemTime>,
+        purpose: ExtendedKeyUsagePurpose,
+    ) -> ClientCertificate {
         let mut parameters = CertificateParams::new(vec![name.to_owned()]).expect("a name");
         parameters.distinguished_name.push(DnType::CommonName, name);
-        parameters.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        parameters.extended_key_usages = vec![purpose];
         parameters.not_before = validity.start.into();
         parameters.not_after = validity.end.into();
         let key = KeyPair::generate().expect("a key");

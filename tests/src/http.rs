@@ -22,13 +22,9 @@ impl Message {
         if reader.read_line(&mut first_line)? == 0 {
             return Ok(None);
         }
-        let mut message = Self { first_line: first_line.trim_end().into(), ..Self::default() };
-        loop {
-            let mut line = String::new();
-            reader.read_line(&mut line)?;
-            let Some((name, value)) = line.trim_end().split_once(':') else { break };
-            message.headers.push((name.to_ascii_lowercase(), value.trim().into()));
-        }
+        let headers = read_headers(&mut reader)?;
+        let mut message =
+            Self { first_line: first_line.trim_end().into(), headers, body: Vec::new() };
         message.body = message.read_body(&mut reader)?;
         Ok(Some(message))
     }
@@ -56,24 +52,46 @@ impl Message {
     fn read_body(&self, reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
         let mut body = Vec::new();
         if self.header("transfer-encoding").is_some_and(|coding| coding.contains("chunked")) {
-            loop {
-                let mut size = String::new();
-                reader.read_line(&mut size)?;
-                let size = usize::from_str_radix(size.trim(), 16)
-                    .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
-                let mut chunk = vec![0; size + 2];
-                reader.read_exact(&mut chunk)?;
-                if size == 0 {
-                    return Ok(body);
-                }
-                body.extend_from_slice(&chunk[..size]);
+            while let Some(chunk) = read_chunk(reader)? {
+                body.extend(chunk);
             }
+            read_headers(reader)?;
+            return Ok(body);
         }
         let length = self.header("content-length").and_then(|length| length.parse().ok());
         body.resize(length.unwrap_or(0), 0);
         reader.read_exact(&mut body)?;
         Ok(body)
     }
+}
+
+/// Headers or trailers up to the empty line, their names in lower case.
+pub(crate) fn read_headers(reader: &mut impl BufRead) -> io::Result<Vec<(String, String)>> {
+    let mut headers = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let Some((name, value)) = line.trim_end().split_once(':') else { return Ok(headers) };
+        headers.push((name.to_ascii_lowercase(), value.trim().into()));
+    }
+}
+
+/// One chunk of a body. `None`: the last one, after which trailers or an empty line follow.
+pub(crate) fn read_chunk(reader: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
+    let mut size = String::new();
+    if reader.read_line(&mut size)? == 0 {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    let size = size.split(';').next().unwrap_or_default().trim();
+    let size = usize::from_str_radix(size, 16)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+    if size == 0 {
+        return Ok(None);
+    }
+    let mut chunk = vec![0; size + 2];
+    reader.read_exact(&mut chunk)?;
+    chunk.truncate(size);
+    Ok(Some(chunk))
 }
 
 /// Sends the request to `authority` ("127.0.0.1:8200") and returns status and body.

@@ -13,6 +13,7 @@
 )]
 
 pub mod agent;
+pub mod api_client;
 pub mod authority;
 pub mod aws;
 pub mod aws_login;
@@ -26,6 +27,7 @@ pub mod incumbent;
 pub mod issuer;
 pub mod kerberos;
 pub mod leaks;
+pub mod listeners;
 pub mod methods;
 pub mod metrics;
 pub mod openbao;
@@ -36,6 +38,7 @@ pub mod proxy;
 pub mod site;
 pub mod stand_in;
 pub mod token_review;
+pub mod upstream;
 pub mod user_servers;
 
 mod http;

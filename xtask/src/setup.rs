@@ -1,8 +1,8 @@
 //! `cargo xtask setup`: what the other tasks need beyond Rust, a C compiler, Python 3 and git.
 //!
 //! Programs of pinned versions go below Cargo's target directory and nowhere else; only what
-//! belongs to the system (the WebAssembly target, Node.js, systemd's checker, openssl) is installed
-//! there. Each part is skipped when it is in place, so a second run takes no time.
+//! belongs to the system (the WebAssembly target, Node.js, systemd's checker, openssl, curl) is
+//! installed there. Each part is skipped when it is in place, so a second run takes no time.
 
 mod servers;
 
@@ -47,20 +47,30 @@ pub(crate) fn for_components() -> Result<Tools> {
     Ok(tools)
 }
 
+/// The same, and what is unpacked from Debian's packages.
+pub(crate) fn for_bench() -> Result<Tools> {
+    let tools = for_components()?;
+    let _lock = lock(&tools.directory)?;
+    servers::unpack(&tools.directory)?;
+    Ok(tools)
+}
+
 /// The same, and what only tests need.
 pub(crate) fn for_tests() -> Result<Tools> {
-    let tools = for_components()?;
+    let tools = for_bench()?;
     let _lock = lock(&tools.directory)?;
     older_openbao(&tools.directory)?;
     clouds(&tools.directory)?;
     oracle_cloud(&tools.directory)?;
-    servers::unpack(&tools.directory)?;
     // For the guides: their unit files, and the keys and certificates that they make.
     if !process::succeeds(Command::new("systemd-analyze").arg("--version")) {
         apt_install("systemd's check of unit files", &["systemd"])?;
     }
     if !process::succeeds(Command::new("openssl").arg("version")) {
         apt_install("the openssl program", &["openssl"])?;
+    }
+    if !process::succeeds(Command::new("curl").arg("--version")) {
+        apt_install("the curl program", &["curl"])?;
     }
     Ok(tools)
 }
@@ -161,7 +171,7 @@ fn older_openbao(directory: &Path) -> Result<()> {
     stamp.write()
 }
 
-/// `clouds/`: Python packages of the clouds, for `PYTHONPATH`.
+/// `clouds/`: Python packages of the clouds, and a client of the server's, for `PYTHONPATH`.
 fn clouds(directory: &Path) -> Result<()> {
     let packages = directory.join("clouds");
     let requirements = process::workspace().join("xtask/clouds.txt");
@@ -214,7 +224,7 @@ fn link(binary: &Path, link: &Path) -> Result<()> {
     process::output(Command::new(link).arg("version")).map(|_| ())
 }
 
-/// Node.js and the JavaScript component builder.
+/// Node.js, the JavaScript component builder and a client of the server's.
 fn node(directory: &Path) -> Result<()> {
     let home = directory.join("node");
     let source = process::workspace().join("xtask/node");
@@ -232,7 +242,7 @@ fn node(directory: &Path) -> Result<()> {
             return Err("Node.js 18 or newer is needed; install it and put it on PATH".into());
         }
     }
-    println!("Installing componentize-js …");
+    println!("Installing componentize-js and node-vault …");
     fs::create_dir_all(&home).map_err(|error| error.to_string())?;
     for file in NODE_FILES {
         fs::copy(source.join(file), home.join(file)).map_err(|error| error.to_string())?;

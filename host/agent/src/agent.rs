@@ -11,6 +11,7 @@ use usher_watch::Watcher;
 use crate::desk::{Desk, Request};
 use crate::driver::Report;
 use crate::exit::Exit;
+use crate::feeds::Feeds;
 use crate::logging::ASKED_FOR;
 use crate::notify::{Following, Notifier};
 use crate::part::{Ending, Part, PartId};
@@ -67,6 +68,7 @@ pub async fn run(
         reports,
         taken: taking,
         desk: Desk { board, requests },
+        feeds: Feeds::default(),
         reporter,
     };
     let purpose =
@@ -177,6 +179,10 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
                 },
                 Some(request) = asked.recv() => match request {
                     Request::Pulse(felt) => { let _ = felt.send(()); }
+                    Request::Quit => {
+                        tracing::info!("shutting down, as a request asks (agent_api.enable_quit)");
+                        break (Exit::Done, Ending::Final);
+                    }
                     Request::Reload(answer) => {
                         let Some(done) = self.reload(&mut signals, &mut asked).await else {
                             break (Exit::Done, Ending::Final);
@@ -239,10 +245,11 @@ mod tests {
             reports,
             taken: taking,
             desk: Desk { board, requests },
+            feeds: Feeds::default(),
             reporter: Reporter { complain: |_| {}, compiling: |_| {} },
         };
         Agent {
-            in_force: InForce { settings, engine, client },
+            in_force: InForce { settings, engine, client, listeners: Vec::new() },
             load,
             surroundings,
             supervisor: Supervisor::default(),
@@ -288,6 +295,7 @@ mod tests {
             identities: Vec::new(),
             parts: Vec::new(),
             closing: Vec::new(),
+            changes: Vec::new(),
             log_file: None,
             diff: Diff { removed: vec!["leaving".to_owned()], ..Diff::default() },
         };

@@ -4,18 +4,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use usher_config::{Diagnostic, Location, OnExit, Settings, Severity, TokenCheck};
+use usher_config::{Diagnostic, Listener, Location, OnExit, Settings, Severity, TokenCheck};
 use usher_engine::{
     AuthMethod, Call, Engine, Failure, FailureKind, Kind, LoadError, Protected, Reason, Use,
 };
 use usher_lifecycle::Backoff;
 use usher_server::{Certificate, Client, Governor, Scope, Tls};
 
+use crate::feeds::fed;
 use crate::identity::{Identity, Life};
 use crate::payload::Payload;
 use crate::plugin_files::cache_place;
 use crate::plugins::{Absence, Patience, Plugins, problem};
 use crate::reporter::Reporter;
+use crate::surroundings::Surroundings;
 use crate::target::{NamedTarget, PluginSink, Target};
 use crate::unwrapper::ServerUnwrapper;
 
@@ -30,7 +32,8 @@ pub fn engine(settings: &Settings) -> Result<Engine, Diagnostic> {
         settings.admin_socket.clone(),
         cache_place(),
     ];
-    let own = own.into_iter().flatten().map(|path| resolved(&path));
+    let sockets = settings.listeners.iter().filter_map(Listener::socket).map(Path::to_owned);
+    let own = own.into_iter().flatten().chain(sockets).map(|path| resolved(&path));
     Engine::new(Protected::new(own.collect()))
         .map(|engine| engine.with_scripts(&usher_builtins::SCRIPT))
         .map_err(|error| Diagnostic::new_error("engine", error.to_string(), "", None))
@@ -55,14 +58,21 @@ pub(crate) async fn identities(
     engine: &Engine,
     client: &Client,
     patience: Patience,
-    reporter: Reporter,
+    surroundings: &Surroundings,
 ) -> Result<Vec<Identity>, Vec<Diagnostic>> {
+    let reporter = surroundings.reporter;
     let mut plugins = Plugins::new(engine, settings, patience, reporter);
     let mut problems = Vec::new();
     let mut identities = Vec::new();
+    let fed = fed(settings);
     for identity in settings.identities.iter().filter(|identity| wanted(&identity.name)) {
         match bind_identity(settings, identity, engine, client, &mut plugins).await {
-            Ok(identity) => identities.push(identity),
+            Ok(mut bound) => {
+                if fed.contains(identity.name.as_str()) {
+                    bound.sinks.push(NamedTarget::feed(surroundings.feeds.of(&identity.name)));
+                }
+                identities.push(bound);
+            }
             Err(found) => problems.extend(found),
         }
     }
@@ -222,7 +232,6 @@ pub(crate) fn life(identity: &usher_config::Identity) -> Life {
             TokenCheck::Every(interval) => usher_lifecycle::TokenCheck::Every(interval),
             TokenCheck::Off => usher_lifecycle::TokenCheck::Off,
         },
-        sinks: identity.sinks.len(),
         ..usher_lifecycle::Settings::default()
     };
     Life { settings, reauthenticate: identity.enable_reauth_on_new_credentials }

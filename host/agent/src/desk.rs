@@ -24,6 +24,8 @@ use crate::status::Board;
 pub(crate) enum Request {
     /// Whether it still runs: `/livez`.
     Pulse(oneshot::Sender<()>),
+    /// `/agent/v1/quit`.
+    Quit,
     /// `usher reload`.
     Reload(oneshot::Sender<ReloadAnswer>),
 }

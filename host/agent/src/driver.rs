@@ -13,7 +13,10 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
 use tokio::time::timeout_at;
 use usher_engine::{Call, Failure, Reason};
-use usher_lifecycle::{Action, Class, Event, Generation, Lifecycle, Token, Worth};
+use usher_lifecycle::{
+    Action, Class, Event, Generation, Lifecycle, Notice, Settings, Token, Worth,
+};
+use usher_proxy::{Doubt, Feed};
 use usher_secret::Secret;
 use usher_secret::redactor::Live;
 use usher_watch::Watcher;
@@ -72,7 +75,7 @@ pub(crate) struct Start {
 pub(crate) async fn run(start: Start) -> Estate {
     let Start { number, identity, inherited, watcher, board, reports, orders, life, aside } = start;
     let sinks = identity.sinks.len();
-    let settings = life.borrow().with(&*identity.method);
+    let settings = Settings { sinks, ..life.borrow().with(&*identity.method) };
     let machine = Lifecycle::new(Instant::now(), settings, rand::random());
     // Boxed once: a future would hold a copy of it for each function that takes it over.
     let mut driver = Box::new(Driver {
@@ -92,6 +95,7 @@ pub(crate) async fn run(start: Start) -> Estate {
         foreign: None,
         revision: String::new(),
         check_after: None,
+        check_began: Instant::now(),
         login_failure: None,
         unreported: None,
         login_attempts: 0,
@@ -132,6 +136,8 @@ struct Driver {
     revision: String,
     /// When the method wants to be looked at again.
     check_after: Option<Duration>,
+    /// The last look-up.
+    check_began: Instant,
     login_failure: Option<Failure>,
     /// A failed login that the machine must hear of before the log says when the next one is due.
     unreported: Option<Trouble>,
@@ -157,6 +163,7 @@ impl Driver {
         let mut watched = self.identity.method.watched();
         let mut changes = watcher.watch(&watched);
         let mut recoveries = self.identity.client.governor().recoveries();
+        let mut doubts = self.identity.feed().map(Feed::doubts);
         loop {
             while let Some(action) = self.machine.poll_action() {
                 if action == Action::Finished {
@@ -184,6 +191,9 @@ impl Driver {
                 Some(_) = self.aside.join_next(), if !self.aside.is_empty() => None,
                 () = changes.changed(), if ending.is_none() => Some(Event::CredentialsChanged),
                 Ok(()) = recoveries.changed() => Some(Event::ServerReached),
+                Some(Doubt { generation, invalid_token, .. }) = doubted(&mut doubts) => {
+                    Some(Event::RequestRefused { generation, invalid_token })
+                }
                 () = until(timeout) => {
                     self.machine.handle_timeout(Instant::now());
                     None
@@ -225,7 +235,17 @@ impl Driver {
                         changes = watcher.watch(&watched);
                     }
                 }
+                let look = match event {
+                    Event::RequestRefused { generation, .. } => Some((generation, Instant::now())),
+                    Event::Checked { generation, .. } | Event::CheckFailed { generation, .. } => {
+                        Some((generation, self.check_began))
+                    }
+                    _ => None,
+                };
                 self.machine.handle(Instant::now(), event);
+                if let Some((generation, began)) = look {
+                    self.vouch(generation, began);
+                }
             }
             if let Some(trouble) = self.unreported.take() {
                 self.report_login(&trouble);
@@ -235,6 +255,9 @@ impl Driver {
 
     async fn end(&mut self, ending: Ending) -> Estate {
         if ending == Ending::Final {
+            if let Some(feed) = self.identity.feed() {
+                feed.give(None);
+            }
             self.identity.withdraw(NamedTarget::is_removed_on_exit).await;
             if self.identity.revoke_on_exit {
                 self.revoke().await;
@@ -290,6 +313,16 @@ impl Driver {
                     "the token can't be revoked and stays until it expires: {trouble}"
                 ),
             }
+        }
+    }
+
+    /// Answers those who doubt a token, unless it is still to be looked at for that, or is dead.
+    fn vouch(&self, generation: Generation, began: Instant) {
+        if let Some(feed) = self.identity.feed()
+            && !self.machine.is_in_doubt(generation)
+            && self.machine.has_good_token()
+        {
+            feed.vouch(generation, began);
         }
     }
 
@@ -353,6 +386,7 @@ impl Driver {
                 });
             }
             Action::Check { generation } => {
+                self.check_began = Instant::now();
                 let patience = self.patience();
                 let fallback = Outcome::CheckFailed { generation, trouble: Trouble::Defect };
                 self.spawn_with_token(generation, fallback, move |held| async move {
@@ -376,9 +410,8 @@ impl Driver {
                     .map(|at| SystemTime::now() + at.saturating_duration_since(Instant::now()));
                 let stop = self.stop.subscribe();
                 self.spawn_with_token(generation, fallback, move |held| async move {
-                    let number = generation.number();
                     let delivered =
-                        identity.deliver(sink, call, &held, number, expires_at, stop).await;
+                        identity.deliver(sink, call, &held, generation, expires_at, stop).await;
                     match delivered {
                         Ok(()) => Outcome::Delivered { sink, generation },
                         Err(trouble) => Outcome::DeliveryFailed { sink, generation, trouble },
@@ -414,7 +447,15 @@ impl Driver {
                     self.past.extend(held.into_past());
                 }
             }
-            Action::Say(notice) => say(&identity, notice),
+            Action::Say(notice) => {
+                // Requests wait for the next one instead of trying it.
+                if let Notice::Died { .. } | Notice::Expired { .. } = notice
+                    && let Some(feed) = identity.feed()
+                {
+                    feed.give(None);
+                }
+                say(&identity, notice);
+            }
             Action::Finished => {}
         }
     }
@@ -453,6 +494,15 @@ impl Driver {
 
     fn expires_in(&self) -> Option<f64> {
         self.machine.expires_at().map(|at| seconds(at.saturating_duration_since(Instant::now())))
+    }
+}
+
+/// The next doubt of somebody who makes requests with the token.
+async fn doubted(doubts: &mut Option<watch::Receiver<Option<Doubt>>>) -> Option<Doubt> {
+    let Some(doubts) = doubts else { return std::future::pending().await };
+    match doubts.changed().await {
+        Ok(()) => *doubts.borrow_and_update(),
+        Err(_) => std::future::pending().await,
     }
 }
 

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch;
 use usher_address::{Malformed, MountPath};
 use usher_engine::{Answer, AuthMethod, Call, Credential, Delivery, Failure, Reason};
-use usher_lifecycle::{Settings, Token};
+use usher_lifecycle::{Generation, Settings, Token};
+use usher_proxy::{Feed, Given};
 use usher_secret::Secret;
 use usher_secret::redactor;
 use usher_server::{Auth, Certificate, Client, Login, Lookup, Scope, Session, WrapInfo};
@@ -153,7 +154,7 @@ impl Identity {
         sink: usize,
         call: Call,
         held: &Held,
-        generation: u64,
+        generation: Generation,
         expires_at: Option<SystemTime>,
         mut cancel: watch::Receiver<bool>,
     ) -> Result<(), Trouble> {
@@ -162,13 +163,14 @@ impl Identity {
         }
         let PluginSink { sink, payload, .. } = match &self.sinks[sink].target {
             Target::Plugin(plugin) => &**plugin,
-            #[cfg(test)]
             Target::Feed(feed) => {
                 let session = held.session().ok_or(Trouble::Defect)?;
-                feed.send_replace(Some(Arc::new(session.clone())));
+                let given = Given::new(session.clone(), generation).ok_or(Trouble::Defect)?;
+                feed.give(Some(given));
                 return Ok(());
             }
         };
+        let generation = generation.number();
         let made = tokio::select! {
             made = payload.make(&held.client, held, generation) => made?,
             () = cancelled(&mut cancel) => return Err(Trouble::Stopping),
@@ -184,6 +186,14 @@ impl Identity {
         sink.deliver(call, delivery).await?;
         payload.forget().await;
         Ok(())
+    }
+
+    /// Where its tokens go that requests are made with, if they are.
+    pub(crate) fn feed(&self) -> Option<&Feed> {
+        self.sinks.iter().find_map(|sink| match &sink.target {
+            Target::Feed(feed) => Some(feed),
+            Target::Plugin(_) => None,
+        })
     }
 
     /// Takes the token out of the sinks that `leaving` names.

@@ -188,6 +188,7 @@ fn waiting(readiness: Readiness) -> String {
 
 fn delivered(readiness: Readiness) -> String {
     match readiness.identities {
+        0 => "listening".to_owned(),
         1 => "the token is delivered".to_owned(),
         all => format!("the tokens of all {all} identities are delivered"),
     }

@@ -31,6 +31,8 @@ pub(crate) enum PartId {
     Identity(String),
     /// Follows the plug-in directory.
     PluginFollower,
+    /// Where requests to the secrets server come in: the address or the path as configured.
+    Listener(String),
     /// Where requests come in, by the key that names it.
     Door(&'static str),
     /// Answers an operator's signal with the status.
@@ -48,6 +50,7 @@ impl fmt::Display for PartId {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Identity(name) => write!(formatter, "identity {name}"),
+            Self::Listener(place) => write!(formatter, "listener {place}"),
             Self::PluginFollower => formatter.write_str("plug-in directory"),
             Self::Door(key) => formatter.write_str(key),
             Self::Questions => formatter.write_str("status in the log"),
@@ -62,6 +65,8 @@ impl fmt::Display for PartId {
 /// Parts of one tier end together, and the next tier after them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Tier {
+    /// What makes requests with the identities' tokens.
+    Listener,
     /// Identities, and what brings them new plug-ins.
     Identity,
     /// What is asked of the agent is answered until the identities have ended.
@@ -72,7 +77,7 @@ pub(crate) enum Tier {
 
 impl Tier {
     /// In the order in which they end.
-    pub(crate) const ALL: [Self; 3] = [Self::Identity, Self::Door, Self::Process];
+    pub(crate) const ALL: [Self; 4] = [Self::Listener, Self::Identity, Self::Door, Self::Process];
 }
 
 /// A part's place: what it is told, and what was left for it.

@@ -8,7 +8,9 @@ use usher_server::Client;
 
 use crate::bind;
 use crate::door::{ADMIN_SOCKET, Door, METRICS_ADDRESS};
+use crate::feeds::fed;
 use crate::identity::Identity;
+use crate::listener;
 use crate::log_file::LogFile;
 use crate::part::{Part, PartId};
 use crate::plugins::Patience;
@@ -21,6 +23,7 @@ pub(crate) struct InForce {
     pub(crate) settings: Settings,
     pub(crate) engine: Engine,
     pub(crate) client: Client,
+    pub(crate) listeners: Vec<listener::Open>,
 }
 
 /// A configuration that can take the place of the one in force. What it has opened closes when it
@@ -33,6 +36,8 @@ pub(crate) struct Prepared {
     pub(crate) parts: Vec<Box<dyn Part>>,
     /// Those among the parts in force that have no place any more, or another one.
     pub(crate) closing: Vec<PartId>,
+    /// To listeners that stay where they are.
+    pub(crate) changes: Vec<listener::Change>,
     /// None: as before.
     pub(crate) log_file: Option<OtherLogFile>,
     pub(crate) diff: Diff,
@@ -58,6 +63,9 @@ pub(crate) async fn prepare(
         let added = wanted.identities.iter().map(|identity| identity.name.clone()).collect();
         (wanted, Diff { added, ..Diff::default() }, Patience::Wait)
     };
+    if let Some(old) = old {
+        feed_others(&mut diff, &old.settings, &settings);
+    }
     let client = match old {
         Some(old) if !diff.server_changed => old.client.clone(),
         _ => {
@@ -72,12 +80,18 @@ pub(crate) async fn prepare(
     };
     let is_new = |name: &str| diff.added.iter().chain(&diff.changed).any(|new| new == name);
     engine.leaving(diff.removed.iter().chain(&diff.changed).cloned().collect());
-    let reporter = surroundings.reporter;
     let identities =
-        bind::identities(&settings, is_new, &engine, &client, patience, reporter).await?;
+        bind::identities(&settings, is_new, &engine, &client, patience, surroundings).await?;
     // Last, since others can see it.
     let before = old.map(|old| &old.settings);
-    let (parts, closing) = open(&settings, before, surroundings).await?;
+    let (mut parts, mut closing) = open(&settings, before, surroundings).await?;
+    let listening = old.map(|old| (&old.settings, &old.listeners[..]));
+    let server_changed = diff.server_changed;
+    let listeners =
+        listener::prepare(&settings, &client, listening, server_changed, surroundings).await?;
+    let listener::Prepared { open: listeners, parts: opened, changes, closing: closed } = listeners;
+    parts.extend(opened);
+    closing.extend(closed);
     let log_file = match before {
         Some(before) if before.log.file != settings.log.file => {
             let file = settings.log.file.as_ref().map(LogFile::open).transpose();
@@ -86,8 +100,20 @@ pub(crate) async fn prepare(
         }
         _ => None,
     };
-    let in_force = InForce { settings, engine, client };
-    Ok(Prepared { in_force, identities, parts, closing, log_file, diff })
+    let in_force = InForce { settings, engine, client, listeners };
+    Ok(Prepared { in_force, identities, parts, closing, changes, log_file, diff })
+}
+
+/// Counts an identity as another one whose token requests are made with from now on, or no more: it
+/// has other targets.
+fn feed_others(diff: &mut Diff, before: &Settings, settings: &Settings) {
+    let (before, now) = (fed(before), fed(settings));
+    let differs = |name: &String| before.contains(name.as_str()) != now.contains(name.as_str());
+    for names in [&mut diff.unchanged, &mut diff.adjusted] {
+        let (other, same) = std::mem::take(names).into_iter().partition(differs);
+        *names = same;
+        diff.changed.extend::<Vec<String>>(other);
+    }
 }
 
 /// Opens what is at another place than before, and says what closes for it.

@@ -33,8 +33,7 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
         self.notifier.reloading();
         logging::reopen();
         let prepared = {
-            let prepare = caught(self.prepare_again());
-            tokio::pin!(prepare);
+            let mut prepare = Box::pin(caught(self.prepare_again()));
             // Compiling a plug-in takes a while; the agent can be stopped meanwhile, and says that
             // it is alive.
             loop {
@@ -45,6 +44,7 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
                     () = signals.terminate() => return None,
                     Some(request) = asked.recv() => match request {
                         Request::Pulse(felt) => { let _ = felt.send(()); }
+                        Request::Quit => return None,
                         Request::Reload(answer) => {
                             let reason = "a reload is under way; try again when it has ended";
                             let _ = answer.send(Err(reason.to_owned()));
@@ -112,7 +112,7 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
 
     /// Ends what has no place in the new configuration, and starts what is new in it.
     pub(crate) async fn put_in_force(&mut self, prepared: Prepared) -> Diff {
-        let Prepared { in_force, identities, parts, closing, log_file, diff } = prepared;
+        let Prepared { in_force, identities, parts, closing, changes, log_file, diff } = prepared;
         let board = &self.surroundings.board;
         // They wait for each other, and meanwhile nobody renews their tokens.
         let left = board.shortest_life(|name| diff.changed.iter().any(|other| other == name));
@@ -131,6 +131,13 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
             in_force.engine.protect(bind::resolved(path));
         }
         board.set_server(&in_force.client);
+        board.want_none(in_force.settings.identities.is_empty());
+        if diff.server_changed {
+            self.surroundings.feeds.empty();
+        }
+        for change in changes {
+            change.apply();
+        }
         self.in_force = in_force;
         for configured in &self.in_force.settings.identities {
             if diff.adjusted.contains(&configured.name) {

@@ -53,7 +53,7 @@ impl Supervisor {
         for (task, seat) in &self.seats {
             if let Some(&how) = plan.ending.get(&seat.id) {
                 seat.orders.send_replace(Order::End(how));
-                if seat.tier < Tier::Door {
+                if seat.tier == Tier::Identity {
                     awaited.push(*task);
                 }
             }

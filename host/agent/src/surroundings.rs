@@ -6,6 +6,7 @@ use usher_watch::Watcher;
 
 use crate::desk::Desk;
 use crate::driver::Report;
+use crate::feeds::Feeds;
 use crate::reporter::Reporter;
 use crate::status::Board;
 
@@ -23,5 +24,7 @@ pub(crate) struct Surroundings {
     pub(crate) taken: mpsc::UnboundedSender<Taken>,
     /// Answers at the doors.
     pub(crate) desk: Desk,
+    /// Where the identities' tokens go that requests are made with.
+    pub(crate) feeds: Feeds,
     pub(crate) reporter: Reporter,
 }

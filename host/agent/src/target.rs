@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use usher_config::SinkOnExit;
 use usher_engine::Sink;
+use usher_proxy::Feed;
 
 use crate::payload::Payload;
 
@@ -27,8 +28,7 @@ pub(crate) enum Target {
     Plugin(Box<PluginSink>),
     /// Somebody in this process who makes requests with it: always with the last one. A login that
     /// the server wraps brings nothing to make requests with, and is refused.
-    #[cfg(test)]
-    Feed(tokio::sync::watch::Sender<Option<Arc<usher_server::Session>>>),
+    Feed(Feed),
 }
 
 /// A sink plug-in, bound and checked.
@@ -41,12 +41,16 @@ pub(crate) struct PluginSink {
 }
 
 impl NamedTarget {
+    /// Requests in the identity's name, as the API proxy makes them.
+    pub(crate) fn feed(feed: Feed) -> Self {
+        let name = "api_proxy".to_owned();
+        Self { kind: name.clone(), name, target: Target::Feed(feed) }
+    }
+
     /// The sink plug-in, if it is one.
-    #[cfg_attr(not(test), allow(clippy::unnecessary_wraps, reason = "a feed is none"))]
     pub(crate) fn plugin(&self) -> Option<&PluginSink> {
         match &self.target {
             Target::Plugin(plugin) => Some(plugin),
-            #[cfg(test)]
             Target::Feed(_) => None,
         }
     }
@@ -72,16 +76,17 @@ impl NamedTarget {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use async_trait::async_trait;
     use tokio::sync::{mpsc, watch};
     use tokio::task::{JoinHandle, JoinSet};
     use usher_address::{MountPath, Namespace};
     use usher_engine::{Answer, AuthMethod, Call, Failure, FailureKind, Reason};
-    use usher_lifecycle::{Settings, Token, Worth};
+    use usher_lifecycle::{Action, Generation, Lifecycle, Settings, Token, Worth};
+    use usher_proxy::Given;
     use usher_secret::Secret;
-    use usher_server::{Client, Governor, Scope, Session, WrapInfo};
+    use usher_server::{Client, Governor, Scope, WrapInfo};
     use usher_watch::Watcher;
 
     use super::*;
@@ -125,25 +130,24 @@ mod tests {
         }
     }
 
-    type Fed = watch::Receiver<Option<Arc<Session>>>;
+    type Fed = watch::Receiver<Option<Arc<Given>>>;
 
     /// An identity whose only target is a feed. Its server is never reached.
     fn identity() -> (Arc<Identity>, Fed) {
         let address = usher_address::ServerAddress::parse("http://127.0.0.1:9").unwrap();
         let settings = usher_server::Settings::new(address);
-        let (feed, fed) = watch::channel(None);
-        let target = Target::Feed(feed);
-        let settings_of_life = Settings { sinks: 1, ..Settings::default() };
+        let feed = Feed::default();
+        let fed = feed.given();
         let identity = Identity {
             name: "app".to_owned(),
             kind: "waiting".to_owned(),
             method: Arc::new(Waiting),
-            sinks: vec![NamedTarget { name: "proxy".into(), kind: "proxy".into(), target }],
+            sinks: vec![NamedTarget::feed(feed)],
             client: Client::new(settings, Governor::new()).unwrap(),
             scope: Scope::new(Namespace::parse("").unwrap()),
             mount_path: MountPath::parse("auth/waiting").unwrap(),
             wrap_ttl: None,
-            life: Arc::new(Life { settings: settings_of_life, reauthenticate: None }),
+            life: Arc::new(Life { settings: Settings::default(), reauthenticate: None }),
             revoke_on_exit: false,
         };
         (Arc::new(identity), fed)
@@ -156,6 +160,13 @@ mod tests {
     fn held(identity: &Identity, content: Content) -> Held {
         let (origin, client) = (identity.origin(), identity.client.clone());
         Held::new(content, "accessor".to_owned(), Vec::new(), GRANTED, origin, client)
+    }
+
+    /// What the first token is called.
+    fn first() -> Generation {
+        let mut machine = Lifecycle::new(Instant::now(), Settings::default(), 1);
+        let Some(Action::LogIn { generation }) = machine.poll_action() else { panic!("a login") };
+        generation
     }
 
     /// An identity at work.
@@ -203,8 +214,8 @@ mod tests {
     async fn a_feed_takes_a_token_like_a_sink_and_the_successor_knows_that_it_has_it() {
         let (identity, mut fed) = identity();
         let mut running = run(identity, JoinSet::new());
-        let session = fed.wait_for(Option::is_some).await.unwrap().clone().unwrap();
-        assert_eq!(session.token().expose(), "hvs.fed");
+        let given = fed.wait_for(Option::is_some).await.unwrap().clone().unwrap();
+        assert_eq!(given.session().token().expose(), "hvs.fed");
         while !matches!(running.reports.recv().await.unwrap(), Report::Delivered { .. }) {}
         let mut readiness = running.board.readiness();
         readiness.wait_for(|readiness| readiness.is_complete()).await.unwrap();
@@ -244,7 +255,7 @@ mod tests {
         let held = held(&identity, Content::Wrapped(Wrapped::new(&info, 0)));
         let call = Call { reason: Reason::Deliver, previous_failure: None };
         let (_stop, stopped) = watch::channel(false);
-        let delivered = identity.deliver(0, call, &held, 1, None, stopped).await;
+        let delivered = identity.deliver(0, call, &held, first(), None, stopped).await;
         assert!(matches!(delivered, Err(Trouble::Defect)), "{delivered:?}");
         assert!(fed.borrow().is_none());
     }

@@ -52,12 +52,9 @@ pub(crate) fn run(arguments: ExplainArguments) -> Exit {
     let mut names = settings.identities.iter().map(|identity| identity.name.as_str());
     if !names.clone().any(|name| name == arguments.identity) {
         let known: Vec<&str> = names.by_ref().collect();
-        return usage(format!(
-            "no identity is called {:?}; there is {}",
-            arguments.identity,
-            known.join(", ")
-        ))
-        .tell();
+        let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+        let name = &arguments.identity;
+        return usage(format!("no identity is called {name:?}; there is {known}")).tell();
     }
     block_on(async { Ok(explain(&settings, &arguments.identity, arguments.consume).await) })
         .unwrap_or_else(|error| failure(error).tell())

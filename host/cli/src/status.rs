@@ -144,7 +144,7 @@ fn plugins(report: &Report, now: SystemTime) -> String {
 pub(crate) fn problems(report: &Report) -> String {
     let now = SystemTime::now();
     let mut text = String::new();
-    if report.identities.is_empty() {
+    if report.identities.is_empty() && !report.ready {
         text.push_str("the agent is starting\n");
     }
     for identity in &report.identities {

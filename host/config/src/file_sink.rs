@@ -60,7 +60,7 @@ pub(crate) fn check_paths<'a>(identities: impl Iterator<Item = &'a Identity>, re
         else {
             continue;
         };
-        match seen.get(&normal(&path)) {
+        match seen.get(&normal(Path::new(&path))) {
             Some(first) => report.push(Diagnostic::new_error(
                 "sink.file.path",
                 format!(
@@ -71,13 +71,13 @@ pub(crate) fn check_paths<'a>(identities: impl Iterator<Item = &'a Identity>, re
                 Some(sink.config.locate(&["path"])),
             )),
             None => {
-                seen.insert(normal(&path), sink);
+                seen.insert(normal(Path::new(&path)), sink);
             }
         }
     }
 }
 
 /// Without `.` and doubled slashes.
-fn normal(path: &str) -> PathBuf {
-    Path::new(path).components().filter(|part| *part != Component::CurDir).collect()
+pub(crate) fn normal(path: &Path) -> PathBuf {
+    path.components().filter(|part| *part != Component::CurDir).collect()
 }

@@ -61,7 +61,7 @@ pub(crate) fn check_sinks(identity: &Identity, kind: &str, report: &mut Report) 
     }
 }
 
-/// The `identity` blocks of a file; those with problems are left out, and the second says whether
+/// The `identity` blocks of a file, which may lack sinks; those with problems are left out, and the second says whether
 /// there are such.
 pub(crate) fn identities(
     file: &Fields<'_>,
@@ -74,7 +74,6 @@ pub(crate) fn identities(
     for (name, block) in file.named_blocks("identity", &schema::IDENTITY, report) {
         check_name(&name, block.location, report);
         if let Some(identity) = reader.identity(&name, &block, report) {
-            check_sinks(&identity, "identity", report);
             identities.push(identity);
         }
     }

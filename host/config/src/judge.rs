@@ -4,6 +4,7 @@ use crate::diagnostic::Diagnostic;
 use crate::fields::{Fields, Nested, Report};
 use crate::meant;
 use crate::schema::{Block, Kind, State, WAIT};
+use crate::settings::TokenUse;
 use crate::tree::{Number, NumberValue, Value};
 use crate::values;
 
@@ -17,15 +18,6 @@ const SIGNALS: [&str; 31] = [
 
 /// Set-user-id and the like included.
 const PERMISSION_BITS: u64 = 0o7777;
-
-/// Whether proxied requests get the agent's token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TokenUse {
-    No,
-    Yes,
-    /// Even those that bring one.
-    Force,
-}
 
 impl Fields<'_> {
     /// Judges what has no effect and makes no setting.
@@ -163,14 +155,14 @@ impl Fields<'_> {
     pub(crate) fn token_use(&self, key: &str, report: &mut Report) -> Option<TokenUse> {
         let node = self.last(key, report)?;
         if matches!(&node.value, Value::String(text) if text.eq_ignore_ascii_case("force")) {
-            return Some(TokenUse::Force);
+            return Some(TokenUse::Always);
         }
         let yes = self.weak_boolean(key, &mut Report::new());
         if yes.is_none() {
             let takes = "true, false or \"force\"";
             report.push(self.mismatch(key, takes, "something else", "", &node.location));
         }
-        yes.map(|yes| if yes.value { TokenUse::Yes } else { TokenUse::No })
+        yes.map(|yes| if yes.value { TokenUse::WhenAbsent } else { TokenUse::Never })
     }
 
     fn judge_wait(&self, key: &str, report: &mut Report) {

@@ -14,6 +14,7 @@
 //! and what isn't built yet is refused by name.
 #![forbid(unsafe_code)]
 
+mod api_proxy;
 mod characters;
 mod choice;
 mod connection;
@@ -28,6 +29,7 @@ mod hcl;
 mod identity;
 mod json;
 mod judge;
+mod listener;
 mod logging;
 mod meant;
 mod outbound_proxy;
@@ -60,8 +62,9 @@ pub use diff::{Diff, diff};
 pub use overrides::Overrides;
 pub use schema::{Flag, FlagForm, flags, json_schema, server_flags};
 pub use settings::{
-    ClientPem, Encryption, Identity, Log, LogFile, LogFormat, LogLevel, Method, OnExit, Plugin,
-    PluginConfig, RateLimit, Server, Settings, Sink, SinkOnExit, TokenCheck,
+    ApiProxy, ClientCertificates, ClientPem, Encryption, Identity, Listener, ListenerPlace,
+    ListenerRole, ListenerTls, Log, LogFile, LogFormat, LogLevel, Method, OnExit, Plugin,
+    PluginConfig, RateLimit, Server, Settings, Sink, SinkOnExit, TlsVersion, TokenCheck, TokenUse,
 };
 
 /// A duration as the incumbents write it: "30" and "30s", "1h30m", "2d". None: it isn't one.
@@ -72,6 +75,7 @@ pub fn duration(text: &str) -> Option<std::time::Duration> {
 use choice::Choice;
 use part::{AutoAuth, Part};
 use schema::ENVIRONMENT;
+use unbuilt::Beside;
 use variables::Environment;
 
 /// What [`load`] found.
@@ -138,22 +142,35 @@ pub fn load(
 
 /// The rules that hold over all files together.
 fn check_whole(whole: &Part, report: &mut Vec<Diagnostic>) {
-    let unbuilt = &whole.unbuilt;
-    let identity = match whole.auto_auth.get() {
-        Some(AutoAuth::Present(identity)) => Some(identity),
+    let Part { auto_auth, identities, identity_broken, listeners, api_proxy, unbuilt, .. } = whole;
+    let (names, token_use) = (whole.names(), whole.token_use());
+    let default = match auto_auth.get() {
+        Some(AutoAuth::Present(identity)) => Some(identity.as_ref()),
         Some(AutoAuth::Broken) | None => None,
     };
-    let present = whole.auto_auth.get().is_some();
-    let wrapped = identity.is_some_and(|identity| identity.method.wrap_ttl.is_some());
-    unbuilt.check(present, wrapped, report);
-    if let Some(identity) = identity.filter(|_| !unbuilt.takes_token()) {
+    let forwarded = |name: &str| token_use != TokenUse::Never && listeners.serve(name, &names);
+    let there_is_one = names.has_default || !identities.is_empty() || *identity_broken;
+    let beside = Beside {
+        identity: there_is_one,
+        wrapped: default.is_some_and(|identity| {
+            identity.method.wrap_ttl.is_some() && forwarded(identity::DEFAULT_NAME)
+        }),
+        listener: listeners.count > 0,
+        api_proxy: api_proxy.get(),
+    };
+    unbuilt.check(&beside, report);
+    listeners.check(&names, token_use, report);
+    let taken = unbuilt.takes_token();
+    if let Some(identity) = default.filter(|identity| !taken && !forwarded(&identity.name)) {
         identity::check_sinks(identity, "auto_auth", report);
     }
-    let other_identities = !whole.identities.is_empty() || whole.identity_broken;
-    if !present && !other_identities && !unbuilt.runs_alone() {
+    for identity in identities.iter().filter(|identity| !forwarded(&identity.name)) {
+        identity::check_sinks(identity, "identity", report);
+    }
+    if !there_is_one && listeners.count == 0 && !unbuilt.runs_alone() {
         report.push(Diagnostic::new_error(
             "auto_auth",
-            "the configuration has no `auto_auth` and no `identity` block, so there is nothing to do",
+            "the configuration has no `auto_auth`, no `identity` and no `listener` block, so there is nothing to do",
             "write auto_auth { method \"approle\" { … } sink \"file\" { … } }",
             None,
         ));

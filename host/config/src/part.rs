@@ -7,14 +7,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::api_proxy::ApiProxyBlock;
 use crate::choice::{Choice, Origin};
 use crate::connection::ServerPart;
 use crate::diagnostic::{Diagnostic, Location, Source};
 use crate::fields::{Fields, Located, Report};
+use crate::listener::{Listeners, Names};
 use crate::logging::LogPart;
 use crate::said::{Mergeable, Said};
 use crate::schema::{self, FILE};
-use crate::settings::{Identity, Plugin, Settings};
+use crate::settings::{Identity, Plugin, Settings, TokenUse};
 use crate::unbuilt::Unbuilt;
 use crate::variables::Environment;
 use crate::{characters, doors, file_sink, hcl, identity, json, judge, plugins};
@@ -36,6 +38,8 @@ pub(crate) struct Part {
     plugin_directory: Said<Located<String>>,
     plugin_lock: Said<Located<String>>,
     plugins: BTreeMap<String, Plugin>,
+    pub(crate) listeners: Listeners,
+    pub(crate) api_proxy: Said<ApiProxyBlock>,
     pub(crate) unbuilt: Unbuilt,
 }
 
@@ -110,6 +114,8 @@ impl Part {
             plugin_directory: Said::read(file, "plugin_directory", Fields::string, report),
             plugin_lock: Said::read(file, "plugin_lock", Fields::string, report),
             plugins: BTreeMap::new(),
+            listeners: Listeners::read(file, report),
+            api_proxy: Said::read(file, "api_proxy", ApiProxyBlock::read, report),
             unbuilt: Unbuilt::read(file, report),
         };
         part.add_identities(identities, report);
@@ -133,6 +139,8 @@ impl Part {
             plugin_directory,
             plugin_lock,
             plugins,
+            listeners,
+            api_proxy,
             unbuilt,
         } = later;
         self.server.merge(server, report);
@@ -145,6 +153,8 @@ impl Part {
         self.telemetry.merge(telemetry, report);
         self.plugin_directory.merge(plugin_directory, report);
         self.plugin_lock.merge(plugin_lock, report);
+        self.listeners.merge(listeners);
+        self.api_proxy.merge(api_proxy, report);
         self.unbuilt.merge(unbuilt);
         self.identity_broken |= identity_broken;
         self.add_identities(identities, report);
@@ -192,8 +202,21 @@ impl Part {
         }
     }
 
-    /// The settings, unless there is no identity; the report may hold errors all the same.
-    pub(crate) fn settle(self, choice: &Choice<'_>, report: &mut Report) -> Option<Settings> {
+    /// Which identities there are.
+    pub(crate) fn names(&self) -> Names<'_> {
+        let has_default = self.auto_auth.get().is_some();
+        Names { has_default, others: &self.identities, broken: self.identity_broken }
+    }
+
+    /// Which requests get a token. A `cache` says so, too, and is refused.
+    pub(crate) fn token_use(&self) -> TokenUse {
+        let said = self.api_proxy.get().and_then(|block| block.token_use);
+        said.or(self.unbuilt.token_use()).unwrap_or_default()
+    }
+
+    /// The settings, unless there is neither an identity nor a listener; the report may hold errors
+    /// all the same.
+    pub(crate) fn settle(mut self, choice: &Choice<'_>, report: &mut Report) -> Option<Settings> {
         let namespace = choice.namespace(&self.server, report);
         let log = self.log.settle(choice, report);
         let server = choice.server(&self.server, report);
@@ -201,6 +224,10 @@ impl Part {
         let metrics_address =
             doors::metrics_address(self.metrics_address.get(), self.telemetry.get(), report);
         plugins::check_lock(self.plugin_directory.get(), self.plugin_lock.get(), report);
+        let listeners = std::mem::take(&mut self.listeners).settle(&self.names());
+        let configured = namespace.as_ref().map(|(namespace, _)| namespace);
+        let api_proxy = self.api_proxy.into_value();
+        let api_proxy = api_proxy.map(|block| block.settle(configured, report)).unwrap_or_default();
         let default = match self.auto_auth.into_value() {
             Some(AutoAuth::Present(identity)) => Some(*identity),
             Some(AutoAuth::Broken) | None => None,
@@ -220,12 +247,14 @@ impl Part {
             .flag_switch(&FILE, "exit_after_auth", report)
             .or(self.exit_after_auth.into_value())
             .unwrap_or(false);
-        if identities.is_empty() {
+        if identities.is_empty() && listeners.is_empty() {
             return None;
         }
         Some(Settings {
             server,
             identities,
+            listeners,
+            api_proxy,
             pid_file: path(self.pid_file),
             exit_after_auth,
             log,

@@ -5,6 +5,7 @@
 //! `usher config schema` and `docs/configuration.md` come from it. The typed values are in
 //! [`crate::settings`].
 
+mod api_proxy;
 mod blocks;
 pub(crate) mod built_ins;
 #[cfg(test)]
@@ -15,6 +16,7 @@ mod environment;
 mod identity;
 mod json;
 mod key;
+mod listener;
 mod places;
 mod plugin;
 mod server;
@@ -22,6 +24,7 @@ mod telemetry;
 mod top;
 mod unbuilt;
 
+pub(crate) use api_proxy::API_PROXY;
 pub use blocks::{flags, server_flags};
 pub(crate) use environment::ENVIRONMENT;
 pub(crate) use identity::{
@@ -30,13 +33,12 @@ pub(crate) use identity::{
 pub use json::json_schema;
 pub(crate) use key::{Block, Change, Key, Kind, Merge, State};
 pub use key::{Flag, FlagForm};
+pub(crate) use listener::{AGENT_API, LISTENER};
 pub(crate) use plugin::{ALLOW, LIMITS, PLUGIN};
 pub(crate) use server::{RETRY, VAULT};
 pub(crate) use telemetry::TELEMETRY;
 pub(crate) use top::FILE;
-pub(crate) use unbuilt::{
-    API_PROXY, CACHE, ENV_TEMPLATE, EXEC, LISTENER, PERSIST, TEMPLATE, TEMPLATE_CONFIG, WAIT,
-};
+pub(crate) use unbuilt::{CACHE, ENV_TEMPLATE, EXEC, PERSIST, TEMPLATE, TEMPLATE_CONFIG, WAIT};
 
 #[cfg(test)]
 mod tests {
@@ -144,6 +146,9 @@ mod tests {
             (&SINK, "wrap_ttl", Change::Identity),
             (&LIMITS, "memory", Change::Identity),
             (&TELEMETRY, "disable_hostname", Change::Nothing),
+            (&LISTENER, "tls_cert_file", Change::Live),
+            (&AGENT_API, "enable_quit", Change::Live),
+            (&API_PROXY, "namespace", Change::Live),
         ] {
             assert_eq!(block.change(key), change, "{key}");
         }

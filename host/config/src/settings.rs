@@ -2,6 +2,7 @@
 //!
 //! Beside each type stands which key its fields are of, so that a change of one is found.
 
+mod listener;
 mod log;
 mod plugin_config;
 
@@ -17,6 +18,10 @@ use usher_secret::Secret;
 
 use crate::diagnostic::Location;
 use crate::field::fields;
+pub use listener::{
+    ApiProxy, ClientCertificates, Listener, ListenerPlace, ListenerRole, ListenerTls, TlsVersion,
+    TokenUse,
+};
 pub use log::{Log, LogFile, LogFormat, LogLevel};
 pub use plugin_config::PluginConfig;
 
@@ -25,8 +30,12 @@ pub use plugin_config::PluginConfig;
 pub struct Settings {
     /// Where the secrets server is and how to trust it.
     pub server: Server,
-    /// At least one.
+    /// At least one, or else a listener.
     pub identities: Vec<Identity>,
+    /// Where requests of others come in. In the order of the files.
+    pub listeners: Vec<Listener>,
+    /// What becomes of them.
+    pub api_proxy: ApiProxy,
     /// Gets the process id.
     pub pid_file: Option<PathBuf>,
     /// End once every sink has a token.
@@ -55,6 +64,8 @@ fields!(Settings {
     plugin_lock: ["plugin_lock"],
     admin_socket: ["admin_socket"],
     metrics_address: ["metrics_address"],
+    listeners: ["listener"],
+    api_proxy: ["api_proxy"],
 } and { server, identities, log, plugins, strict });
 
 /// The secrets server.
@@ -150,7 +161,7 @@ pub struct Identity {
     pub name: String,
     /// How the workload proves who it is.
     pub method: Method,
-    /// At least one.
+    /// At least one, but where a listener's requests get the token.
     pub sinks: Vec<Sink>,
     /// How often a token is looked up that was not renewed meanwhile.
     pub token_check_interval: TokenCheck,

@@ -83,6 +83,16 @@ pub(crate) fn kind(
     }
 }
 
+/// The same in lower case, as it counts where no plug-in is named; "" if there is none.
+pub(crate) fn lower_kind(fields: &Fields<'_>, nested: &Nested<'_>) -> String {
+    let written = fields.string("type", &mut Report::new()).filter(|text| !text.value.is_empty());
+    let label = || match nested.labels {
+        [label] => label.text.clone(),
+        _ => String::new(),
+    };
+    written.map_or_else(label, |text| text.value).to_lowercase()
+}
+
 pub(crate) fn config_location(fields: &Fields<'_>, around: &Location) -> Location {
     let blocks = fields.blocks("config", &mut Report::new());
     blocks.first().map_or(around, |block| block.location).clone()

@@ -1,12 +1,14 @@
-//! Reads what isn't built yet (proxy, cache, templates, process supervisor), so that what the
-//! incumbents refuse is invalid and what they take is only unsupported.
+//! Reads what isn't built yet (cache, templates, process supervisor), so that what the incumbents
+//! refuse is invalid and what they take is only unsupported; and judges what must hold among it and
+//! what is built.
 
-use std::time::Duration;
-
+use crate::api_proxy::ApiProxyBlock;
 use crate::diagnostic::{Diagnostic, Location};
-use crate::fields::{Fields, Nested, Report, holds_names, names_within};
-use crate::judge::{TokenUse, judge};
+use crate::fields::{Fields, Report};
+use crate::judge::judge;
 use crate::schema;
+use crate::settings::TokenUse;
+use crate::typed_block::lower_kind;
 
 /// Keys that only a template with a file of its own has.
 const FILE_ONLY: [&str; 13] = [
@@ -24,35 +26,37 @@ const FILE_ONLY: [&str; 13] = [
     "user",
     "wait",
 ];
-const SHORTEST_RELOAD: Duration = Duration::from_secs(5);
 
 /// What the rules over a whole configuration ask for.
 #[derive(Default)]
 pub(crate) struct Unbuilt {
-    pub(crate) listeners: usize,
-    pub(crate) templates: Vec<Location>,
-    pub(crate) env_templates: Vec<(String, Location)>,
-    pub(crate) cache: Option<TokenBlock>,
-    pub(crate) api_proxy: Option<TokenBlock>,
-    pub(crate) exec: Option<Location>,
-    pub(crate) template_config: Option<Location>,
+    templates: Vec<Location>,
+    env_templates: Vec<(String, Location)>,
+    cache: Option<Cache>,
+    exec: Option<Location>,
+    template_config: Option<Location>,
 }
 
-/// `cache` or `api_proxy`.
-pub(crate) struct TokenBlock {
-    pub(crate) location: Location,
-    pub(crate) token: Option<TokenUse>,
+/// The `cache` block.
+struct Cache {
+    location: Location,
+    token_use: Option<TokenUse>,
+}
+
+/// What is built, as far as the rules ask for it.
+pub(crate) struct Beside<'a> {
+    /// There is an identity, be it a broken one.
+    pub(crate) identity: bool,
+    /// Requests get the token of `auto_auth`, whose method has a `wrap_ttl`.
+    pub(crate) wrapped: bool,
+    /// There is a listener, be it a broken one.
+    pub(crate) listener: bool,
+    pub(crate) api_proxy: Option<&'a ApiProxyBlock>,
 }
 
 impl Unbuilt {
     pub(crate) fn read(file: &Fields<'_>, report: &mut Report) -> Self {
-        let api_proxy = token_block(file, "api_proxy", &schema::API_PROXY, report);
-        let cache = token_block(file, "cache", &schema::CACHE, report);
-        // The incumbents make an api_proxy of it.
-        let api_proxy = api_proxy.or_else(|| {
-            let cache = cache.as_ref()?;
-            cache.uses_token().then(|| TokenBlock { location: cache.location.clone(), token: None })
-        });
+        let cache = cache(file, report);
         let template_config = file.block("template_config", report);
         if let Some(block) = &template_config {
             judge(block, &schema::TEMPLATE_CONFIG, report);
@@ -62,11 +66,9 @@ impl Unbuilt {
             judge(template, &schema::TEMPLATE, report);
         }
         Self {
-            listeners: listeners(file, report),
             templates: templates.iter().map(|template| template.location.clone()).collect(),
             env_templates: env_templates(file, report),
             cache,
-            api_proxy,
             exec: exec(file, report),
             template_config: template_config.map(|block| block.location.clone()),
         }
@@ -74,31 +76,32 @@ impl Unbuilt {
 
     /// Lays a later file over this.
     pub(crate) fn merge(&mut self, later: Self) {
-        self.listeners += later.listeners;
         self.templates.extend(later.templates);
         self.env_templates.extend(later.env_templates);
         self.cache = later.cache.or(self.cache.take());
-        self.api_proxy = later.api_proxy.or(self.api_proxy.take());
         self.exec = later.exec.or(self.exec.take());
         self.template_config = later.template_config.or(self.template_config.take());
     }
 
-    /// Somebody besides sinks takes the token of `auto_auth`.
+    /// Templates take the token of `auto_auth`.
     pub(crate) fn takes_token(&self) -> bool {
-        !self.templates.is_empty()
-            || !self.env_templates.is_empty()
-            || self.api_proxy.as_ref().is_some_and(TokenBlock::uses_token)
-            || self.cache.as_ref().is_some_and(TokenBlock::uses_token)
+        !self.templates.is_empty() || !self.env_templates.is_empty()
+    }
+
+    /// What `cache` says of the tokens of requests, for the incumbents make an `api_proxy` of it.
+    pub(crate) fn token_use(&self) -> Option<TokenUse> {
+        self.cache.as_ref()?.token_use
     }
 
     /// The incumbents start with this and without `auto_auth`.
     pub(crate) fn runs_alone(&self) -> bool {
-        self.listeners > 0 || self.cache.is_some()
+        self.cache.is_some()
     }
 
-    /// What must hold among blocks. `auto_auth`: there is one; `wrapped`: its method has a
-    /// `wrap_ttl`.
-    pub(crate) fn check(&self, auto_auth: bool, wrapped: bool, report: &mut Report) {
+    /// What must hold among blocks.
+    pub(crate) fn check(&self, beside: &Beside<'_>, report: &mut Report) {
+        let api_proxy = beside.api_proxy.map(|block| (block.token_use, &block.location));
+        let cache = self.cache.as_ref().map(|block| (block.token_use, &block.location));
         if let Some(place) = &self.template_config
             && self.templates.is_empty()
             && self.env_templates.is_empty()
@@ -113,40 +116,40 @@ impl Unbuilt {
         let mut error = |message: String, help: &str, place: &Location| {
             report.push(Diagnostic::new_error("blocks", message, help, Some(place)));
         };
-        if let (Some(cache), Some(proxy)) = (&self.cache, &self.api_proxy)
-            && cache.token.is_some()
-            && proxy.token.is_some()
-        {
+        if let (Some((Some(_), place)), Some((Some(_), _))) = (cache, api_proxy) {
             let message = "`use_auto_auth_token` stands in `api_proxy` and in `cache`".to_owned();
-            error(message, "take it out of `cache`", &cache.location);
+            error(message, "take it out of `cache`", place);
         }
-        if let Some(cache) = &self.cache
-            && self.listeners == 0
-            && self.templates.is_empty()
-            && self.env_templates.is_empty()
-        {
+        if let Some((_, place)) = cache.filter(|_| !beside.listener && !self.takes_token()) {
             let message = "`cache` without a listener or a template".to_owned();
-            error(message, "take the cache out, or write what uses it", &cache.location);
+            error(message, "take the cache out, or write what uses it", place);
         }
-        for (name, block) in [("cache", &self.cache), ("api_proxy", &self.api_proxy)] {
-            let Some(block) = block.as_ref().filter(|block| block.uses_token()) else { continue };
-            if !auto_auth {
+        for (name, block) in [("cache", cache), ("api_proxy", api_proxy)] {
+            let Some((_, place)) = block.filter(|(token, _)| is_used(*token)) else { continue };
+            if !beside.identity {
                 let message = format!("`{name}` uses the token of `auto_auth`, which there isn't");
-                error(message, "write an `auto_auth` block", &block.location);
-            } else if wrapped {
+                error(message, "write an `auto_auth` block", place);
+            } else if beside.wrapped {
                 let message =
                     format!("`{name}` uses the token of `auto_auth`, whose method wraps it");
-                error(message, "take `wrap_ttl` out of the method", &block.location);
+                error(message, "take `wrap_ttl` out of the method", place);
             }
         }
-        if let Some(proxy) = self.api_proxy.as_ref().filter(|_| self.listeners == 0) {
+        // The incumbents make an api_proxy of a cache that uses the token.
+        let api_proxy = api_proxy.or_else(|| cache.filter(|(token, _)| is_used(*token)));
+        let api_proxy = api_proxy.map(|(_, place)| place);
+        if let Some(place) = api_proxy.filter(|_| !beside.listener) {
             let message = "`api_proxy` without a listener".to_owned();
-            error(message, "write a `listener`, or take it out", &proxy.location);
+            error(message, "write a `listener`, or take it out", place);
         }
-        self.check_supervisor(&mut error);
+        self.check_supervisor(api_proxy, &mut error);
     }
 
-    fn check_supervisor(&self, error: &mut impl FnMut(String, &str, &Location)) {
+    fn check_supervisor(
+        &self,
+        api_proxy: Option<&Location>,
+        error: &mut impl FnMut(String, &str, &Location),
+    ) {
         match (&self.exec, self.env_templates.first()) {
             (Some(exec), None) => {
                 let message = "`exec` without an `env_template`".to_owned();
@@ -162,8 +165,8 @@ impl Unbuilt {
             return;
         }
         let help = "an agent that runs a process does nothing else; start another one for the rest";
-        if let Some(proxy) = &self.api_proxy {
-            error("`api_proxy` beside `exec`".to_owned(), help, &proxy.location);
+        if let Some(place) = api_proxy {
+            error("`api_proxy` beside `exec`".to_owned(), help, place);
         }
         if let Some(template) = self.templates.first() {
             error("`template` beside `exec`".to_owned(), help, template);
@@ -176,21 +179,14 @@ impl Unbuilt {
     }
 }
 
-impl TokenBlock {
-    pub(crate) fn uses_token(&self) -> bool {
-        matches!(self.token, Some(TokenUse::Yes | TokenUse::Force))
-    }
+fn is_used(token: Option<TokenUse>) -> bool {
+    token.is_some_and(|token| token != TokenUse::Never)
 }
 
-fn token_block(
-    file: &Fields<'_>,
-    key: &'static str,
-    block: &'static schema::Block,
-    report: &mut Report,
-) -> Option<TokenBlock> {
-    let nested = file.block(key, report)?;
-    let fields = judge(&nested, block, report);
-    let token = fields.token_use("use_auto_auth_token", &mut Report::new());
+fn cache(file: &Fields<'_>, report: &mut Report) -> Option<Cache> {
+    let nested = file.block("cache", report)?;
+    let fields = judge(&nested, &schema::CACHE, report);
+    let token_use = fields.token_use("use_auto_auth_token", &mut Report::new());
     if fields.has("persist") {
         let blocks = fields.blocks("persist", &mut Report::new());
         if let [_, second, ..] = blocks.as_slice() {
@@ -203,7 +199,7 @@ fn token_block(
         }
         for persist in &blocks {
             let fields = Fields::of(persist.object, &schema::PERSIST, &mut Report::new());
-            if kind(&fields, persist).is_empty() {
+            if lower_kind(&fields, persist).is_empty() {
                 report.push(Diagnostic::new_error(
                     "cache.persist",
                     "`persist` has no type",
@@ -213,81 +209,7 @@ fn token_block(
             }
         }
     }
-    Some(TokenBlock { location: nested.location.clone(), token })
-}
-
-/// `type`, else the label; in lower case, "" if there is neither.
-fn kind(fields: &Fields<'_>, nested: &Nested<'_>) -> String {
-    let written = fields.string("type", &mut Report::new()).filter(|text| !text.value.is_empty());
-    let label = || match nested.labels {
-        [label] => label.text.clone(),
-        _ => String::new(),
-    };
-    written.map_or_else(label, |text| text.value).to_lowercase()
-}
-
-fn listeners(file: &Fields<'_>, report: &mut Report) -> usize {
-    let mut count = 0;
-    for nested in file.blocks("listener", report) {
-        // {"listener": {"tcp": {…}}}
-        if holds_names(&nested, &schema::LISTENER) {
-            for (_, nested) in names_within(&nested) {
-                listener(&nested, report);
-                count += 1;
-            }
-        } else {
-            listener(&nested, report);
-            count += 1;
-        }
-    }
-    count
-}
-
-fn listener(nested: &Nested<'_>, report: &mut Report) {
-    let fields = judge(nested, &schema::LISTENER, report);
-    let place = nested.location;
-    let mut error = |code: &str, message: String, help: &str| {
-        report.push(Diagnostic::new_error(code, message, help, Some(place)));
-    };
-    let kind = kind(&fields, nested);
-    match kind.as_str() {
-        "tcp" | "unix" => {}
-        "" => error(
-            "listener.type",
-            "this listener has no type".to_owned(),
-            "write listener \"tcp\" { … } or listener \"unix\" { … }",
-        ),
-        other => error(
-            "listener.type",
-            format!("there is no listener type {other:?}"),
-            "write \"tcp\" or \"unix\"",
-        ),
-    }
-    let mut silent = Report::new();
-    let role = fields.string("role", &mut silent).map(|role| role.value).unwrap_or_default();
-    if !matches!(role.as_str(), "" | "default" | "metrics_only") {
-        let message = format!("there is no role {role:?}");
-        error("listener.role", message, "write \"default\" or \"metrics_only\"");
-    }
-    let reload = fields.weak_boolean("tls_auto_reload", &mut silent);
-    let certificate = fields.string("tls_cert_file", &mut silent);
-    if reload.is_some_and(|reload| reload.value)
-        && certificate.is_none_or(|file| file.value.is_empty())
-    {
-        error(
-            "listener.tls_auto_reload",
-            "`tls_auto_reload` without `tls_cert_file`".to_owned(),
-            "name the certificate: tls_cert_file = \"…\"",
-        );
-    }
-    let interval = fields.duration("tls_auto_reload_interval", &mut silent);
-    if interval.is_some_and(|interval| interval.value < SHORTEST_RELOAD) {
-        error(
-            "listener.tls_auto_reload_interval",
-            "`tls_auto_reload_interval` is less than 5s".to_owned(),
-            "write 5s or more",
-        );
-    }
+    Some(Cache { location: nested.location.clone(), token_use })
 }
 
 fn env_templates(file: &Fields<'_>, report: &mut Report) -> Vec<(String, Location)> {

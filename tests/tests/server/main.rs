@@ -1,5 +1,13 @@
-//! The way to the server, and what happens while there is none.
+//! The way to the server, for the agent itself and for whoever asks it; and what happens while there is
+//! none.
 
+mod api_clients;
+mod api_proxy;
+mod api_proxy_bytes;
+mod api_proxy_faults;
 mod connection;
+mod listener;
+mod listener_callers;
+mod listener_reload;
 mod outage;
 mod tls;

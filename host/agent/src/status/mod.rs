@@ -48,6 +48,8 @@ pub(crate) struct Board(Arc<Shared>);
 pub(crate) struct Readiness {
     pub(crate) identities: usize,
     pub(crate) ready: usize,
+    /// There are none, and none are wanted: the listeners are all there is.
+    pub(crate) wants_none: bool,
 }
 
 /// One identity's place on the board. Dropping it takes the identity off, unless a panic does:
@@ -191,6 +193,13 @@ impl Board {
         }
     }
 
+    /// Whether the configuration in force has no identity.
+    pub(crate) fn want_none(&self, none: bool) {
+        self.0.readiness.send_if_modified(|readiness| {
+            std::mem::replace(&mut readiness.wants_none, none) != none
+        });
+    }
+
     /// How ready the agent is, now and at each change.
     pub(crate) fn readiness(&self) -> watch::Receiver<Readiness> {
         self.0.readiness.subscribe()
@@ -204,7 +213,7 @@ impl Board {
         Report {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started_at: self.0.started_at,
-            ready: !identities.is_empty() && identities.iter().all(|identity| identity.ready),
+            ready: self.0.readiness.borrow().is_complete(),
             server: self.server(),
             identities,
             plugins: self.0.plugins.report(),
@@ -229,9 +238,9 @@ impl Board {
 }
 
 impl Readiness {
-    /// Every identity, of which there is one at least.
+    /// Every identity, of which there is one at least unless none is wanted.
     pub(crate) fn is_complete(self) -> bool {
-        self.identities > 0 && self.ready == self.identities
+        (self.identities > 0 || self.wants_none) && self.ready == self.identities
     }
 }
 
@@ -386,7 +395,10 @@ mod tests {
         let first = board.identity("one", "approle", one_sink());
         let second = board.identity("two", "approle", one_sink());
         drop(first);
-        assert_eq!(*board.readiness().borrow(), Readiness { identities: 1, ready: 0 });
+        assert_eq!(
+            *board.readiness().borrow(),
+            Readiness { identities: 1, ..Readiness::default() }
+        );
         assert_eq!(board.report().identities[0].name, "two");
         drop(second);
         assert_eq!(*board.readiness().borrow(), Readiness::default());
@@ -411,7 +423,10 @@ mod tests {
         assert!(!board.readiness().borrow().is_complete());
         assert_eq!(board.report().identities[0].state, "failed");
         let _successor = board.identity("app", "approle", one_sink());
-        assert_eq!(*board.readiness().borrow(), Readiness { identities: 1, ready: 0 });
+        assert_eq!(
+            *board.readiness().borrow(),
+            Readiness { identities: 1, ..Readiness::default() }
+        );
         assert_eq!(board.report().identities[0].state, "unauthenticated");
     }
 

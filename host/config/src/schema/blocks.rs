@@ -1,9 +1,9 @@
 //! All blocks, and the flags that their keys define.
 
 use super::{
-    ALLOW, API_PROXY, AUTO_AUTH, Block, CACHE, ENV_TEMPLATE, ENVIRONMENT, EXEC, FILE, Flag, LIMITS,
-    LISTENER, METHOD, PERSIST, PLUGIN, RETRY, SINK, SINKS, TELEMETRY, TEMPLATE, TEMPLATE_CONFIG,
-    VAULT, WAIT, unbuilt,
+    AGENT_API, ALLOW, API_PROXY, AUTO_AUTH, Block, CACHE, ENV_TEMPLATE, ENVIRONMENT, EXEC, FILE,
+    Flag, LIMITS, LISTENER, METHOD, PERSIST, PLUGIN, RETRY, SINK, SINKS, TELEMETRY, TEMPLATE,
+    TEMPLATE_CONFIG, VAULT, WAIT, unbuilt,
 };
 
 /// All of them, for suggestions, the JSON Schema and the reference. Blocks that share their keys
@@ -22,7 +22,7 @@ pub(super) static ALL: [&Block; 23] = [
     &TELEMETRY,
     &API_PROXY,
     &LISTENER,
-    &unbuilt::AGENT_API,
+    &AGENT_API,
     &CACHE,
     &PERSIST,
     &TEMPLATE,

@@ -16,7 +16,7 @@ const HEAD: &str = r#"# Configuration
 
 A file is JSON if it starts with `{`, else HCL 1. Keys are taken in any case, but for those in `config`, which are in small letters. `usher validate --config PATH` names every problem of a configuration, those of its plug-ins too, and starts nothing; `usher config schema` prints a JSON Schema for editors. What differs from Vault Agent and OpenBao Agent stands in [compatibility.md](compatibility.md).
 
-Several `--config` merge in the order in which they are given, and the files of a directory (`*.hcl`, `*.json`) in the order of their names. A later file replaces whole blocks (`vault`, `auto_auth`) and single values; `exit_after_auth` and the `disable_` lists stay on once they are; `identity` and `plugin` blocks add up. Flags go before the environment, and the environment before files.
+Several `--config` merge in the order in which they are given, and the files of a directory (`*.hcl`, `*.json`) in the order of their names. A later file replaces whole blocks (`vault`, `auto_auth`, `api_proxy`) and single values; `exit_after_auth` and the `disable_` lists stay on once they are; `identity`, `plugin` and `listener` blocks add up. Flags go before the environment, and the environment before files.
 
 A duration is a number of seconds, or a string: `"90s"`, `"1h30m"`, `"300ms"`, `"2d"`. A size is a number of bytes, or a string: `"64MiB"`.
 
@@ -229,7 +229,9 @@ fn how_files_merge_is_told_as_the_tables_have_it() {
     assert_eq!(lists.len(), 2, "{lists:?}");
     let switches = quoted(&switches, ", ");
     assert!(told.contains(&format!("{switches} and the `disable_` lists stay on")), "{switches}");
-    let added = quoted(&keys(Merge::Add), " and ");
+    let added = keys(Merge::Add);
+    let (last, first) = added.split_last().unwrap();
+    let added = format!("{} and `{last}`", quoted(first, ", "));
     assert!(told.contains(&format!("{added} blocks add up")), "{added}");
 }
 

@@ -5,6 +5,10 @@ use super::top::TOP;
 use super::{Block, Change, FILE, Key, Kind, State};
 use crate::resemblance::nearest;
 
+/// A key of `listener`, and what most methods call a setting of their `config`, which is the likelier
+/// by far to be misplaced.
+const SETTING_OF_METHODS: &str = "role";
+
 impl Block {
     /// May be empty: nothing is better than something far-fetched. `settings` are those of the
     /// plug-in whose `config` stands in this block, as far as they are known.
@@ -28,6 +32,9 @@ impl Block {
     /// The nearest blocks that know the key, those in this one and around it before their
     /// neighbours.
     pub(crate) fn elsewhere(&'static self, name: &str) -> Option<String> {
+        if name.eq_ignore_ascii_case(SETTING_OF_METHODS) {
+            return None;
+        }
         let around = FILE.way_to(self).unwrap_or_default();
         let parent = around.last().copied();
         let grandparent = around.iter().rev().nth(1).copied();
@@ -131,7 +138,7 @@ mod tests {
             (&AUTO_AUTH, "pid_file", "at the top level"),
             (&AUTO_AUTH, "mount_path", "in method"),
             (&AUTO_AUTH, "wrap_ttl", "in method or sink"),
-            (&AUTO_AUTH, "address", "in vault"),
+            (&AUTO_AUTH, "address", "in vault or listener"),
             (&METHOD, "token_check_interval", "in auto_auth"),
             (&METHOD, "enable_reauth_on_new_credentials", "in auto_auth"),
             (&IDENTITY_METHOD, "token_check_interval", "in identity"),
@@ -140,7 +147,7 @@ mod tests {
             (&SINK, "mount_path", "in method"),
             (&IDENTITY_SINK, "MOUNT_PATH", "in method"),
             (&SINKS_BLOCK, "dh_path", "in sink"),
-            (&FILE, "address", "in vault"),
+            (&FILE, "address", "in vault or listener"),
             (&FILE, "method", "in auto_auth or identity"),
             (&FILE, "mount_path", "in method"),
             (&FILE, "read", "in plugin.allow"),

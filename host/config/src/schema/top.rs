@@ -6,11 +6,11 @@ use super::Kind::{
 };
 use super::Merge::{Add, Filled, Later, StaysOn, Whole};
 use super::key::{SERVER_PART, beside, built, no_effect, not_built};
-use super::{AUTO_AUTH, Block, IDENTITY, PLUGIN, TELEMETRY, VAULT, unbuilt};
+use super::{API_PROXY, AUTO_AUTH, Block, IDENTITY, LISTENER, PLUGIN, TELEMETRY, VAULT, unbuilt};
 
 pub(super) const TOP: &str = "the configuration";
-const PROXY: &str =
-    "take it out; this version is no API proxy: clients talk to the server themselves";
+const CACHE: &str =
+    "take it out; this version caches nothing: what a listener gets is asked of the server";
 const TEMPLATES: &str = "take it out; this version renders no templates: deliver the token with a sink, and keep a template tool beside it";
 
 /// The top level of a file.
@@ -157,22 +157,24 @@ pub(crate) static FILE: Block = Block {
         )
         .merge(Filled)
         .change(Restart),
-        not_built(
+        built(
             "api_proxy",
-            One(&unbuilt::API_PROXY),
-            PROXY,
-            "Whether proxied requests get the agent's token.",
-        ),
-        not_built(
+            One(&API_PROXY),
+            "What becomes of the requests that listeners get, the token above all.",
+        )
+        .merge(Whole)
+        .change(Live),
+        built(
             "listener",
-            Typed(&unbuilt::LISTENER),
-            PROXY,
-            "A TCP or Unix socket on which requests are proxied.",
-        ),
+            Typed(&LISTENER),
+            "A TCP or Unix socket whose requests go to the server; may be written several times.",
+        )
+        .merge(Add)
+        .change(Live),
         not_built(
             "cache",
             One(&unbuilt::CACHE),
-            PROXY,
+            CACHE,
             "Keeps leased answers for proxied requests.",
         ),
         not_built("template", Typed(&unbuilt::TEMPLATE), TEMPLATES, "A file made of secrets."),

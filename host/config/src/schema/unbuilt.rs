@@ -1,31 +1,14 @@
-//! The tables of what isn't built yet, and judged all the same: proxy, cache, templates, process
+//! The tables of what isn't built yet, and judged all the same: cache, templates, process
 //! supervisor.
 
 use super::Kind::{
-    Any, Boolean, Choice, Command, Duration, GoDuration, Integer, Permissions, Signal,
-    StrictInteger, StrictText, Strings, Text, TokenUse, Typed, Wait, WeakBoolean,
+    Any, Boolean, Choice, Command, Duration, GoDuration, Permissions, Signal, StrictInteger,
+    StrictText, Strings, Text, TokenUse, Typed, Wait,
 };
 use super::key::{built, deprecated, no_effect};
 use super::{Block, Key};
 
 const OTHER_PRODUCT: &str = "OpenBao Agent has no use for it";
-const SERVER_PART: &str = "the agent has no use for it";
-
-pub(crate) static API_PROXY: Block = Block {
-    name: "api_proxy",
-    closed: false,
-    hint: "",
-    keys: &[
-        built(
-            "use_auto_auth_token",
-            TokenUse,
-            "Requests get the agent's token; \"force\": even those with one of their own. Default false.",
-        ),
-        no_effect("enforce_consistency", Any, OTHER_PRODUCT),
-        no_effect("when_inconsistent", Any, OTHER_PRODUCT),
-        no_effect("prepend_configured_namespace", Any, OTHER_PRODUCT),
-    ],
-};
 
 pub(crate) static CACHE: Block = Block {
     name: "cache",
@@ -63,72 +46,6 @@ pub(crate) static PERSIST: Block = Block {
             "File whose content is authenticated with the cache. Default: that of the service account.",
         ),
     ],
-};
-
-pub(crate) static LISTENER: Block = Block {
-    name: "listener",
-    closed: false,
-    hint: "",
-    keys: &[
-        built("type", Text, "\"tcp\" or \"unix\", instead of a label."),
-        built("address", Text, "Address and port, or the socket's path. Default 127.0.0.1:8200."),
-        built("role", Text, "\"default\" or \"metrics_only\". Default \"default\"."),
-        built(
-            "require_request_header",
-            WeakBoolean,
-            "Refuse requests without X-Vault-Request: true. Default false.",
-        ),
-        built("agent_api", Typed(&AGENT_API), "What of the agent itself may be asked."),
-        built("tls_disable", WeakBoolean, "Serve without TLS. Default false."),
-        built("tls_cert_file", Text, "PEM file with the certificate."),
-        built("tls_key_file", Text, "PEM file with its key."),
-        built("tls_client_ca_file", Text, "PEM file of authorities for client certificates."),
-        built("tls_min_version", Text, "Oldest TLS version. Default tls12."),
-        built("tls_max_version", Text, "Newest TLS version. Default tls13."),
-        built("tls_cipher_suites", Text, "Comma-separated cipher suites."),
-        built("tls_key_exchange_preferences", Strings, "Key exchanges in order."),
-        built(
-            "tls_require_and_verify_client_cert",
-            WeakBoolean,
-            "Only clients with a certificate. Default false.",
-        ),
-        built("tls_disable_client_certs", WeakBoolean, "Ask for no certificate. Default false."),
-        built("tls_auto_reload", WeakBoolean, "Reload changed certificates. Default false."),
-        built("tls_auto_reload_interval", Duration, "How often that is looked. Default 30s."),
-        built("tls_acme_domains", Strings, "Names to get a certificate for."),
-        built("socket_mode", Text, "Mode of the Unix socket, octal."),
-        built("socket_user", Text, "Owner of the Unix socket."),
-        built("socket_group", Text, "Group of the Unix socket."),
-        no_effect("cluster_address", Text, SERVER_PART),
-        no_effect("purpose", Any, SERVER_PART),
-        no_effect("http_read_timeout", Duration, SERVER_PART),
-        no_effect("http_read_header_timeout", Duration, SERVER_PART),
-        no_effect("http_write_timeout", Duration, SERVER_PART),
-        no_effect("http_idle_timeout", Duration, SERVER_PART),
-        no_effect("max_request_size", Integer, SERVER_PART),
-        no_effect("max_request_json_memory", Integer, SERVER_PART),
-        no_effect("max_request_json_strings", Integer, SERVER_PART),
-        no_effect("max_request_duration", Duration, SERVER_PART),
-        no_effect("cors_enabled", WeakBoolean, SERVER_PART),
-        no_effect("cors_allowed_origins", Any, SERVER_PART),
-        no_effect("cors_allowed_headers", Any, SERVER_PART),
-        no_effect("custom_response_headers", Any, SERVER_PART),
-        no_effect("telemetry", Any, SERVER_PART),
-        no_effect("profiling", Any, SERVER_PART),
-        no_effect("proxy_protocol_behavior", Text, SERVER_PART),
-        no_effect("proxy_protocol_authorized_addrs", Any, SERVER_PART),
-        no_effect("x_forwarded_for_authorized_addrs", Any, SERVER_PART),
-        no_effect("x_forwarded_for_hop_skips", Integer, SERVER_PART),
-        no_effect("x_forwarded_for_reject_not_authorized", WeakBoolean, SERVER_PART),
-        no_effect("x_forwarded_for_reject_not_present", WeakBoolean, SERVER_PART),
-    ],
-};
-
-pub(crate) static AGENT_API: Block = Block {
-    name: "listener.agent_api",
-    closed: false,
-    hint: "",
-    keys: &[built("enable_quit", Boolean, "The agent can be ended by a request. Default false.")],
 };
 
 static TEMPLATE_KEYS: [Key; 21] = [

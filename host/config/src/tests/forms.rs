@@ -2,10 +2,14 @@
 
 use std::time::Duration;
 
+use usher_address::Namespace;
 use usher_grant::{Capability, Limits};
 
 use super::*;
-use crate::{Encryption, LogFile, LogFormat, LogLevel, OnExit, SinkOnExit, TokenCheck};
+use crate::{
+    ClientCertificates, Encryption, ListenerPlace, ListenerRole, ListenerTls, LogFile, LogFormat,
+    LogLevel, OnExit, SinkOnExit, TlsVersion, TokenCheck, TokenUse,
+};
 
 #[test]
 fn the_defaults_are_the_incumbents() {
@@ -78,6 +82,21 @@ fn every_built_setting_arrives() {
         log_format = "json"
         disable_idle_connections = ["auto-auth", "caching"]
         disable_keep_alives = ["proxying"]
+        listener "unix" {
+          address = "/run/u-api.sock"  socket_mode = "0660"  socket_user = "app"  socket_group = 7
+          allow_users = ["app", "0"]  allow_groups = ["web"]  identity = "default"
+          require_request_header = true  agent_api { enable_quit = true }
+        }
+        listener {
+          type = "tcp"  address = "127.0.0.1:8100"  role = "metrics_only"  tls_disable = false
+          tls_cert_file = "/l.pem"  tls_key_file = "/l.key"  tls_client_ca_file = "/l-ca.pem"
+          tls_min_version = "tls13"  tls_max_version = "tls13"
+          tls_cipher_suites = "TLS_AES_256_GCM_SHA384"  tls_require_and_verify_client_cert = true
+          tls_disable_client_certs = false  tls_auto_reload = true  tls_auto_reload_interval = "30s"
+        }
+        api_proxy {
+          use_auto_auth_token = "force"  namespace = "team"  prepend_configured_namespace = true
+        }
         plugin_directory = "/etc/usher/plugins"
         plugin_lock = "/etc/usher/usher.lock"
         plugin "acme-sso" {
@@ -144,6 +163,33 @@ fn every_built_setting_arrives() {
     assert_eq!(settings.pid_file, Some("/run/usher.pid".into()));
     assert!(settings.exit_after_auth);
     assert_eq!((settings.log.level, settings.log.format), (LogLevel::Warn, LogFormat::Json));
+    let [socket, metrics] = settings.listeners.as_slice() else { panic!("two listeners") };
+    let place = ListenerPlace::Unix {
+        path: "/run/u-api.sock".into(),
+        mode: Some(0o660),
+        user: Some("app".to_owned()),
+        group: Some("7".to_owned()),
+    };
+    assert_eq!((&socket.place, socket.role), (&place, ListenerRole::Default));
+    assert_eq!(socket.allow_users, ["app", "0"]);
+    assert_eq!(socket.allow_groups, ["web"]);
+    assert_eq!(socket.identity.as_deref(), Some("default"));
+    assert!(socket.require_request_header && socket.enable_quit && socket.tls.is_none());
+    let place = ListenerPlace::Tcp { address: "127.0.0.1:8100".to_owned() };
+    assert_eq!((&metrics.place, metrics.role), (&place, ListenerRole::MetricsOnly));
+    let tls = ListenerTls {
+        certificate: "/l.pem".into(),
+        key: "/l.key".into(),
+        client_ca: Some("/l-ca.pem".into()),
+        client_certificates: ClientCertificates::Required,
+        oldest: TlsVersion::V13,
+        newest: TlsVersion::V13,
+        cipher_suites: vec!["TLS_AES_256_GCM_SHA384".to_owned()],
+    };
+    assert_eq!(metrics.tls, Some(tls));
+    let proxy = &settings.api_proxy;
+    assert_eq!((proxy.token_use, proxy.prepend_namespace), (TokenUse::Always, true));
+    assert_eq!(proxy.namespace.as_ref().map(Namespace::as_str), Some("team/"));
     assert_eq!(settings.plugin_directory, Some("/etc/usher/plugins".into()));
     assert_eq!(settings.plugin_lock, Some("/etc/usher/usher.lock".into()));
     let plugin = &settings.plugins["acme-sso"];

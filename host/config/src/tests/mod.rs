@@ -3,6 +3,7 @@
 mod changes;
 mod forms;
 mod layouts;
+mod listeners;
 mod precedence;
 mod problems;
 

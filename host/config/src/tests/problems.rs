@@ -102,7 +102,7 @@ fn what_cannot_work_is_refused_with_one_message() {
 
 #[test]
 fn what_is_not_built_yet_is_refused_by_name() {
-    for key in ["api_proxy", "listener", "cache", "template", "env_template", "exec"] {
+    for key in ["cache", "template", "env_template", "exec"] {
         let text = with_top(&format!("{key} \"tcp\" {{ }}"));
         let problems = Case::new(&text).load().diagnostics;
         let problem = problems.iter().find(|problem| problem.code == "unsupported").unwrap();
@@ -290,7 +290,11 @@ fn the_help_for_an_unknown_key_leads_to_the_nearest_place_that_knows_it() {
             "`mount_path` belongs in method",
         ),
         (with_top("role = \"app\""), "unknown-key@7:1", ""),
-        (with_top("ADDRESS = \"https://bao\""), "unknown-key@7:1", "`address` belongs in vault"),
+        (
+            with_top("ADDRESS = \"https://bao\""),
+            "unknown-key@7:1",
+            "`address` belongs in vault or listener",
+        ),
         (
             with_method("wrap_ttl = 30 s"),
             "unknown-key@3:19",

@@ -28,12 +28,13 @@ pub(crate) fn cases() -> Vec<Case> {
 }
 
 /// What stands for what; in this order.
-const SHORT: [(&str, &str); 8] = [
+const SHORT: [(&str, &str); 9] = [
     ("@GOOD", "auto_auth {\n  @METHOD\n  sink \"file\" { @PATH }\n}"),
     ("@METHOD", "method \"approle\" { @ROLE }"),
     ("@ROLE", "config { role_id_file_path = \"/r\" }"),
     ("@PATH", "config { path = \"/s\" }"),
     ("@LISTENER", "listener \"tcp\" { tls_disable = true }"),
+    ("@TLS", "tls_cert_file = \"/c\" tls_key_file = \"/k\""),
     ("@FILES", "source = \"/x\" destination = \"/y\""),
     ("@ENV", "env_template \"A\" { contents = \"x\" }"),
     ("@EXEC", "exec { command = [\"env\"] }"),
@@ -144,6 +145,47 @@ const TOP: &[(&str, &str)] = &[
         "listener acme",
         "listener \"tcp\" { tls_acme_domains = [\"a\"] tls_key_exchange_preferences = [\"X25519\"] tls_client_ca_file = \"/c\" tls_require_and_verify_client_cert = true tls_disable_client_certs = false tls_min_version = \"tls12\" tls_max_version = \"tls13\" tls_cert_file = \"/c\" tls_key_file = \"/k\" tls_cipher_suites = \"TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256\" }",
     ),
+    (
+        "listener acme in full",
+        "listener \"tcp\" { tls_acme_ca_directory = \"https://a\" tls_acme_test_ca_directory = \"https://a\" tls_acme_ca_root = \"/r\" tls_acme_cache_path = \"/p\" tls_acme_email = \"a@b\" tls_acme_key_type = \"ed25519\" tls_acme_eab_key_id = \"a\" tls_acme_eab_mac_key = \"a\" tls_acme_challenge_host = \"a\" tls_acme_http_challenge_port = 80 tls_acme_alpn_challenge_port = 443 tls_acme_disable_http_challenge = true tls_acme_disable_alpn_challenge = false }",
+    ),
+    ("listener without certificate", "listener \"tcp\" { }"),
+    ("listener certificate", "listener \"tcp\" { @TLS }"),
+    ("listener certificate without key", "listener \"tcp\" { tls_cert_file = \"/c\" }"),
+    ("listener key without certificate", "listener \"tcp\" { tls_key_file = \"/k\" }"),
+    ("listener version unknown", "listener \"tcp\" { @TLS tls_min_version = \"zzz\" }"),
+    ("listener version old", "listener \"tcp\" { @TLS tls_min_version = \"tls10\" }"),
+    (
+        "listener versions reversed",
+        "listener \"tcp\" { @TLS tls_min_version = \"tls13\" tls_max_version = \"tls12\" }",
+    ),
+    ("listener cipher suite unknown", "listener \"tcp\" { @TLS tls_cipher_suites = \"ZZZ\" }"),
+    (
+        "listener cipher suite weak",
+        "listener \"tcp\" { @TLS tls_cipher_suites = \"TLS_RSA_WITH_AES_128_CBC_SHA\" }",
+    ),
+    (
+        "listener cipher suite former name",
+        "listener \"tcp\" { @TLS tls_cipher_suites = \"TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305, TLS_AES_128_GCM_SHA256\" }",
+    ),
+    (
+        "listener client certificates without authority",
+        "listener \"tcp\" { @TLS tls_require_and_verify_client_cert = true }",
+    ),
+    (
+        "listener client certificates required and not asked for",
+        "listener \"tcp\" { @TLS tls_client_ca_file = \"/c\" tls_require_and_verify_client_cert = true tls_disable_client_certs = true }",
+    ),
+    ("listener address without port", "listener \"tcp\" { tls_disable = true address = \"::1\" }"),
+    (
+        "listener address template",
+        "listener \"tcp\" { tls_disable = true address = \"{{ GetPrivateIP }}:8100\" }",
+    ),
+    ("listener socket without path", "listener \"unix\" { }"),
+    ("listener socket plain", "listener \"unix\" { address = \"/x\" }"),
+    ("listener socket mode wrong", "listener \"unix\" { address = \"/x\" socket_mode = \"rw\" }"),
+    ("listener socket mode number", "listener \"unix\" { address = \"/x\" socket_mode = 0600 }"),
+    ("listeners at one place", "@LISTENER @LISTENER"),
     (
         "listener of the server",
         "listener \"tcp\" { cluster_address = \"x\" purpose = \"x\" http_read_header_timeout = \"1s\" http_write_timeout = 1 http_idle_timeout = \"1m\" max_request_json_memory = 5 max_request_json_strings = \"5\" max_request_duration = \"1m\" cors_enabled = true cors_allowed_origins = [\"*\"] cors_allowed_headers = [\"a\"] custom_response_headers { } profiling { } proxy_protocol_behavior = \"use_always\" proxy_protocol_authorized_addrs = \"10.0.0.1\" x_forwarded_for_authorized_addrs = \"10.0.0.1\" x_forwarded_for_hop_skips = 0 x_forwarded_for_reject_not_authorized = true x_forwarded_for_reject_not_present = true }",
@@ -268,6 +310,16 @@ const TOP: &[(&str, &str)] = &[
     ),
     ("ours misspelt", "plugin \"x\" { alow { } }"),
     ("our metrics_address bad", "metrics_address = \"localhost\""),
+    (
+        "ours of a listener",
+        "listener \"unix\" { address = \"/x\" identity = \"default\" allow_users = [\"root\"] allow_groups = [\"0\"] } api_proxy { namespace = \"team\" }",
+    ),
+    ("our identity unknown", "listener \"unix\" { address = \"/x\" identity = \"web\" }"),
+    (
+        "our allow_users of a port",
+        "listener \"tcp\" { tls_disable = true allow_users = [\"root\"] }",
+    ),
+    ("our namespace bad", "@LISTENER api_proxy { namespace = \"a b\" }"),
     ("our plugin_lock", "plugin_lock = \"/l\""),
 ];
 
@@ -542,7 +594,7 @@ const JSON: &[(&str, &str)] = &[
     ),
     (
         "JSON listener lists",
-        r#"{"auto_auth": {"method": [{"type": "approle", "config": {"role_id_file_path": "/r"}}], "sink": [{"type": "file", "config": {"path": "/s"}}]}, "listener": [{"tcp": {}}, {"unix": {}}, {"type": "tcp"}]}"#,
+        r#"{"auto_auth": {"method": [{"type": "approle", "config": {"role_id_file_path": "/r"}}], "sink": [{"type": "file", "config": {"path": "/s"}}]}, "listener": [{"tcp": {"tls_disable": true}}, {"unix": {"address": "/x"}}, {"type": "tcp", "address": "127.0.0.1:8100", "tls_disable": true}]}"#,
     ),
     (
         "JSON sinks",

@@ -1,0 +1,342 @@
+//! Listeners: bound while a configuration is prepared, served as parts, and changed in place by a
+//! reload that leaves them where they are.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::Response;
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+use usher_config::{
+    ApiProxy, ClientCertificates, Diagnostic, ListenerPlace, ListenerRole, ListenerTls, Settings,
+    TlsVersion, TokenUse,
+};
+use usher_listen::{Access, Allowed, Limits, Manner, Place, Socket, Tls, TlsFiles, serve};
+use usher_proxy::{Gate, Proxy};
+use usher_server::Client;
+
+use crate::part::{Ending, Leaves, Part, PartId, Seat, Tier, Work};
+use crate::proxy_runtime;
+use crate::reception::Reception;
+use crate::surroundings::Surroundings;
+
+/// A listener that is in force: what it serves can be changed while it does. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Open {
+    settings: usher_config::Listener,
+    at: At,
+    manner: watch::Sender<Manner>,
+    reception: watch::Sender<Reception>,
+}
+
+/// Where a socket is. The socket itself belongs to whoever serves it: once it is let go, nobody can
+/// connect.
+#[derive(Clone)]
+struct At {
+    name: String,
+    is_loopback: bool,
+}
+
+impl At {
+    fn of(socket: &Socket) -> Self {
+        let is_loopback = socket.address().is_some_and(|address| address.ip().is_loopback());
+        Self { name: socket.to_string(), is_loopback }
+    }
+}
+
+/// What a reload does to a listener that stays where it is.
+pub(crate) struct Change {
+    open: Open,
+    manner: Manner,
+    reception: Option<Reception>,
+}
+
+impl Change {
+    /// Puts it in force: for connections to come, and for requests to come on those that are there.
+    pub(crate) fn apply(self) {
+        self.open.manner.send_replace(self.manner);
+        if let Some(reception) = self.reception {
+            self.open.reception.send_replace(reception);
+        }
+    }
+}
+
+/// The listeners of a configuration, as far as they are prepared.
+#[derive(Default)]
+pub(crate) struct Prepared {
+    pub(crate) open: Vec<Open>,
+    pub(crate) parts: Vec<Box<dyn Part>>,
+    pub(crate) changes: Vec<Change>,
+    pub(crate) closing: Vec<PartId>,
+}
+
+/// Binds what is new, and makes ready what changes. `old`: what is in force, with its settings.
+///
+/// # Errors
+/// Everything that keeps a listener from being served.
+pub(crate) async fn prepare(
+    settings: &Settings,
+    client: &Client,
+    old: Option<(&Settings, &[Open])>,
+    server_changed: bool,
+    surroundings: &Surroundings,
+) -> Result<Prepared, Vec<Diagnostic>> {
+    let mut prepared = Prepared::default();
+    let mut problems = Vec::new();
+    let open = old.map(|(_, open)| open).unwrap_or_default();
+    let proxy_changed = server_changed
+        || old.is_some_and(|(before, _)| {
+            before.api_proxy != settings.api_proxy
+                || before.server.num_retries != settings.server.num_retries
+        });
+    for listener in &settings.listeners {
+        let known = open.iter().find(|open| open.settings.place == listener.place);
+        let made = match known {
+            Some(known) => change(known, listener, settings, client, proxy_changed, surroundings)
+                .map(|(open, change)| {
+                    prepared.open.push(open);
+                    prepared.changes.extend(change);
+                }),
+            None => bind(listener, settings, client, surroundings).await.map(|(open, part)| {
+                prepared.open.push(open);
+                prepared.parts.push(Box::new(part));
+            }),
+        };
+        problems.extend(made.err());
+    }
+    let stays = |open: &&Open| {
+        settings.listeners.iter().any(|listener| listener.place == open.settings.place)
+    };
+    let closing = open.iter().filter(|open| !stays(open));
+    prepared.closing.extend(closing.map(|open| part_id(&open.settings.place)));
+    if problems.is_empty() { Ok(prepared) } else { Err(problems) }
+}
+
+/// What becomes of a listener that stays where it is.
+fn change(
+    known: &Open,
+    listener: &usher_config::Listener,
+    settings: &Settings,
+    client: &Client,
+    proxy_changed: bool,
+    surroundings: &Surroundings,
+) -> Result<(Open, Option<Change>), Diagnostic> {
+    let open = Open { settings: listener.clone(), ..known.clone() };
+    let is_same = known.settings == *listener;
+    if is_same {
+        // Certificates are looked at again, as at each reload.
+        if let Some(tls) = &known.manner.borrow().tls
+            && let Err(error) = tls.reload()
+        {
+            tracing::error!(listener = known.at.name, "the certificate in use stays: {error}");
+        }
+        if !proxy_changed {
+            return Ok((open, None));
+        }
+    }
+    let manner = if is_same { known.manner.borrow().clone() } else { manner(listener, &known.at)? };
+    let reception = reception(listener, &known.at, settings, client, surroundings);
+    let change = Change { open: open.clone(), manner, reception: Some(reception) };
+    Ok((open, Some(change)))
+}
+
+async fn bind(
+    listener: &usher_config::Listener,
+    settings: &Settings,
+    client: &Client,
+    surroundings: &Surroundings,
+) -> Result<(Open, Listening), Diagnostic> {
+    let problem = |what: String, help: &str| {
+        Diagnostic::new_error("listener", what, help, Some(&listener.location))
+    };
+    let runtime = proxy_runtime::handle()
+        .map_err(|error| problem(format!("no thread for listeners: {error}"), ""))?;
+    let socket = place(&listener.place).bind().await.map_err(|error| {
+        problem(format!("the listener can't be opened: {error}"), error.remedy())
+    })?;
+    let at = At::of(&socket);
+    let manner = watch::Sender::new(manner(listener, &at)?);
+    let reception = watch::Sender::new(reception(listener, &at, settings, client, surroundings));
+    let part = Listening {
+        id: part_id(&listener.place),
+        socket: Arc::new(socket),
+        manner: manner.subscribe(),
+        reception: reception.subscribe(),
+        runtime,
+    };
+    Ok((Open { settings: listener.clone(), at, manner, reception }, part))
+}
+
+fn part_id(place: &ListenerPlace) -> PartId {
+    PartId::Listener(match place {
+        ListenerPlace::Tcp { address } => address.clone(),
+        ListenerPlace::Unix { path, .. } => path.display().to_string(),
+    })
+}
+
+fn place(place: &ListenerPlace) -> Place {
+    match place.clone() {
+        ListenerPlace::Tcp { address } => Place::Tcp { address },
+        ListenerPlace::Unix { path, mode, user, group } => {
+            Place::Unix { path, access: Access { mode, user, group } }
+        }
+    }
+}
+
+fn manner(listener: &usher_config::Listener, at: &At) -> Result<Manner, Diagnostic> {
+    let tls = listener.tls.as_ref().map(|tls| {
+        Tls::load(files(tls)).map_err(|error| {
+            let what = format!("the listener {} can't use its certificate: {error}", at.name);
+            Diagnostic::new_error("listener", what, "", Some(&listener.location))
+        })
+    });
+    let allowed =
+        Allowed { users: listener.allow_users.clone(), groups: listener.allow_groups.clone() };
+    Ok(Manner { tls: tls.transpose()?.map(Arc::new), allowed })
+}
+
+fn files(tls: &ListenerTls) -> TlsFiles {
+    let version = |version| match version {
+        TlsVersion::V12 => usher_listen::TlsVersion::Tls12,
+        TlsVersion::V13 => usher_listen::TlsVersion::Tls13,
+    };
+    TlsFiles {
+        certificate: tls.certificate.clone(),
+        key: tls.key.clone(),
+        client_ca: tls.client_ca.clone(),
+        client_certificates: match tls.client_certificates {
+            ClientCertificates::NotAsked => usher_listen::ClientCertificates::NotAsked,
+            ClientCertificates::Asked => usher_listen::ClientCertificates::Asked,
+            ClientCertificates::Required => usher_listen::ClientCertificates::Required,
+        },
+        oldest: version(tls.oldest),
+        newest: version(tls.newest),
+        cipher_suites: tls.cipher_suites.clone(),
+    }
+}
+
+fn reception(
+    listener: &usher_config::Listener,
+    at: &At,
+    settings: &Settings,
+    client: &Client,
+    surroundings: &Surroundings,
+) -> Reception {
+    let forwards = listener.role == ListenerRole::Default;
+    let gate = Gate {
+        request_header: listener.require_request_header && forwards,
+        no_web_page: at.is_loopback,
+        // With TLS nobody gets here under a name that isn't the certificate's.
+        this_machine: at.is_loopback && listener.tls.is_none(),
+    };
+    let proxy = forwards.then(|| {
+        let identity = listener.identity.as_deref();
+        let takes_token = settings.api_proxy.token_use != TokenUse::Never;
+        let feed = identity.filter(|_| takes_token).map(|name| surroundings.feeds.of(name));
+        Proxy::new(client, proxy_settings(settings), feed)
+    });
+    Reception::new(gate, proxy, listener.enable_quit, surroundings.desk.clone())
+}
+
+fn proxy_settings(settings: &Settings) -> usher_proxy::Settings {
+    let ApiProxy { token_use, namespace, prepend_namespace } = &settings.api_proxy;
+    usher_proxy::Settings {
+        token_use: match token_use {
+            TokenUse::Never => usher_proxy::TokenUse::Never,
+            TokenUse::WhenAbsent => usher_proxy::TokenUse::WhenAbsent,
+            TokenUse::Always => usher_proxy::TokenUse::Always,
+        },
+        namespace: namespace.clone().unwrap_or_default(),
+        prepend_namespace: *prepend_namespace,
+        retries: match settings.server.num_retries {
+            None | Some(0) => RETRIES,
+            // Negative: none.
+            Some(number) => u32::try_from(number).unwrap_or(0),
+        },
+        patience: settings.server.client_timeout.unwrap_or(PATIENCE),
+    }
+}
+
+/// A listener that is bound, and serves nobody yet.
+struct Listening {
+    id: PartId,
+    socket: Arc<Socket>,
+    manner: watch::Receiver<Manner>,
+    reception: watch::Receiver<Reception>,
+    runtime: tokio::runtime::Handle,
+}
+
+impl Part for Listening {
+    fn id(&self) -> PartId {
+        self.id.clone()
+    }
+
+    fn tier(&self) -> Tier {
+        Tier::Listener
+    }
+
+    fn run(self: Box<Self>, mut seat: Seat) -> Work {
+        let Self { socket, manner, reception, runtime, .. } = *self;
+        let name = socket.to_string();
+        tracing::info!(listener = name, tls = manner.borrow().tls.is_some(), "listening");
+        Box::pin(async move {
+            let (stop, stopped) = oneshot::channel::<()>();
+            let current = reception.clone();
+            let service = move |request, _peer| {
+                let reception = reception.borrow().clone();
+                async move {
+                    let response: Response<usher_connector::Body> = reception.answer(request).await;
+                    response
+                }
+            };
+            let limits = Limits { drain: LONGEST_DRAIN, ..Limits::default() };
+            let serving = serve(socket, manner, limits, service, async {
+                let _ = stopped.await;
+            });
+            let mut serving = Serving(runtime.spawn(serving));
+            let ending = tokio::select! {
+                how = seat.end() => how,
+                served = &mut serving.0 => {
+                    match served {
+                        Ok(Ok(())) => {}
+                        Ok(Err(error)) => tracing::error!(listener = name, %error, "the listener can't be served"),
+                        Err(error) => tracing::error!(listener = name, %error, "a defect ended the listener"),
+                    }
+                    return Leaves::Nothing;
+                }
+            };
+            drop(stop);
+            let drained = async {
+                let _ = (&mut serving.0).await;
+            };
+            // What was asked before is answered.
+            let drained = tokio::time::timeout(LONGEST_DRAIN, drained);
+            match ending {
+                Ending::HandOver { .. } => tokio::select! {
+                    _ = drained => {}
+                    () = seat.end_for_good() => {}
+                },
+                Ending::Leave | Ending::Final => {
+                    let _ = drained.await;
+                }
+            }
+            current.borrow().close();
+            Leaves::Nothing
+        })
+    }
+}
+
+/// What runs on the proxy's runtime, and ends with the part.
+struct Serving(JoinHandle<std::io::Result<()>>);
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+/// As the incumbents: `vault.retry.num_retries` is 12 where it is not set.
+const RETRIES: u32 = 12;
+const PATIENCE: Duration = Duration::from_mins(1);
+/// What is under way when a listener closes has so long to end: less than the agent has as a whole.
+const LONGEST_DRAIN: Duration = Duration::from_secs(5);
