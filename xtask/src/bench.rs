@@ -5,6 +5,8 @@ mod delivery;
 mod identities;
 mod methods;
 mod plugins;
+mod proxy;
+mod table;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -15,19 +17,18 @@ use crate::measure::{self, Usage};
 use crate::openbao::{OpenBao, clean};
 use crate::process::{self, Running, TemporaryDirectory};
 use crate::{Result, setup};
+use table::{Limit, Row, Table};
 
-/// Whether a figure over its limit is only shown.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Limits {
-    /// Shown.
-    Report,
-    /// An error.
-    Apply,
-}
-
-/// Measures, prints the table, and applies the limits if asked.
-pub(crate) fn run(limits: Limits) -> Result<()> {
-    let tools = setup::for_components()?;
+/// Measures the parts that are named, or all; prints the table. `--check` among the arguments makes
+/// an error of a figure beyond its limit, which else is only shown.
+pub(crate) fn run(arguments: &[String]) -> Result<()> {
+    let (flags, names): (Vec<_>, Vec<_>) =
+        arguments.iter().partition(|argument| argument.starts_with('-'));
+    if let Some(unknown) = flags.iter().find(|flag| **flag != "--check") {
+        return Err(format!("there is no {unknown}, only --check"));
+    }
+    let parts = parts(&names)?;
+    let tools = setup::for_bench()?;
     process::run(process::cargo().args([
         "build",
         "--release",
@@ -44,34 +45,84 @@ pub(crate) fn run(limits: Limits) -> Result<()> {
     // Long-lived, so that the idle minute holds no scheduled renewal of either agent.
     bao.approle(&["token_ttl=1h", "token_max_ttl=24h"])?;
 
+    let mut table = Table::default();
+    for part in parts {
+        let (home, table) = (home.path(), &mut table);
+        match part {
+            Part::Agent => agent(&tools.bao(), &usher, &bao, &server_home, home, table)?,
+            Part::Identities => identities::measure(&usher, &bao, &server_home, home, table)?,
+            Part::Delivery => delivery::measure(&usher, &bao, home, table)?,
+            Part::Plugins => {
+                plugins::measure(&usher, tools.directory(), &bao, &server_home, home, table)?;
+            }
+            Part::Methods => methods::measure(table)?,
+            Part::Calls => calls::measure(tools.directory(), home, table)?,
+            Part::Proxy => {
+                proxy::measure(&usher, tools.directory(), &bao, &server_home, home, table)?;
+            }
+        }
+    }
+    let exceeded = table.print();
+    if !flags.is_empty() && exceeded > 0 {
+        return Err(format!("{exceeded} figures are beyond their limits"));
+    }
+    Ok(())
+}
+
+/// What can be measured alone.
+#[derive(Clone, Copy)]
+enum Part {
+    Agent,
+    Identities,
+    Delivery,
+    Plugins,
+    Methods,
+    Calls,
+    Proxy,
+}
+
+/// Those of these names; all if there is none.
+fn parts(names: &[&String]) -> Result<Vec<Part>> {
+    if names.is_empty() {
+        return Ok(PARTS.iter().map(|(_, part)| *part).collect());
+    }
+    let part = |name: &&String| {
+        let found = PARTS.iter().find(|(known, _)| known == name);
+        found.map(|(_, part)| *part).ok_or_else(|| {
+            let known: Vec<&str> = PARTS.iter().map(|(known, _)| *known).collect();
+            format!("nothing of the name {name} is measured; there are {}", known.join(", "))
+        })
+    };
+    names.iter().map(part).collect()
+}
+
+/// One agent with one identity, and its program.
+fn agent(
+    bao_program: &Path,
+    usher: &Path,
+    bao: &OpenBao,
+    credentials: &Path,
+    home: &Path,
+    table: &mut Table,
+) -> Result<()> {
     let agents = [
-        Agent { program: tools.bao(), home: home.path().join("bao") },
-        Agent { program: usher.clone(), home: home.path().join("usher") },
+        Agent { program: bao_program.to_owned(), home: home.join("bao") },
+        Agent { program: usher.to_owned(), home: home.join("usher") },
     ];
     for agent in &agents {
-        agent.prepare(&bao, &server_home)?;
+        agent.prepare(bao, credentials)?;
     }
     for agent in &agents {
         forget_cached(&agent.program)?;
     }
-    let mut table = Table::default();
-    one_shot(&agents, &mut table)?;
-    idle(&agents, &mut table)?;
-    identities::measure(&usher, &bao, &server_home, home.path(), &mut table)?;
-    delivery::measure(&usher, &bao, home.path(), &mut table)?;
-    plugins::measure(&usher, tools.directory(), &bao, &server_home, home.path(), &mut table)?;
+    one_shot(&agents, table)?;
+    idle(&agents, table)?;
     table.add(Row {
         what: "stripped binary (MB)",
-        bao: Some(megabytes(&tools.bao())?),
-        usher: stripped_megabytes(&usher, home.path())?,
+        bao: Some(megabytes(bao_program)?),
+        usher: stripped_megabytes(usher, home)?,
         limit: Limit::Absolute(60.0),
     });
-    methods::measure(&mut table)?;
-    calls::measure(tools.directory(), home.path(), &mut table)?;
-    let exceeded = table.print();
-    if limits == Limits::Apply && exceeded > 0 {
-        return Err(format!("{exceeded} figures are over their limits"));
-    }
     Ok(())
 }
 
@@ -191,55 +242,6 @@ auto_auth {{
     }
 }
 
-#[derive(Default)]
-struct Table(Vec<Row>);
-
-struct Row {
-    what: &'static str,
-    bao: Option<f64>,
-    usher: f64,
-    limit: Limit,
-}
-
-enum Limit {
-    /// Of usher's figure to bao's.
-    Ratio(f64),
-    /// Of usher's figure.
-    Absolute(f64),
-}
-
-impl Table {
-    fn add(&mut self, row: Row) {
-        self.0.push(row);
-    }
-
-    /// Prints all rows; returns how many are over their limit.
-    fn print(&self) -> usize {
-        println!("\n| medians of {RUNS}, this machine | bao | usher | ratio | limit | |");
-        println!("| --- | ---: | ---: | ---: | ---: | --- |");
-        let mut exceeded = 0;
-        for row in &self.0 {
-            let ratio = row.bao.map(|bao| row.usher / bao);
-            let (within, limit) = match row.limit {
-                Limit::Ratio(limit) => {
-                    (ratio.is_some_and(|ratio| ratio <= limit), format!("{limit} ×"))
-                }
-                Limit::Absolute(limit) => (row.usher <= limit, format!("{limit}")),
-            };
-            exceeded += usize::from(!within);
-            println!(
-                "| {} | {} | {:.1} | {} | {limit} | {} |",
-                row.what,
-                row.bao.map_or("–".into(), |bao| format!("{bao:.1}")),
-                row.usher,
-                ratio.map_or("–".into(), |ratio| format!("{ratio:.3} ×")),
-                if within { "ok" } else { "OVER" },
-            );
-        }
-        exceeded
-    }
-}
-
 /// Waits, but not through an interrupt.
 fn pause(time: Duration) -> Result<()> {
     let end = std::time::Instant::now() + time;
@@ -283,6 +285,16 @@ fn median(mut figures: Vec<f64>) -> f64 {
     figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
+/// In the order in which they are measured.
+const PARTS: [(&str, Part); 7] = [
+    ("agent", Part::Agent),
+    ("identities", Part::Identities),
+    ("delivery", Part::Delivery),
+    ("plugins", Part::Plugins),
+    ("methods", Part::Methods),
+    ("calls", Part::Calls),
+    ("proxy", Part::Proxy),
+];
 const RUNS: usize = 15;
 const IDLE: Duration = Duration::from_mins(1);
 /// After the login, until start-up work is over in both.

@@ -30,7 +30,7 @@ usage: cargo xtask TASK [ARGUMENTS]
   setup            install what the other tasks need, below Cargo's target directory
   demo             watch a token being delivered, renewed and replaced (under a minute)
   test [ARG…]      all tests; arguments go to `cargo test`
-  bench [--check]  the agent beside `bao agent`; --check fails when a limit is exceeded
+  bench [PART…]    the agent beside `bao agent`; --check fails when a limit is exceeded
   lean             the flavour without a compiler: build, tests, size
   lint             format, clippy, circles of files, documentation, dependency policy";
 
@@ -42,8 +42,7 @@ fn main() -> ExitCode {
         ("setup", []) => setup::for_tests().map(|_| ()),
         ("demo", []) => demo::run(),
         ("test", extra) => test::run(extra),
-        ("bench", []) => bench::run(bench::Limits::Report),
-        ("bench", [flag]) if flag == "--check" => bench::run(bench::Limits::Apply),
+        ("bench", arguments) => bench::run(arguments),
         ("lean", []) => lean::run(),
         ("lint", []) => lint::run(),
         ("help" | "--help" | "-h", _) => {

@@ -1,5 +1,9 @@
 //! What the kernel knows about a process: its times, its memory and how often it woke.
-#![allow(unsafe_code, reason = "wait4 is the only way to the resources of one ended child")]
+#![allow(
+    unsafe_code,
+    reason = "wait4 is the only way to the resources of one ended child, and a clock to those of a \
+              living one without ticks"
+)]
 
 use std::ffi::{c_int, c_long};
 use std::process::{Child, Command, Stdio};
@@ -84,6 +88,33 @@ pub(crate) fn usage(process: u32) -> Result<Usage> {
     Ok(total)
 }
 
+/// What a living process has spent on a CPU, its ended threads as well: `utime` and `stime` of its
+/// `/proc/PID/stat`, which are in ticks of 10 ms, from the clock that the kernel makes them of.
+pub(crate) fn cpu(process: u32) -> Result<Duration> {
+    let id = c_int::try_from(process).map_err(|error| error.to_string())?;
+    let mut clock = 0;
+    // SAFETY: the pointer is to a live value of the type that is written.
+    let failure = unsafe { clock_getcpuclockid(id, &raw mut clock) };
+    if failure != 0 {
+        let error = std::io::Error::from_raw_os_error(failure);
+        return Err(format!("process {process} has no clock: {error}"));
+    }
+    let mut time = ClockTime::default();
+    // SAFETY: the pointer is to a live value of the layout that the kernel writes.
+    if unsafe { clock_gettime(clock, &raw mut time) } != 0 {
+        let error = std::io::Error::last_os_error();
+        return Err(format!("the clock of process {process} can't be read: {error}"));
+    }
+    Ok(time.duration())
+}
+
+/// Resident memory of a living process in kibibytes, as in [`Usage`], without keeping it from work.
+pub(crate) fn resident_kib(process: u32) -> Result<u64> {
+    let status = format!("/proc/{process}/status");
+    let status = std::fs::read_to_string(&status).map_err(|error| format!("{status}: {error}"))?;
+    Ok(field(&status, "VmRSS:"))
+}
+
 fn field(status: &str, name: &str) -> u64 {
     status
         .lines()
@@ -126,6 +157,21 @@ impl TimeValue {
     }
 }
 
+/// `struct timespec`.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct ClockTime {
+    seconds: c_long,
+    nanoseconds: c_long,
+}
+
+impl ClockTime {
+    fn duration(self) -> Duration {
+        Duration::from_secs(u64::try_from(self.seconds).unwrap_or(0))
+            + Duration::from_nanos(u64::try_from(self.nanoseconds).unwrap_or(0))
+    }
+}
+
 /// `struct rusage` of 64-bit Linux.
 #[repr(C)]
 #[derive(Clone, Copy, Default)]
@@ -143,4 +189,6 @@ unsafe extern "C" {
         options: c_int,
         usage: *mut ResourceUsage,
     ) -> c_int;
+    fn clock_getcpuclockid(process: c_int, clock: *mut c_int) -> c_int;
+    fn clock_gettime(clock: c_int, time: *mut ClockTime) -> c_int;
 }

@@ -1,7 +1,6 @@
 //! A real OpenBao server for the demo and the benchmark, spoken to through its own command line.
 
 use std::fs::File;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -21,17 +20,14 @@ pub(crate) struct OpenBao {
 impl OpenBao {
     /// Starts the server with its files in `home`, and makes sure that who answers is it.
     pub(crate) fn start(program: &Path, home: &Path) -> Result<Self> {
-        let port = TcpListener::bind("127.0.0.1:0")
-            .and_then(|listener| listener.local_addr())
-            .map_err(|error| format!("no free loopback port: {error}"))?
-            .port();
+        let address = process::free_address()?;
         let root_token = format!("root-{}", process::random_hex()?);
         let log = File::create(home.join("openbao.log")).map_err(|error| error.to_string())?;
         let log_too = log.try_clone().map_err(|error| error.to_string())?;
         let server = Running::start(
             clean(&mut Command::new(program), home)
                 .args(["server", "-dev", "-dev-no-store-token", "-log-level=warn"])
-                .arg(format!("-dev-listen-address=127.0.0.1:{port}"))
+                .arg(format!("-dev-listen-address={address}"))
                 .env("BAO_DEV_ROOT_TOKEN_ID", &root_token)
                 .stdout(Stdio::from(log))
                 .stderr(Stdio::from(log_too)),
@@ -39,7 +35,7 @@ impl OpenBao {
         let bao = Self {
             program: program.to_owned(),
             home: home.to_owned(),
-            address: format!("http://127.0.0.1:{port}"),
+            address: format!("http://{address}"),
             root_token,
             server,
         };

@@ -4,6 +4,7 @@
 
 use std::ffi::{c_int, c_ulong};
 use std::io::Read;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -181,6 +182,13 @@ pub(crate) fn random_hex() -> Result<String> {
         .and_then(|mut source| source.read_exact(&mut bytes))
         .map_err(|error| format!("/dev/urandom: {error}"))?;
     Ok(format!("{:032x}", u128::from_le_bytes(bytes)))
+}
+
+/// A port of loopback where nobody listens yet.
+pub(crate) fn free_address() -> Result<SocketAddr> {
+    TcpListener::bind("127.0.0.1:0")
+        .and_then(|listener| listener.local_addr())
+        .map_err(|error| format!("no free loopback port: {error}"))
 }
 
 /// Makes Ctrl-C and SIGTERM end the task in order, so that children and files are cleared away.

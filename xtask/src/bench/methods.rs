@@ -1,6 +1,5 @@
 //! What one login costs inside, for each built-in method, and how large its component is.
 
-use std::net::TcpListener;
 use std::process::Command;
 
 use super::{Limit, Row, Table};
@@ -9,8 +8,7 @@ use crate::{Result, process};
 /// Measured inside one process, by an example of the built-ins', which prints a line for each.
 pub(super) fn measure(table: &mut Table) -> Result<()> {
     let example = process::target_directory().join("release/examples/method_figures");
-    let free = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
-    let free = free.map_err(|error| format!("there is no free port: {error}"))?;
+    let free = process::free_address()?;
     let printed = process::output(
         // The example answers there.
         Command::new(example).env("AZURE_POD_IDENTITY_AUTHORITY_HOST", format!("http://{free}")),

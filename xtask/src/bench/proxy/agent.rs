@@ -1,0 +1,132 @@
+//! The two agents with a listener, and the server whose answers are fixed.
+
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::Result;
+use crate::openbao::clean;
+use crate::process::{self, Running};
+
+/// An agent that has logged in.
+pub(super) struct Agent {
+    process: Running,
+    home: PathBuf,
+    address: SocketAddr,
+}
+
+/// Whether an agent has a listener.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Listener {
+    No,
+    Tcp,
+}
+
+impl Agent {
+    /// Starts a program with the credentials of an AppRole role, at home in a new directory.
+    pub(super) fn start(
+        program: &Path,
+        server: &str,
+        credentials: &Path,
+        home: PathBuf,
+        listener: Listener,
+    ) -> Result<Self> {
+        std::fs::create_dir(&home).map_err(|error| format!("{}: {error}", home.display()))?;
+        let address = process::free_address()?;
+        let listening = match listener {
+            Listener::No => String::new(),
+            Listener::Tcp => format!(
+                r#"api_proxy {{
+  use_auto_auth_token = true
+}}
+listener "tcp" {{
+  address = "{address}"
+  tls_disable = true
+}}
+"#
+            ),
+        };
+        let text = format!(
+            r#"vault {{
+  address = "{server}"
+}}
+auto_auth {{
+  method "approle" {{
+    config = {{
+      role_id_file_path = "{credentials}/role-id"
+      secret_id_file_path = "{credentials}/secret-id"
+      remove_secret_id_file_after_reading = false
+    }}
+  }}
+  sink "file" {{
+    config = {{
+      path = "{home}/token"
+    }}
+  }}
+}}
+{listening}"#,
+            credentials = credentials.display(),
+            home = home.display(),
+        );
+        let file = home.join("agent.hcl");
+        std::fs::write(&file, text).map_err(|error| error.to_string())?;
+        let mut command = Command::new(program);
+        clean(&mut command, &home).arg("agent").arg(format!("-config={}", file.display()));
+        let process = Running::start(command.stdout(Stdio::null()).stderr(Stdio::null()))?;
+        let agent = Self { process, home, address };
+        process::wait_until("the token", Duration::from_secs(20), || agent.token().ok())?;
+        if listener == Listener::Tcp {
+            answers(address)?;
+        }
+        Ok(agent)
+    }
+
+    /// Process id.
+    pub(super) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// URL, "http://127.0.0.1:PORT".
+    pub(super) fn address(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The token that it was given.
+    pub(super) fn token(&self) -> Result<String> {
+        let file = self.home.join("token");
+        match std::fs::read_to_string(&file) {
+            Ok(token) if !token.is_empty() => Ok(token),
+            Ok(_) => Err(format!("{} is empty", file.display())),
+            Err(error) => Err(format!("{}: {error}", file.display())),
+        }
+    }
+}
+
+/// A server that says to everybody the same without a thought, a login included.
+pub(super) struct FixedServer {
+    address: SocketAddr,
+    _process: Running,
+}
+
+impl FixedServer {
+    pub(super) fn start() -> Result<Self> {
+        let address = process::free_address()?;
+        let example = process::target_directory().join("release/examples/fixed_answers");
+        let process = Running::start(Command::new(example).arg(address.to_string()))?;
+        answers(address)?;
+        Ok(Self { address, _process: process })
+    }
+
+    /// URL, "http://127.0.0.1:PORT".
+    pub(super) fn address(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+/// Waits until somebody listens.
+fn answers(address: SocketAddr) -> Result<()> {
+    let what = format!("a listener at {address}");
+    process::wait_until(&what, Duration::from_secs(20), || TcpStream::connect(address).ok())
+        .map(|_| ())
+}
