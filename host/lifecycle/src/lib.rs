@@ -1,8 +1,9 @@
 //! Lives in time as pure state machines: of an identity's token, and of secrets.
 //!
 //! One [`Lifecycle`] stands for one identity: one auth method, the token it yields and the sinks
-//! that receive it. One [`SecretLease`] stands for one secret that is read and kept good, and
-//! [`Many`] drives thousands of those with one timer. None of them does I/O or has a clock, tasks or
+//! that receive it. One [`SecretLease`] stands for one secret that is read and kept good, one
+//! [`HeldLease`] for one that somebody else holds, and [`Many`] drives thousands of those with one
+//! timer. None of them does I/O or has a clock, tasks or
 //! randomness of its own: time is given by the caller with each call, and jitter comes from a seed.
 //! So the agent, the property tests and simulations of whole fleets drive the same code.
 //!
@@ -62,6 +63,7 @@ mod delivery;
 mod event;
 mod generation;
 mod granted;
+mod held_lease;
 mod lease;
 mod logins;
 mod looks;
@@ -82,6 +84,7 @@ pub use ceiling::Ceiling;
 pub use event::{Action, Class, Event, Failure, NextStep, Notice, State, Step, Token, Worth};
 pub use generation::Generation;
 pub use granted::Granted;
+pub use held_lease::{HeldAction, HeldEvent, HeldLease};
 pub use machine::Lifecycle;
 pub use many::{Machine, Many};
 pub use secret_event::{SecretAction, SecretEvent, Validity};

@@ -119,12 +119,13 @@ impl Lifecycle {
         self.tokens.good().is_some()
     }
 
-    /// Whether this token is to be looked up, or is being, since requests with it are refused: the
-    /// end of that look-up says more of it.
-    pub fn is_in_doubt(&self, generation: Generation) -> bool {
+    /// Whether this token is being looked up, or is to be by now, since requests with it are refused:
+    /// the end of that look-up says more of it. A look-up that has to wait isn't worth waiting for.
+    pub fn is_in_doubt(&self, now: Instant, generation: Generation) -> bool {
         let current = self.tokens.good().filter(|token| token.generation() == generation);
+        let suspected_at = current.and_then(TokenLife::suspected_at);
         self.in_flight == Some(Request::Check(generation))
-            || current.is_some_and(TokenLife::is_suspected)
+            || suspected_at.is_some_and(|at| at <= now)
     }
 
     /// The token that this sink holds, good or not; `None` before its first delivery.

@@ -39,7 +39,8 @@ pub trait Machine {
 /// neither starves.
 #[derive(Debug)]
 pub struct Many<K, M> {
-    machines: BTreeMap<K, Slot<M>>,
+    /// Boxed, since the nodes of the tree are half empty where keys come in order.
+    machines: BTreeMap<K, Box<Slot<M>>>,
     /// By deadline.
     waiting: BTreeSet<(Instant, K)>,
     /// Due, by what is lost when.
@@ -111,7 +112,7 @@ impl<K: Ord + Clone, M: Machine> Many<K, M> {
     pub fn insert(&mut self, key: K, machine: M) -> Option<M> {
         let former = self.remove(&key);
         let slot = Slot { machine, place: Place::Nowhere, busy: false };
-        self.machines.insert(key.clone(), slot);
+        self.machines.insert(key.clone(), Box::new(slot));
         self.update(&key);
         former
     }

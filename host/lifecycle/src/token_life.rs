@@ -112,8 +112,7 @@ impl TokenLife {
     /// When it should be looked up; `None`: never.
     pub(crate) fn check_at(&self, check: TokenCheck) -> Option<Instant> {
         let scheduled = self.check_interval(check).map(|_| self.check_at);
-        let suspected = self.suspected_from.map(|at| self.check_retry.next_from(at));
-        scheduled.into_iter().chain(suspected).min()
+        scheduled.into_iter().chain(self.suspected_at()).min()
     }
 
     pub(crate) fn check_is_failing(&self) -> bool {
@@ -263,9 +262,9 @@ impl TokenLife {
         self.suspected_from.get_or_insert(from);
     }
 
-    /// Whether a look-up is still to be made for a request that was refused.
-    pub(crate) fn is_suspected(&self) -> bool {
-        self.suspected_from.is_some()
+    /// When it is to be looked up for a request that was refused; `None`: there is none.
+    pub(crate) fn suspected_at(&self) -> Option<Instant> {
+        self.suspected_from.map(|at| self.check_retry.next_from(at))
     }
 
     /// A newer token came.

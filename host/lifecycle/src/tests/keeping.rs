@@ -331,20 +331,24 @@ fn requests_that_are_refused_have_the_token_looked_up_once_in_five_seconds() {
     let check = [Action::Check { generation: nth(1) }];
     let mut driver = Driver::settled(settings(0), renewable(secs(3600)));
     driver.sleep(secs(10));
-    assert!(!driver.lifecycle.is_in_doubt(nth(1)));
+    assert!(!driver.lifecycle.is_in_doubt(driver.now, nth(1)));
     assert_eq!(driver.after(refused.clone()), check);
     let token = driver.believed();
     driver.event(Event::Checked { generation: nth(1), token });
-    assert!(!driver.lifecycle.is_in_doubt(nth(1)));
+    assert!(!driver.lifecycle.is_in_doubt(driver.now, nth(1)));
     for _ in 0..100 {
         assert_eq!(driver.after(refused.clone()), []);
     }
+    assert!(!driver.lifecycle.is_in_doubt(driver.now, nth(1)), "the next look-up has to wait");
     let (wait, actions) = driver.next();
     assert_eq!((wait, &actions[..]), (secs(5), &check[..]));
     let token = driver.believed();
     driver.event(Event::Checked { generation: nth(1), token });
     assert!(driver.next().0 > secs(60), "what was asked once is done once");
-    assert!(driver.lifecycle.is_in_doubt(nth(1)) && !driver.lifecycle.is_in_doubt(nth(2)));
+    assert!(
+        driver.lifecycle.is_in_doubt(driver.now, nth(1))
+            && !driver.lifecycle.is_in_doubt(driver.now, nth(2))
+    );
     let after = driver.after(Event::CheckFailed { generation: nth(1), failure: forbidden() });
     assert_eq!(after, [Action::Say(Notice::Died { generation: nth(1) }), log_in(2)]);
 }

@@ -5,6 +5,7 @@
 mod delivering;
 mod driver;
 mod fleet;
+mod held;
 mod inheriting;
 mod keeping;
 mod lease;
