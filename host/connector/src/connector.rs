@@ -160,7 +160,7 @@ impl Connector {
             };
             let status = response.status();
             if lane == Lane::Proxied {
-                self.governor.record(health(status));
+                self.governor.record(health(head.uri.path(), status));
             }
             if !redirect::is_redirect(status) {
                 return Ok(response.map(|body| body.watched(under_way)));
@@ -343,9 +343,9 @@ fn not_http() -> Trouble {
 /// What an answer to somebody else's request says of the server. A single engine's failure (500), a
 /// quota (429) or a replica that lags (412) says nothing of the next request. Whoever redirects is
 /// there but serves nothing: a standby, whose active node may be down, or the page of a portal. What
-/// has not been modified (304) is served.
-fn health(status: StatusCode) -> Outcome {
-    if redirect::is_redirect(status) {
+/// has not been modified (304) is served. `sys/health` answers with whatever status it is asked for.
+fn health(path: &str, status: StatusCode) -> Outcome {
+    if redirect::is_redirect(status) || path.ends_with("/v1/sys/health") && !status.is_success() {
         return Outcome::Refused;
     }
     match status.as_u16() {
@@ -370,3 +370,28 @@ const NAMES_OF_PROXY: Names =
     Names { server_name: "the proxy's URL", address: "the proxy's URL", ..NAMES };
 
 const NAMES_WITH_SERVER_NAME: Names = Names { server_name: "vault.tls_server_name", ..NAMES };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_to_somebody_else_says_how_the_server_is_unless_its_status_was_asked_for() {
+        let health = |path, status| health(path, StatusCode::from_u16(status).unwrap());
+        for (status, outcome) in [
+            (200, Outcome::Success),
+            (304, Outcome::Success),
+            (307, Outcome::Refused),
+            (403, Outcome::Refused),
+            (429, Outcome::Refused),
+            (500, Outcome::Refused),
+            (502, Outcome::Passing),
+            (503, Outcome::Passing),
+        ] {
+            assert_eq!(health("/v1/secret/data/app", status), outcome, "{status}");
+        }
+        assert_eq!(health("/v1/sys/health", 299), Outcome::Success);
+        assert_eq!(health("/v1/sys/health", 503), Outcome::Refused);
+        assert_eq!(health("/behind/it/v1/sys/health", 502), Outcome::Refused);
+    }
+}

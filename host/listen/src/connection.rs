@@ -11,7 +11,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::io::AsyncWriteExt as _;
-use tokio::sync::{OwnedSemaphorePermit, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::answer::{Answer, Content};
@@ -23,13 +23,14 @@ use crate::peer::{Certificate, Origin, Peer};
 use crate::refusal;
 use crate::serve::BoxError;
 use crate::stream::{Plain, Stream};
+use crate::tally::Visit;
 use crate::watchdog::Watchdog;
 
 /// Somebody who connected.
 pub(crate) struct Arrival {
     pub(crate) stream: Plain,
     pub(crate) origin: Origin,
-    pub(crate) place: OwnedSemaphorePermit,
+    pub(crate) visit: Visit,
 }
 
 /// Serves the connection until it ends, the client is too slow, or `stopping` tells that no further
@@ -46,7 +47,7 @@ pub(crate) async fn converse<S, F, B>(
     B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
     B::Error: Into<BoxError>,
 {
-    let Arrival { stream, origin, place } = arrival;
+    let Arrival { stream, origin, visit } = arrival;
     let stranger = stranger(&manner, origin).await;
     let introduced = tokio::select! {
         introduced = timeout(limits.header, introduce(stream, &manner)) => introduced,
@@ -65,15 +66,19 @@ pub(crate) async fn converse<S, F, B>(
     };
     let peer = Peer { origin, certificate };
     let life = Arc::new(Life::begin());
-    let stream = Guarded::new(stream, Arc::clone(&life), limits, place);
+    let tally = visit.tally().clone();
+    let stream = Guarded::new(stream, Arc::clone(&life), limits, visit);
 
-    let told = Arc::clone(&life);
+    let (told, refused) = (Arc::clone(&life), tally.clone());
     let service = service_fn(move |request: Request<Incoming>| {
         told.asked();
         let is_connect = *request.method() == Method::CONNECT;
         let answer = match stranger {
             None => Ok(service(request, peer)),
-            Some(uid) => Err(refusal::to_stranger(uid)),
+            Some(uid) => {
+                refused.refuse();
+                Err(refusal::to_stranger(uid))
+            }
         };
         let life = Arc::clone(&told);
         async move {
@@ -120,6 +125,7 @@ pub(crate) async fn converse<S, F, B>(
             }
             Late::Head => {
                 tracing::debug!(peer = %origin, "the head of a request didn't end in time");
+                tally.refuse();
                 if let Some(parts) = connection.into_parts() {
                     let mut stream = parts.io.into_inner();
                     let _ = timeout(LINGER, async {

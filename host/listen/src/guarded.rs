@@ -6,12 +6,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::sync::OwnedSemaphorePermit;
 
 use crate::life::Life;
 use crate::limits::Limits;
 use crate::refusal;
 use crate::stream::Stream;
+use crate::tally::Visit;
 
 pub(crate) struct Guarded {
     stream: Stream,
@@ -24,7 +24,7 @@ pub(crate) struct Guarded {
     is_still_written: bool,
     is_shut: bool,
     /// Also of a connection that was upgraded.
-    _place: OwnedSemaphorePermit,
+    visit: Visit,
 }
 
 struct Refusal {
@@ -33,21 +33,8 @@ struct Refusal {
 }
 
 impl Guarded {
-    pub(crate) fn new(
-        stream: Stream,
-        life: Arc<Life>,
-        limits: Limits,
-        place: OwnedSemaphorePermit,
-    ) -> Self {
-        Self {
-            stream,
-            life,
-            limits,
-            refusal: None,
-            is_still_written: false,
-            is_shut: false,
-            _place: place,
-        }
+    pub(crate) fn new(stream: Stream, life: Arc<Life>, limits: Limits, visit: Visit) -> Self {
+        Self { stream, life, limits, refusal: None, is_still_written: false, is_shut: false, visit }
     }
 
     /// Writes something else than the HTTP library wanted, if that is a refusal without words.
@@ -61,13 +48,17 @@ impl Guarded {
             let bytes = refusal::with_words(wanted, &self.limits)?;
             self.refusal = Some(Refusal { bytes, written: 0 });
             self.is_still_written = true;
+            self.visit.tally().refuse();
         }
         let refusal = self.refusal.as_mut()?;
         while refusal.written < refusal.bytes.len() {
             let rest = &refusal.bytes[refusal.written..];
             match Pin::new(&mut self.stream).poll_write(cx, rest) {
                 Poll::Ready(Ok(0)) => return Some(Poll::Ready(Ok(0))),
-                Poll::Ready(Ok(written)) => refusal.written += written,
+                Poll::Ready(Ok(written)) => {
+                    refusal.written += written;
+                    self.visit.sent(written);
+                }
                 other => return Some(other),
             }
         }
@@ -75,7 +66,10 @@ impl Guarded {
         Some(Poll::Ready(Ok(wanted.len())))
     }
 
-    fn tell<T>(&self, written: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+    fn tell(&self, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        if let Poll::Ready(Ok(bytes)) = written {
+            self.visit.sent(bytes);
+        }
         match &written {
             Poll::Ready(_) => self.life.wrote(),
             Poll::Pending => self.life.stuck(),
@@ -93,7 +87,9 @@ impl AsyncRead for Guarded {
         let this = self.get_mut();
         let before = buf.filled().len();
         ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
-        if buf.filled().len() > before {
+        let bytes = buf.filled().len() - before;
+        if bytes > 0 {
+            this.visit.received(bytes);
             this.life.read();
         }
         Poll::Ready(Ok(()))

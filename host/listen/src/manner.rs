@@ -5,7 +5,8 @@ use std::sync::Arc;
 use crate::allowed::Allowed;
 use crate::tls::Tls;
 
-/// What may change while a socket stays bound. A change is for connections that come after it.
+/// What may change while a socket stays bound. A change is for connections that come after it; the
+/// others end when what is under way is answered.
 #[derive(Clone, Default, Debug)]
 pub struct Manner {
     /// Without: in plain text.

@@ -1,5 +1,5 @@
 //! What is said to a client whose request doesn't reach the service, in the form that clients of a
-//! secrets server expect: `{"errors":["…"]}`.
+//! secrets server expect: `{"errors":["…"]}`. `Proxy-Status` (RFC 9209) tells who says it.
 
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ pub(crate) fn to_stranger(uid: u32) -> Response<Full<Bytes>> {
     *response.status_mut() = StatusCode::FORBIDDEN;
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
+    headers.insert("proxy-status", HeaderValue::from_static(SPEAKER));
     headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
@@ -28,7 +29,7 @@ pub(crate) fn to_late(limit: Duration) -> Vec<u8> {
         json(&format!("the head of the request wasn't complete {limit:?} after its first byte"));
     let length = body.len();
     format!(
-        "HTTP/1.1 408 Request Timeout\r\ncontent-type: {JSON}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        "HTTP/1.1 408 Request Timeout\r\ncontent-type: {JSON}\r\nproxy-status: {SPEAKER}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
     )
     .into_bytes()
 }
@@ -56,8 +57,10 @@ pub(crate) fn with_words(written: &[u8], limits: &Limits) -> Option<Vec<u8>> {
     });
     let length = body.len();
     Some(
-        format!("{before}content-type: {JSON}\r\ncontent-length: {length}{after}\r\n\r\n{body}")
-            .into_bytes(),
+        format!(
+            "{before}content-type: {JSON}\r\nproxy-status: {SPEAKER}\r\ncontent-length: {length}{after}\r\n\r\n{body}"
+        )
+        .into_bytes(),
     )
 }
 
@@ -67,6 +70,7 @@ fn json(text: &str) -> String {
 }
 
 const JSON: &str = "application/json";
+const SPEAKER: &str = "usher";
 const EMPTY: &str = "content-length: 0";
 
 #[cfg(test)]

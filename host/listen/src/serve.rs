@@ -17,6 +17,7 @@ use crate::manner::Manner;
 use crate::peer::Peer;
 use crate::seldom::Seldom;
 use crate::socket::{Acceptor, Socket};
+use crate::tally::{Tally, Visit};
 
 /// Of a service's body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -28,14 +29,15 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// that: without another owner its place is free, with one (whom it was handed over to) clients
 /// find that one. Who is dropped instead of stopped cuts everything.
 ///
-/// A change of the [`Manner`] is for connections that come after it. A service that answers with
+/// A change of the [`Manner`] is for connections that come after it, and the others end in the same
+/// way: nobody keeps asking who wouldn't be let in any more. A service that answers with
 /// 101 gets the connection by [`hyper::upgrade::on`], and from then on it is the service's.
 ///
 /// # Errors
 /// The socket can't be used on this runtime: too many files are open.
 pub async fn serve<S, F, B>(
     socket: Arc<Socket>,
-    manner: watch::Receiver<Manner>,
+    mut manner: watch::Receiver<Manner>,
     limits: Limits,
     service: S,
     stop: impl Future<Output = ()>,
@@ -50,17 +52,23 @@ where
     let entrance = Entrance {
         acceptor: socket.acceptor()?,
         places: Arc::new(Semaphore::new(limits.connections)),
+        tally: socket.tally().clone(),
         name: &name,
         full: Seldom::default(),
         failing: Seldom::default(),
     };
-    let (stopping, is_stopping) = watch::channel(false);
+    let (mut stopping, mut is_stopping) = watch::channel(false);
     let mut connections = JoinSet::new();
     let mut stop = std::pin::pin!(stop);
     loop {
         let arrival = tokio::select! {
             biased;
             () = &mut stop => break,
+            Ok(()) = manner.changed() => {
+                stopping.send_replace(true);
+                (stopping, is_stopping) = watch::channel(false);
+                continue;
+            }
             arrival = entrance.next() => arrival,
             // So that what is over takes no memory.
             Some(_) = connections.join_next() => continue,
@@ -83,6 +91,7 @@ where
 struct Entrance<'a> {
     acceptor: Acceptor,
     places: Arc<Semaphore>,
+    tally: Tally,
     name: &'a str,
     full: Seldom,
     failing: Seldom,
@@ -94,7 +103,10 @@ impl Entrance<'_> {
         loop {
             let place = self.place().await;
             match self.acceptor.accept().await {
-                Ok((stream, origin)) => return Arrival { stream, origin, place },
+                Ok((stream, origin)) => {
+                    let visit = Visit::begin(self.tally.clone(), place);
+                    return Arrival { stream, origin, visit };
+                }
                 // Out of file descriptors, most likely: others may end soon.
                 Err(error) => {
                     self.failing.say(|| {

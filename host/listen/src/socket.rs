@@ -10,13 +10,17 @@ use tokio::net;
 use crate::peer::Origin;
 use crate::socket_file::SocketFile;
 use crate::stream::Plain;
+use crate::tally::Tally;
 
 /// A bound socket. It is shown as people know it: `127.0.0.1:8200`, or the path. It belongs to no
 /// runtime before it is served.
 ///
 /// When it is dropped its place is free again, and the file of a unix socket is removed.
 #[derive(Debug)]
-pub struct Socket(Bound);
+pub struct Socket {
+    bound: Bound,
+    tally: Tally,
+}
 
 #[derive(Debug)]
 enum Bound {
@@ -26,24 +30,33 @@ enum Bound {
 
 impl Socket {
     pub(crate) fn tcp(listener: TcpListener) -> Self {
-        Self(Bound::Tcp(listener))
+        Self::new(Bound::Tcp(listener))
     }
 
     pub(crate) fn unix(listener: UnixListener, file: SocketFile) -> Self {
-        Self(Bound::Unix(listener, file))
+        Self::new(Bound::Unix(listener, file))
+    }
+
+    fn new(bound: Bound) -> Self {
+        Self { bound, tally: Tally::default() }
     }
 
     /// The address and the port that it got, over TCP.
     pub fn address(&self) -> Option<SocketAddr> {
-        match &self.0 {
+        match &self.bound {
             Bound::Tcp(listener) => listener.local_addr().ok(),
             Bound::Unix(..) => None,
         }
     }
 
+    /// What comes here, while it is served and after.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
     /// The same socket once more, for the runtime that this is called on.
     pub(crate) fn acceptor(&self) -> io::Result<Acceptor> {
-        match &self.0 {
+        match &self.bound {
             Bound::Tcp(listener) => {
                 net::TcpListener::from_std(listener.try_clone()?).map(Acceptor::Tcp)
             }
@@ -56,7 +69,7 @@ impl Socket {
 
 impl fmt::Display for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.0 {
+        match &self.bound {
             Bound::Tcp(listener) => match listener.local_addr() {
                 Ok(address) => address.fmt(f),
                 Err(_) => f.write_str("tcp"),

@@ -33,6 +33,30 @@ async fn requests_reach_the_service_as_they_are_one_after_another() {
 }
 
 #[tokio::test]
+async fn what_comes_is_counted_and_a_connection_for_as_long_as_it_lasts() {
+    let limits = Limits { header: Duration::from_millis(150), ..Limits::default() };
+    let listener = Listener::plain(limits, mirror).await;
+    let tally = listener.tally.clone();
+    let (mut client, mut second) = (listener.connect().await, listener.connect().await);
+    let mut sent = 0;
+    for client in [&mut client, &mut second] {
+        sent += ask(client, "/").await.len() as u64;
+    }
+    assert_eq!(tally.connections(), 2);
+    assert_eq!(tally.received(), 2 * request("/").len() as u64);
+    assert_eq!((tally.sent(), tally.refused()), (sent, 0));
+
+    client.write_all(b"no HTTP at all\r\n\r\n").await.unwrap();
+    assert!(soon(rest(&mut client)).await.starts_with("HTTP/1.1 400 "));
+    second.write_all(b"GET / HT").await.unwrap();
+    assert!(soon(rest(&mut second)).await.starts_with("HTTP/1.1 408 "));
+    assert_eq!(tally.refused(), 2);
+    drop((client, second));
+    soon(listener.stop()).await.unwrap();
+    assert_eq!(tally.connections(), 0);
+}
+
+#[tokio::test]
 async fn half_a_head_is_answered_after_its_time() {
     let limits = Limits { header: Duration::from_millis(150), ..Limits::default() };
     let listener = Listener::plain(limits, mirror).await;

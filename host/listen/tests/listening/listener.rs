@@ -18,7 +18,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
-use usher_listen::{Access, Limits, Manner, Peer, Place, serve};
+use usher_listen::{Access, Limits, Manner, Peer, Place, Tally, serve};
 
 pub(crate) type Body = BoxBody<Bytes, Infallible>;
 
@@ -34,6 +34,7 @@ pub(crate) async fn mirror(request: Request<Incoming>, peer: Peer) -> Response<B
 pub(crate) struct Listener {
     pub(crate) address: Option<SocketAddr>,
     pub(crate) manner: watch::Sender<Manner>,
+    pub(crate) tally: Tally,
     stop: oneshot::Sender<()>,
     served: JoinHandle<()>,
 }
@@ -50,14 +51,14 @@ impl Listener {
         F: Future<Output = Response<Body>> + Send + 'static,
     {
         let socket = Arc::new(place.bind().await.unwrap());
-        let address = socket.address();
+        let (address, tally) = (socket.address(), socket.tally().clone());
         let (manner, watched) = watch::channel(manner);
         let (stop, stopped) = oneshot::channel();
         let served = tokio::spawn(async move {
             let stopped = async move { drop(stopped.await) };
             serve(socket, watched, limits, service, stopped).await.unwrap();
         });
-        Self { address, manner, stop, served }
+        Self { address, manner, tally, stop, served }
     }
 
     /// On a loopback address, in plain text.

@@ -35,7 +35,7 @@ async fn the_service_knows_the_process_that_asks() {
 }
 
 #[tokio::test]
-async fn who_may_not_ask_is_told_so_and_a_change_is_for_those_who_come_later() {
+async fn who_may_not_ask_is_told_so_and_after_a_change_everybody_comes_anew() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("s");
     let (uid, gid) = ids();
@@ -50,7 +50,8 @@ async fn who_may_not_ask_is_told_so_and_a_change_is_for_those_who_come_later() {
     assert!(told.starts_with("HTTP/1.1 403 "), "{told}");
     assert!(told.contains(&format!("{{\"errors\":[\"uid {uid} may not use this socket")), "{told}");
     assert_eq!(soon(rest(&mut late)).await, "");
-    assert!(ask(&mut early, "/").await.starts_with("HTTP/1.1 200 "));
+    assert_eq!(listener.tally.refused(), 1);
+    assert_eq!(soon(rest(&mut early)).await, "", "nothing more is to be had there");
 
     listener.manner.send_replace(only(&["12345678"], &[&gid]));
     let mut later = UnixStream::connect(&path).await.unwrap();
