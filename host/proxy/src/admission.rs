@@ -1,7 +1,6 @@
 //! With whose token a request goes on.
 
-use http::HeaderMap;
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName};
 
 use crate::headers::TOKEN;
 
@@ -36,9 +35,14 @@ pub(crate) fn admit(headers: &HeaderMap, token_use: TokenUse) -> Bearer {
     }
 }
 
-/// Takes every token out of a request.
+/// Takes every token out of a request, and every login that would bring one.
 pub(crate) fn strip(headers: &mut HeaderMap) {
     headers.remove(TOKEN);
+    let logins: Vec<HeaderName> =
+        headers.keys().filter(|name| is_of_a_login(name)).cloned().collect();
+    for name in logins {
+        headers.remove(name);
+    }
     let bears =
         headers.get_all(AUTHORIZATION).iter().any(|value| bearer(value.as_bytes()).is_some());
     if bears {
@@ -58,7 +62,11 @@ fn brings_token(headers: &HeaderMap) -> bool {
 /// Whether a login comes with the request (OpenBao's inline authentication), which the server refuses
 /// beside a token.
 fn logs_in(headers: &HeaderMap) -> bool {
-    headers.keys().any(|name| name.as_str().starts_with("x-vault-inline-auth-"))
+    headers.keys().any(is_of_a_login)
+}
+
+fn is_of_a_login(name: &HeaderName) -> bool {
+    name.as_str().starts_with("x-vault-inline-auth-")
 }
 
 /// What stands behind "Bearer" (RFC 6750, §2.1).
@@ -103,8 +111,13 @@ mod tests {
 
     #[test]
     fn no_token_stays_beside_the_agents() {
-        let mut sent =
-            headers(&[("x-vault-token", "a"), ("authorization", "Bearer b"), ("x", "y")]);
+        let mut sent = headers(&[
+            ("x-vault-token", "a"),
+            ("authorization", "Bearer b"),
+            ("x-vault-inline-auth-path", "auth/approle/login"),
+            ("x-vault-inline-auth-parameter-a", "c"),
+            ("x", "y"),
+        ]);
         strip(&mut sent);
         assert_eq!(sent, headers(&[("x", "y")]));
         // What a proxy in front of the server wants.

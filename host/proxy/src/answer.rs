@@ -1,10 +1,19 @@
-//! The answers that are the agent's own, in the form that the servers' errors have.
+//! The answers that are the agent's own, in the form that the servers' errors have. `Proxy-Status`
+//! (RFC 9209) tells a caller who speaks.
 
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use http::{Response, StatusCode};
 use usher_connector::{Body, Trouble, TroubleKind};
 use usher_secret::redactor;
+
+/// Why the agent refuses a request. Each answer of [`refuse`] has it among its extensions, and no
+/// answer of the server.
+#[derive(Clone, Debug)]
+pub struct Refused {
+    /// As the caller is told; without any live secret.
+    pub why: String,
+}
 
 /// Refuses a request: `{"errors": […]}`, as the servers do, without any live secret.
 pub fn refuse(status: StatusCode, why: &str) -> Response<Body> {
@@ -15,6 +24,8 @@ pub fn refuse(status: StatusCode, why: &str) -> Response<Body> {
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert("proxy-status", HeaderValue::from_static("usher"));
+    response.extensions_mut().insert(Refused { why: why.into_owned() });
     response
 }
 

@@ -5,8 +5,9 @@ use std::time::{Duration, Instant};
 
 use http::HeaderValue;
 use tokio::sync::watch;
+use usher_connector::Connector;
 use usher_lifecycle::Generation;
-use usher_server::Session;
+use usher_server::{Client, Session};
 
 /// Leads from an identity to whoever makes requests in its name. Clones are the same feed; it
 /// outlives the identity, which a reload may replace.
@@ -22,6 +23,9 @@ pub struct Given {
     session: Session,
     generation: Generation,
     header: HeaderValue,
+    /// The way to the server that knows it. It is sent on no other: a reload can lead to another
+    /// server while requests to the old one wait for a token.
+    server: Arc<Connector>,
 }
 
 /// The server refused a request that was made with this token.
@@ -29,8 +33,9 @@ pub struct Given {
 pub struct Doubt {
     /// Which one.
     pub generation: Generation,
-    /// The answer says "invalid token".
+    /// An answer says "invalid token".
     pub invalid_token: bool,
+    /// Since when nobody has answered.
     at: Instant,
 }
 
@@ -53,10 +58,11 @@ pub(crate) enum Outcome {
 }
 
 impl Given {
-    /// `None`: no header can carry the token.
-    pub fn new(session: Session, generation: Generation) -> Option<Self> {
+    /// A token that is used with this client's server alone. `None`: no header can carry it.
+    pub fn new(session: Session, generation: Generation, client: &Client) -> Option<Self> {
         let header = session.header()?;
-        Some(Self { session, generation, header })
+        let server = Arc::clone(client.connector());
+        Some(Self { session, generation, header, server })
     }
 
     /// The token, and how it must be used.
@@ -64,9 +70,18 @@ impl Given {
         &self.session
     }
 
+    /// Which of its identity's tokens.
+    pub(crate) fn generation(&self) -> Generation {
+        self.generation
+    }
+
     /// As `X-Vault-Token`.
     pub(crate) fn header(&self) -> &HeaderValue {
         &self.header
+    }
+
+    fn is_of(&self, server: &Arc<Connector>) -> bool {
+        Arc::ptr_eq(&self.server, server)
     }
 }
 
@@ -96,18 +111,22 @@ impl Feed {
         self.doubts.subscribe()
     }
 
-    /// The token in use.
-    pub(crate) fn current(&self) -> Option<Arc<Given>> {
-        self.given.borrow().clone()
+    /// The token in use, if it is this server's.
+    pub(crate) fn current(&self, server: &Arc<Connector>) -> Option<Arc<Given>> {
+        self.given.borrow().clone().filter(|given| given.is_of(server))
     }
 
-    /// The token in use, or the first one within `patience`.
-    pub(crate) async fn first(&self, patience: Duration) -> Option<Arc<Given>> {
-        self.wait(patience, |_| true).await
+    /// The token in use, or the first one within `patience`; of this server.
+    pub(crate) async fn first(
+        &self,
+        server: &Arc<Connector>,
+        patience: Duration,
+    ) -> Option<Arc<Given>> {
+        self.wait(patience, |given| given.is_of(server)).await
     }
 
-    /// Answers the doubts about a token that were there when a look at it began: nothing says that it
-    /// is dead.
+    /// Answers the doubts about a token, after a look at it that began then: nothing says that it is
+    /// dead. Those that came meanwhile are answered, too, since the next look is some time away.
     pub fn vouch(&self, generation: Generation, began: Instant) {
         let doubt = *self.doubts.borrow();
         let of_doubt =
@@ -118,7 +137,15 @@ impl Feed {
     /// Says that a request with this token was refused.
     pub(crate) fn doubt(&self, given: &Given, invalid_token: bool) {
         let generation = given.generation;
-        self.doubts.send_replace(Some(Doubt { generation, invalid_token, at: Instant::now() }));
+        let verdict = self.verdicts.borrow().filter(|verdict| verdict.generation == generation);
+        let is_answered = |at| verdict.is_some_and(|verdict| verdict.began >= at);
+        self.doubts.send_modify(|doubt| {
+            let open = doubt.filter(|doubt| doubt.generation == generation);
+            let open = open.filter(|doubt| !is_answered(doubt.at));
+            let at = open.map_or_else(Instant::now, |open| open.at);
+            let invalid_token = invalid_token || open.is_some_and(|open| open.invalid_token);
+            *doubt = Some(Doubt { generation, invalid_token, at });
+        });
     }
 
     /// What comes of a doubt about a request made at `sent`. Where the token was looked at for
@@ -135,10 +162,11 @@ impl Feed {
                 verdict.generation == old.generation && (verdict.began >= sent || looked_into)
             })
         };
+        let is_next = |given: &Arc<Given>| !Arc::ptr_eq(given, old) && given.is_of(&old.server);
         let mut verdicts = self.verdicts.subscribe();
         tokio::select! {
             biased;
-            next = self.wait(patience, |given| !Arc::ptr_eq(given, old)) => {
+            next = self.wait(patience, is_next) => {
                 next.map_or(Outcome::Stands, Outcome::Replaced)
             }
             _ = verdicts.wait_for(stands) => Outcome::Stands,
@@ -162,3 +190,75 @@ impl Feed {
 /// How long a verdict answers further doubts: as long as the lifecycle waits from one look to another
 /// that is made for doubts.
 const LASTING: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use usher_address::{Namespace, ServerAddress};
+    use usher_lifecycle::{Action, Lifecycle};
+    use usher_secret::Secret;
+    use usher_server::{Governor, Scope};
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_millis(20);
+
+    fn client(address: &str) -> Client {
+        let settings = usher_server::Settings::new(ServerAddress::parse(address).unwrap());
+        Client::new(settings, Governor::new()).unwrap()
+    }
+
+    fn given(client: &Client) -> Given {
+        let mut machine = Lifecycle::new(Instant::now(), usher_lifecycle::Settings::default(), 1);
+        let Some(Action::LogIn { generation }) = machine.poll_action() else { panic!("a login") };
+        let token = Secret::new("hvs.agent".to_owned());
+        let session = client.session(&Scope::new(Namespace::default()), token);
+        Given::new(session, generation, client).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_token_is_for_requests_to_its_own_server() {
+        let (before, now) = (client("http://127.0.0.1:9"), client("http://127.0.0.1:10"));
+        let feed = Feed::default();
+        feed.give(Some(given(&before)));
+        let old = feed.current(before.connector()).unwrap();
+        assert!(feed.current(now.connector()).is_none());
+        assert!(feed.first(now.connector(), SOON).await.is_none());
+
+        feed.give(Some(given(&now)));
+        assert!(feed.current(now.connector()).is_some());
+        assert!(feed.first(before.connector(), SOON).await.is_none());
+        let outcome = feed.outcome(&old, Instant::now(), SOON).await;
+        assert!(matches!(outcome, Outcome::Stands), "the other server's stands in for none");
+
+        feed.give(Some(given(&before)));
+        let outcome = feed.outcome(&old, Instant::now(), SOON).await;
+        assert!(matches!(outcome, Outcome::Replaced(_)));
+    }
+
+    #[tokio::test]
+    async fn a_look_answers_whoever_doubts_before_it_ends() {
+        let client = client("http://127.0.0.1:9");
+        let feed = Feed::default();
+        feed.give(Some(given(&client)));
+        let token = feed.current(client.connector()).unwrap();
+        for _ in 0..2 {
+            feed.doubt(&token, true);
+            let began = Instant::now();
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let sent = Instant::now();
+            feed.doubt(&token, false);
+            assert!(
+                feed.doubts.borrow().unwrap().invalid_token,
+                "of the first, which is still open"
+            );
+            feed.vouch(token.generation, began);
+            // Nobody waits for as long as that.
+            let outcome = feed.outcome(&token, sent, Duration::from_mins(10));
+            let outcome = tokio::time::timeout(Duration::from_secs(1), outcome).await;
+            assert!(matches!(outcome, Ok(Outcome::Stands)));
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            feed.doubt(&token, false);
+            assert!(!feed.doubts.borrow().unwrap().invalid_token, "that was answered");
+        }
+    }
+}

@@ -28,8 +28,8 @@ impl Gate {
             let why = format!("{} is not answered here", head.method);
             return Some(refuse(StatusCode::METHOD_NOT_ALLOWED, &why));
         }
-        if self.no_web_page && head.headers.contains_key(ORIGIN) {
-            let why = "a web page may not make requests here; the listener is for programs of this machine (header Origin)";
+        if self.no_web_page && is_of_a_web_page(&head.headers) {
+            let why = "a web page may not make requests here; the listener is for programs of this machine (header Origin or Sec-Fetch-Site)";
             return Some(refuse(StatusCode::FORBIDDEN, why));
         }
         if self.this_machine && !names_this_machine(head) {
@@ -43,6 +43,14 @@ impl Gate {
         }
         None
     }
+}
+
+/// Browsers say so in `Origin`; where they leave it out (a picture, a script, a frame), in
+/// `Sec-Fetch-Site`, which is "none" if it is the user who wrote the address. A page can't read such
+/// an answer, but the secret that it has the server make, or the lease, is made all the same.
+fn is_of_a_web_page(headers: &HeaderMap) -> bool {
+    let mut sites = headers.get_all("sec-fetch-site").iter();
+    headers.contains_key(ORIGIN) || sites.any(|site| site != "none")
 }
 
 /// Exactly one, in this very spelling, as the incumbents have it.
@@ -107,6 +115,15 @@ mod tests {
         for origin in ["http://localhost:8200", "null", ""] {
             let headers = [("host", "localhost"), ("origin", origin)];
             assert_eq!(status(gate, "GET", "/v1/a", &headers), Some(403), "{origin:?}");
+        }
+        for (site, refused) in [
+            ("cross-site", Some(403)),
+            ("same-site", Some(403)),
+            ("same-origin", Some(403)),
+            ("none", None),
+        ] {
+            let headers = [("host", "localhost"), ("sec-fetch-site", site)];
+            assert_eq!(status(gate, "GET", "/v1/a", &headers), refused, "{site:?}");
         }
         let open = Gate::default();
         let headers = [("host", "agent.example"), ("origin", "https://agent.example")];

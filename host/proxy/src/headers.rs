@@ -7,6 +7,8 @@ use http::header::{
 use usher_address::Namespace;
 
 pub(crate) const TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
+/// The answer is wanted in a token that it can be had for once.
+pub(crate) const WRAP_TTL: HeaderName = HeaderName::from_static("x-vault-wrap-ttl");
 pub(crate) const NAMESPACE: HeaderName = HeaderName::from_static("x-vault-namespace");
 
 /// What belongs to one connection (RFC 9110, §7.6.1; RFC 9112, §9.6 for the older ones).

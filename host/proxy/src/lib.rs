@@ -3,7 +3,8 @@
 //!
 //! [`Proxy::answer`] is all that a listener needs. Path, query and bodies pass byte for byte and are
 //! streamed both ways; what belongs to one connection only (RFC 9110, §7.6.1) doesn't pass. A
-//! [`Feed`] is where the tokens come from, and where it is told that one seems to be dead.
+//! [`Feed`] is where the tokens come from, and where it is told that one seems to be dead. With a cache
+//! ([`Proxy::keep`]) what the server grants is given again to whoever asks the same, and renewed.
 //!
 //! Nobody gets to see a token that he didn't send: not in an answer, an error or a log.
 
@@ -11,17 +12,22 @@
 
 mod admission;
 mod answer;
+mod cache;
 mod feed;
 mod gate;
 mod headers;
+mod keeper;
 mod path;
+mod prefixed;
 mod proxy;
 mod redaction;
+mod renewing;
 mod retry;
 mod tunnel;
 
 pub use admission::TokenUse;
-pub use answer::refuse;
+pub use answer::{Refused, refuse};
 pub use feed::{Doubt, Feed, Given};
 pub use gate::Gate;
+pub use keeper::CacheReport;
 pub use proxy::{Proxy, Settings};

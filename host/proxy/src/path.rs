@@ -4,8 +4,8 @@ use http::Method;
 
 /// Whether the servers answer this without a token. Such a request doesn't wait for the first login,
 /// which may depend on it.
-pub(crate) fn needs_no_token(method: &Method, path: &str) -> bool {
-    let Some(path) = path.strip_prefix("/v1/") else { return false };
+pub(crate) fn needs_no_token(method: &Method, whole: &str) -> bool {
+    let Some(path) = whole.strip_prefix("/v1/") else { return false };
     let reads = matches!(*method, Method::GET | Method::HEAD);
     let status = [
         "sys/health",
@@ -18,27 +18,64 @@ pub(crate) fn needs_no_token(method: &Method, path: &str) -> bool {
     if status.contains(&path) {
         return reads;
     }
-    path == "sys/wrapping/lookup" || is_login(path)
+    path == "sys/wrapping/lookup" || is_login(whole)
 }
 
-/// "auth/MOUNT/login" and what is below it; the mount may have slashes.
-fn is_login(path: &str) -> bool {
-    path.strip_prefix("auth/").is_some_and(|rest| {
+/// Whether the status is what was asked for: `sys/health` answers a monitor with the one that it wants
+/// to see, or with that of a state which doesn't pass.
+pub(crate) fn asks_for_a_status(path: &str) -> bool {
+    path == "/v1/sys/health"
+}
+
+/// "/v1/auth/MOUNT/login" and what is below it; the mount may have slashes.
+pub(crate) fn is_login(path: &str) -> bool {
+    path.strip_prefix("/v1/auth/").is_some_and(|rest| {
         let mut segments = rest.split('/').skip(1);
         segments.any(|segment| segment == "login")
     })
 }
 
 /// Whether an answer may show the token that it is asked with: the server looks one up, or renews
-/// it. A namespace may stand before.
+/// it. A namespace may stand before. The server decodes a path before it looks at it, and sends
+/// whoever wrote one with empty segments or steps in it to the one without, which is followed.
 pub(crate) fn may_show_token(path: &str) -> bool {
-    let Some(path) = path.strip_prefix("/v1/") else { return false };
-    let path = path.trim_end_matches('/');
-    ["lookup", "lookup-self", "renew", "renew-self"].iter().any(|operation| {
-        path.strip_suffix(operation)
-            .and_then(|rest| rest.strip_suffix("auth/token/"))
-            .is_some_and(|namespace| namespace.is_empty() || namespace.ends_with('/'))
-    })
+    let path = decoded(path);
+    let mut segments = Vec::new();
+    for segment in path.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => {
+                segments.pop();
+            }
+            segment => segments.push(segment),
+        }
+    }
+    let [.., "auth", "token", operation] = segments[..] else { return false };
+    matches!(operation, "lookup" | "lookup-self" | "renew" | "renew-self")
+}
+
+/// A path without percent-encoding. What is no UTF-8 then is none of the names that are looked for.
+fn decoded(path: &str) -> String {
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let [first, after @ ..] = rest {
+        let code = match rest {
+            [b'%', high, low, ..] => hexadecimal(*high).zip(hexadecimal(*low)),
+            _ => None,
+        };
+        if let Some((high, low)) = code {
+            decoded.push((high << 4) | low);
+            rest = &after[2..];
+        } else {
+            decoded.push(*first);
+            rest = after;
+        }
+    }
+    String::from_utf8_lossy(&decoded).into_owned()
+}
+
+fn hexadecimal(digit: u8) -> Option<u8> {
+    char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok())
 }
 
 #[cfg(test)]
@@ -77,12 +114,23 @@ mod tests {
             "/v1/auth/token/lookup",
             "/v1/auth/token/renew/",
             "/v1/team/auth/token/renew-self",
+            "/v1/auth/token/lookup%2Dself",
+            "/v1/%61uth/token%2flookup",
+            "/v1//auth//token/lookup-self",
+            "/v1/auth/token/./x/../renew",
+            "/v1/auth/token/../../auth/token/lookup-self",
         ] {
             assert!(may_show_token(path), "{path}");
         }
-        for path in
-            ["/v1/auth/token/create", "/v1/xauth/token/lookup", "/v1/auth/token/lookup-accessor"]
-        {
+        for path in [
+            "/v1/auth/token/create",
+            "/v1/xauth/token/lookup",
+            "/v1/auth/token/lookup-accessor",
+            "/v1/auth/token/lookup%252dself",
+            "/v1/auth/token/lookup%2",
+            "/v1/auth/token/lookup%ff",
+            "/",
+        ] {
             assert!(!may_show_token(path), "{path}");
         }
     }

@@ -17,10 +17,13 @@ use usher_server::Client;
 
 use crate::admission::{Bearer, TokenUse, admit, strip};
 use crate::answer::{put_off, refuse, unanswered};
+use crate::cache::Ask;
 use crate::feed::{Feed, Given, Outcome};
-use crate::headers::{NamespaceRule, TOKEN, drop_connections, rewrite, upgrade};
-use crate::path::{may_show_token, needs_no_token};
+use crate::headers::{NamespaceRule, TOKEN, WRAP_TTL, drop_connections, rewrite, upgrade};
+use crate::keeper::{CacheReport, Keeper, Shown};
+use crate::path::{asks_for_a_status, may_show_token, needs_no_token};
 use crate::redaction::redact;
+use crate::renewing;
 use crate::retry::{Attempts, reads};
 use crate::tunnel;
 
@@ -37,6 +40,8 @@ pub struct Settings {
     pub retries: u32,
     /// From the first attempt to the last.
     pub patience: Duration,
+    /// What the server grants is kept for the next one who asks.
+    pub cache: bool,
 }
 
 /// Sends the requests of others to the server. Clones are cheap.
@@ -50,6 +55,7 @@ struct Inner {
     settings: Settings,
     namespace: NamespaceRule,
     feed: Option<Feed>,
+    keeper: Option<Arc<Keeper>>,
     /// False ends what goes on after its answer.
     open: watch::Sender<bool>,
 }
@@ -61,14 +67,46 @@ impl Proxy {
             default: settings.namespace.clone(),
             prepend: settings.prepend_namespace,
         };
+        let connector = Arc::clone(client.connector());
+        let keeper = settings.cache.then(|| Keeper::new(Arc::clone(&connector), feed.clone()));
         Self(Arc::new(Inner {
-            connector: Arc::clone(client.connector()),
+            connector,
             plain: TlsIdentity::default(),
             settings,
             namespace,
             feed,
+            keeper,
             open: watch::Sender::new(true),
         }))
+    }
+
+    /// Renews what the cache holds, until the proxy is closed or dropped. Without a cache there is
+    /// nothing to do.
+    pub fn keep(&self) -> impl Future<Output = ()> + Send + use<> {
+        let keeper = self.0.keeper.clone();
+        let open = self.0.open.subscribe();
+        async move {
+            if let Some(keeper) = keeper {
+                keeper.run(open).await;
+            }
+        }
+    }
+
+    /// How the cache does; `None`: there is none.
+    pub fn cache_report(&self) -> Option<CacheReport> {
+        self.0.keeper.as_ref().map(|keeper| keeper.report())
+    }
+
+    /// Takes out of the cache what this order names, in the incumbents' form (`cache-clear`):
+    /// `{"type": …, "value": …, "namespace": …}`. Without a cache it is always done.
+    ///
+    /// # Errors
+    /// What is wrong with the order.
+    pub fn clear(&self, order: &[u8]) -> Result<(), String> {
+        match &self.0.keeper {
+            Some(keeper) => keeper.clear(order).map_err(|disorder| disorder.to_string()),
+            None => Ok(()),
+        }
     }
 
     /// Ends the connections whose protocol was changed, which know no end of their own.
@@ -104,18 +142,44 @@ impl Inner {
         rewrite(&mut head.headers, &self.namespace);
         let shows_token = given.is_some() && may_show_token(head.uri.path());
         if shows_token {
+            if head.headers.contains_key(WRAP_TTL) {
+                let why = "an answer about the agent's own token is not to be had wrapped: unwrapping it would show the token";
+                return Err(Refusal(refuse(StatusCode::FORBIDDEN, why)));
+            }
             // It is looked into.
             head.headers.remove(ACCEPT_ENCODING);
         }
         let mut outgoing = Outgoing::new(head, body).await?;
+        let shown = self.show(&outgoing, given.as_deref()).await;
+        let (ask, flight) = match shown {
+            Some((_, Shown::Kept(response))) => return Ok(response),
+            Some((ask, Shown::GoesOn(flight))) => (Some(ask), flight),
+            None => (None, None),
+        };
+        if flight.is_some() {
+            // It is looked into, too.
+            outgoing.headers.remove(ACCEPT_ENCODING);
+        }
         let response = loop {
             let sent = Instant::now();
-            let response = self.send(&mut outgoing, given.as_deref()).await?;
-            let (Some(feed), Some(token)) = (&self.feed, &given) else { break response };
-            if response.status() != StatusCode::FORBIDDEN {
+            let response = self.send(&mut outgoing, given.as_deref()).await;
+            let response = match response {
+                Ok(response) => response,
+                Err(refusal) => {
+                    self.tell(ask.as_ref(), None, false);
+                    if let Some(flight) = flight {
+                        flight.failed();
+                    }
+                    return Err(refusal);
+                }
+            };
+            let refused = response.status() == StatusCode::FORBIDDEN;
+            let (Some(feed), Some(token)) = (self.feed.as_ref().filter(|_| refused), &given) else {
+                self.tell(ask.as_ref(), Some(response.status()), false);
                 break response;
-            }
+            };
             let (response, invalid_token) = says_invalid_token(response).await;
+            self.tell(ask.as_ref(), Some(response.status()), invalid_token);
             feed.doubt(token, invalid_token);
             if !outgoing.may_be_made_again() {
                 break response;
@@ -126,6 +190,10 @@ impl Inner {
             }
             outgoing.was_made_again = true;
         };
+        let response = match flight {
+            Some(flight) => flight.land(response).await,
+            None => response,
+        };
         let response = match &given {
             Some(given) if shows_token => without_token(response, given).await,
             _ => response,
@@ -133,16 +201,35 @@ impl Inner {
         Ok(self.relay(response, changing))
     }
 
+    /// Shows a request to the cache, if there is one.
+    async fn show(&self, outgoing: &Outgoing, given: Option<&Given>) -> Option<(Ask, Shown)> {
+        let (keeper, path) = (self.keeper.as_ref()?, outgoing.path.as_ref()?);
+        let body = match &outgoing.body {
+            Source::Whole(body) => Some(&body[..]),
+            Source::Stream(_) => None,
+        };
+        let ask = keeper.ask(&outgoing.method, path, &outgoing.headers, given, body);
+        let shown = keeper.show(&ask).await;
+        Some((ask, shown))
+    }
+
+    /// Tells the cache what the server said, or that it said nothing.
+    fn tell(&self, ask: Option<&Ask>, status: Option<StatusCode>, invalid_token: bool) {
+        if let (Some(keeper), Some(ask)) = (&self.keeper, ask) {
+            keeper.answered(ask, status, invalid_token);
+        }
+    }
+
     /// The agent's token, waited for if the first login is still to come.
     async fn token(&self, head: &request::Parts) -> Result<Option<Arc<Given>>, Refusal> {
         let Some(feed) = &self.feed else { return Ok(None) };
-        if let Some(given) = feed.current() {
+        if let Some(given) = feed.current(&self.connector) {
             return Ok(Some(given));
         }
         if needs_no_token(&head.method, head.uri.path()) {
             return Ok(None);
         }
-        match feed.first(LONGEST_FIRST_LOGIN).await {
+        match feed.first(&self.connector, LONGEST_FIRST_LOGIN).await {
             Some(given) => Ok(Some(given)),
             None => Err(Refusal(put_off(
                 "the agent has no token yet; its log and `usher status` say why",
@@ -167,6 +254,7 @@ impl Inner {
             };
             let sent = self.connector.send(Lane::Proxied, identity, request).await;
             let wait = match &sent {
+                Ok(_) if outgoing.asks_for_a_status() => None,
                 Ok(response) => attempts.after_answer(response.status(), response.headers()),
                 Err(trouble) => attempts.after_trouble(trouble),
             };
@@ -238,6 +326,10 @@ impl Outgoing {
         matches!(self.body, Source::Whole(_))
     }
 
+    fn asks_for_a_status(&self) -> bool {
+        self.path.as_ref().is_some_and(|path| asks_for_a_status(path.path()))
+    }
+
     fn may_be_made_again(&self) -> bool {
         reads(&self.method) && self.is_repeatable() && !self.was_made_again
     }
@@ -284,7 +376,7 @@ async fn says_invalid_token(response: Response<Body>) -> (Response<Body>, bool) 
     }
     match body.read(usize::try_from(SMALL).unwrap_or(usize::MAX)).await {
         Ok(read) => {
-            let says = read.windows(INVALID.len()).any(|window| window == INVALID);
+            let says = renewing::says_invalid_token(&read);
             (Response::from_parts(head, Body::from(Bytes::from_owner(read))), says)
         }
         Err(unread) => {
@@ -321,5 +413,3 @@ const LARGEST_WITH_TOKEN: usize = 1 << 20;
 const LONGEST_FIRST_LOGIN: Duration = Duration::from_secs(5);
 /// How long one that was refused waits for the next.
 const LONGEST_LOGIN: Duration = Duration::from_secs(10);
-/// In the servers' words.
-const INVALID: &[u8] = b"invalid token";

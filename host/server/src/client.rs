@@ -202,7 +202,7 @@ impl Session {
     /// The token as the header `X-Vault-Token`, whose memory is wiped when it is dropped. `None`: no
     /// header can carry it.
     pub fn header(&self) -> Option<HeaderValue> {
-        header(self.token.expose()).filter(|token| !token.is_empty())
+        token_header(&self.token)
     }
 
     /// The certificate that is shown, and the trust, with all that is done with the token.
@@ -218,6 +218,12 @@ impl Session {
     fn request<'a>(&'a self, operation: Operation<'a>) -> Request<'a> {
         Request::new(operation, &self.scope, &self.identity).token(&self.token)
     }
+}
+
+/// A token as the header `X-Vault-Token`, whose memory is wiped when it is dropped. `None`: no header
+/// can carry it.
+pub fn token_header(token: &Secret<String>) -> Option<HeaderValue> {
+    header(token.expose()).filter(|token| !token.is_empty())
 }
 
 /// Everything in a login that could be a credential. Short texts are more likely the name of a

@@ -23,8 +23,9 @@ mod scope;
 mod sender;
 
 pub use answer::{Auth, Lookup, WrapInfo, WrappingLookup};
-pub use client::{Client, Login, Session};
+pub use client::{Client, Login, Session, token_header};
 pub use error::{Class, Error, Reason};
+pub use remedies::refusal_of_another;
 pub use scope::Scope;
 // What a client is made of, so that its users needn't know the crate below.
 pub use usher_connector::{

@@ -7,20 +7,27 @@ use http::Method;
 /// What is asked of the server. Shown as people would say it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Operation<'a> {
-    Login { path: &'a str },
+    Login {
+        path: &'a str,
+    },
     Renew,
     Lookup,
     Wrap,
     WrappingLookup,
     Unwrap,
     Revoke,
+    /// Somebody else's request, which the agent passed on.
+    Passed {
+        method: &'a Method,
+        path: &'a str,
+    },
 }
 
 impl<'a> Operation<'a> {
     /// Below "v1/".
     pub(crate) fn path(self) -> &'a str {
         match self {
-            Self::Login { path } => path,
+            Self::Login { path } | Self::Passed { path, .. } => path,
             Self::Renew => "auth/token/renew-self",
             Self::Lookup => "auth/token/lookup-self",
             Self::Wrap => "sys/wrapping/wrap",
@@ -31,7 +38,11 @@ impl<'a> Operation<'a> {
     }
 
     pub(crate) fn method(self) -> Method {
-        if self == Self::Lookup { Method::GET } else { Method::PUT }
+        match self {
+            Self::Lookup => Method::GET,
+            Self::Passed { method, .. } => method.clone(),
+            _ => Method::PUT,
+        }
     }
 
     /// Whether it concerns a wrapping token.
@@ -50,6 +61,7 @@ impl fmt::Display for Operation<'_> {
             Self::WrappingLookup => f.write_str("look-up of the wrapping token"),
             Self::Unwrap => f.write_str("unwrapping"),
             Self::Revoke => f.write_str("revocation of the token"),
+            Self::Passed { method, path } => write!(f, "{method} {path}"),
         }
     }
 }

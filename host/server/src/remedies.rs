@@ -1,10 +1,16 @@
 //! Puts refusals and failed handshakes into plain words, with what to do about them.
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 
 use crate::answer;
 use crate::error::{Class, Error, Reason, class_of};
 use crate::operation::Operation;
+
+/// An answer that isn't a success, to a request that the agent passed on for somebody: what the
+/// server says, and what to do about it. `path` is below "v1/".
+pub fn refusal_of_another(method: &Method, path: &str, status: StatusCode, body: &[u8]) -> Error {
+    refusal(Operation::Passed { method, path }, status, body, true)
+}
 
 /// An answer that isn't a success: what the server says, and what to do about it.
 pub(crate) fn refusal(
@@ -17,7 +23,12 @@ pub(crate) fn refusal(
     let class = class_of(code);
     let said = answer::errors(body);
     let text = said.as_deref().unwrap_or_default();
-    let known = login_remedy(operation, text);
+    let known = known_remedy(operation, text);
+    // Of a version of a secret that is deleted the server tells when.
+    let is_deleted = code == 404
+        && matches!(operation, Operation::Passed { .. })
+        && said.is_none()
+        && answer::raw(body).is_ok();
     let (reason, remedy) = match code {
         400 if !tls && is_plain_http_complaint(body) => {
             (Reason::Tls, "the server speaks TLS on this port: write https:// in vault.address")
@@ -41,6 +52,9 @@ pub(crate) fn refusal(
             Reason::Redirect,
             "a secrets server doesn't answer this: check vault.address, and what stands between the agent and the server",
         ),
+        _ if is_deleted => {
+            (Reason::Status, "what was there is deleted: write it anew, or have it undeleted")
+        }
         // What stands between says nothing of the token, whatever its status.
         _ if said.is_none() && !body.is_empty() => (
             Reason::Unreadable,
@@ -53,7 +67,7 @@ pub(crate) fn refusal(
         Some(text) if !text.is_empty() => format!(": {text}"),
         Some(_) => String::new(),
         None if reason == Reason::Tls => String::from(": http was spoken to an https port"),
-        None if body.is_empty() => String::new(),
+        None if body.is_empty() || is_deleted => String::new(),
         None => {
             String::from(", and not in the server's own words: something between may have answered")
         }
@@ -80,6 +94,9 @@ fn remedy_for_refusal(operation: Operation<'_>, status: u16) -> &'static str {
         (Operation::Renew | Operation::Lookup | Operation::Wrap | Operation::Revoke, 403) => {
             "the token is revoked or expired, bound to other addresses (token_bound_cidrs), or its policies don't allow this"
         }
+        (Operation::Passed { .. }, 404) => {
+            "nothing is there: check the path, which in version 2 of the KV engine is MOUNT/data/NAME, and the namespace"
+        }
         (Operation::WrappingLookup | Operation::Unwrap, _) => {
             "check that this is a wrapping token of this server and namespace"
         }
@@ -87,14 +104,29 @@ fn remedy_for_refusal(operation: Operation<'_>, status: u16) -> &'static str {
     }
 }
 
-/// What to do about a login that the server's own auth method refuses, by words of its answer.
-fn login_remedy(operation: Operation<'_>, text: &str) -> Option<&'static str> {
-    if !matches!(operation, Operation::Login { .. }) {
-        return None;
-    }
-    let known = LOGIN_REMEDIES.iter().find(|(words, _)| text.contains(words));
+/// What to do about a login that the server's own auth method refuses, or about a request that was
+/// passed on, by words of the answer.
+fn known_remedy(operation: Operation<'_>, text: &str) -> Option<&'static str> {
+    let remedies = match operation {
+        Operation::Login { .. } => LOGIN_REMEDIES,
+        Operation::Passed { .. } => PASSED_REMEDIES,
+        _ => return None,
+    };
+    let known = remedies.iter().find(|(words, _)| text.contains(words));
     known.map(|(_, remedy)| *remedy)
 }
+
+/// Words of `OpenBao` 2.7 and Vault 1.x.
+const PASSED_REMEDIES: &[(&str, &str)] = &[
+    ("no handler for route", "no engine is mounted there: check the path and the namespace"),
+    ("versioned K/V", "write data/ after the mount, or metadata/ to list: secret/data/app"),
+    ("unsupported operation", "the path takes another method: GET reads, LIST lists"),
+    ("unsupported path", "the engine has no such path: compare it with the engine's API"),
+    (
+        "permission denied",
+        "give the token a policy with the capability for this path, read or for LIST list; in version 2 of the KV engine the path has data/ or metadata/ after the mount. A path where nothing is mounted is refused alike",
+    ),
+];
 
 /// Words of `OpenBao` 2.7 and Vault 1.x, the more telling ones first.
 const LOGIN_REMEDIES: &[(&str, &str)] = &[
@@ -281,4 +313,65 @@ const LOGIN_REMEDIES: &[(&str, &str)] = &[
 /// What Go's TLS listener answers to plain HTTP.
 fn is_plain_http_complaint(body: &[u8]) -> bool {
     body.starts_with(b"Client sent an HTTP request to an HTTPS server")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(method: &str, path: &str, status: u16, body: &str) -> Error {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        let status = StatusCode::from_u16(status).unwrap();
+        refusal_of_another(&method, path, status, body.as_bytes())
+    }
+
+    #[test]
+    fn a_refusal_of_anothers_request_is_told_with_what_to_do() {
+        let denied = r#"{"errors":["1 error occurred:\n\t* permission denied\n\n"]}"#;
+        let deleted = r#"{"request_id":"1","data":{"data":null,"metadata":{}},"warnings":null}"#;
+        let wrong =
+            r#"{"request_id":"1","warnings":["Invalid path for a versioned K/V secrets engine."]}"#;
+        for (method, path, status, body, words) in [
+            (
+                "GET",
+                "secret/data/x",
+                403,
+                denied,
+                &[
+                    "GET secret/data/x refused (403 Forbidden): permission denied; give the token a policy",
+                ][..],
+            ),
+            (
+                "LIST",
+                "secret/app",
+                404,
+                wrong,
+                &["LIST secret/app", "Invalid path", "data/ after the mount"],
+            ),
+            (
+                "GET",
+                "secret/data/x",
+                404,
+                deleted,
+                &["refused (404 Not Found); what was there is deleted"],
+            ),
+            ("GET", "secret/data/x", 404, r#"{"errors":[]}"#, &["nothing is there"]),
+            (
+                "GET",
+                "none/x",
+                404,
+                r#"{"errors":["no handler for route \"none/x\". route entry not found."]}"#,
+                &["no engine is mounted"],
+            ),
+            ("GET", "x", 404, "<html>", &["something between may have answered"]),
+            ("GET", "x", 503, r#"{"errors":["Vault is sealed"]}"#, &["unseal the server"]),
+        ] {
+            let error = told(method, path, status, body).to_string();
+            for words in words {
+                assert!(error.contains(words), "{words}: {error}");
+            }
+        }
+        assert_eq!(told("GET", "x", 403, denied).class, Class::Refused);
+        assert_eq!(told("GET", "x", 502, "").class, Class::Passing);
+    }
 }

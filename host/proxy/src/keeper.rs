@@ -1,0 +1,394 @@
+//! The cache at work: its lock, those who wait for each other, and what keeps its leases alive.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use http::header::{AGE, CONTENT_LENGTH, HeaderName, HeaderValue};
+use http::uri::PathAndQuery;
+use http::{HeaderMap, Method, Response, StatusCode};
+use rand::Rng as _;
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::task::JoinSet;
+use usher_connector::{Body, Connector};
+use usher_secret::Secret;
+use zeroize::Zeroizing;
+
+use crate::cache::{
+    Action, AgentToken, Answer, Ask, Cache, Cause, Denial, Disorder, Event, FlightId, Head, Hit,
+    Keyring, Outcome, Reply, Settings, Woken, facts, may_have_facts, order,
+};
+use crate::feed::{Feed, Given};
+use crate::path::is_login;
+use crate::prefixed::Prefixed;
+use crate::renewing;
+
+/// A cache that others use, too.
+pub(crate) struct Keeper {
+    connector: Arc<Connector>,
+    feed: Option<Feed>,
+    keyring: Arc<Keyring>,
+    inner: Mutex<Inner>,
+    /// Something may be to do.
+    changed: Notify,
+}
+
+struct Inner {
+    cache: Cache,
+    waiting: HashMap<FlightId, Vec<oneshot::Sender<Woken>>>,
+    /// The agent's token, as the cache knows it.
+    agent: Option<Arc<Given>>,
+}
+
+/// How a cache does, since it was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CacheReport {
+    /// How many answers are kept.
+    pub entries: usize,
+    /// What they take, in bytes.
+    pub bytes: usize,
+    /// How old the oldest is; `None`: there is none.
+    pub oldest: Option<Duration>,
+    /// Requests that were answered with what was kept.
+    pub hits: u64,
+    /// Requests that went on, and whose answers could have been kept.
+    pub misses: u64,
+    /// Requests that waited for another one like them.
+    pub joined: u64,
+    /// Requests that are none of the cache's business.
+    pub passed: u64,
+    /// Answers that were kept.
+    pub stored: u64,
+    /// Renewals that succeeded.
+    pub renewed: u64,
+    /// What went, by cause.
+    pub evictions: [(&'static str, u64); 7],
+}
+
+/// What becomes of a request that is shown to the cache.
+pub(crate) enum Shown {
+    /// That is its answer.
+    Kept(Response<Body>),
+    /// It goes on; with a flight, its answer is shown to the cache as well.
+    GoesOn(Option<Flight>),
+}
+
+/// A request on its way whose answer the cache waits for. Dropped, it is given up.
+pub(crate) struct Flight {
+    keeper: Arc<Keeper>,
+    /// `None`: it has ended.
+    id: Option<FlightId>,
+}
+
+impl Keeper {
+    pub(crate) fn new(connector: Arc<Connector>, feed: Option<Feed>) -> Arc<Self> {
+        let mut random = [0; 64];
+        rand::rng().fill(&mut random[..]);
+        let keyring = Arc::new(Keyring::new(Secret::new(random)));
+        let cache = Cache::new(Settings::default(), Arc::clone(&keyring), rand::random());
+        let inner = Inner { cache, waiting: HashMap::new(), agent: None };
+        let inner = Mutex::new(inner);
+        Arc::new(Self { connector, feed, keyring, inner, changed: Notify::new() })
+    }
+
+    /// A request as the cache sees it. `body`: `None` if it isn't here as a whole.
+    pub(crate) fn ask(
+        &self,
+        method: &Method,
+        path: &PathAndQuery,
+        headers: &HeaderMap,
+        given: Option<&Given>,
+        body: Option<&[u8]>,
+    ) -> Ask {
+        let given = given.map(|given| given.session().token());
+        let ask = Ask::new(&self.keyring, Head { method, path, headers, given }, body);
+        // A login that is given again is worth no more than what it was made with.
+        match body.filter(|_| is_login(path.path())).and_then(end_of_jwt) {
+            Some(end) => ask.ending_by(end),
+            None => ask,
+        }
+    }
+
+    /// Shows a request to the cache. One like it that is on its way is waited for.
+    pub(crate) async fn show(self: &Arc<Self>, ask: &Ask) -> Shown {
+        let mut woken = Woken::Again;
+        loop {
+            let waiting = {
+                let mut inner = self.lock();
+                let now = Instant::now();
+                self.take_token(&mut inner, now);
+                let reply = match woken {
+                    Woken::Again => inner.cache.request(now, ask),
+                    Woken::Apart => inner.cache.apart(now, ask),
+                };
+                match reply {
+                    Reply::Hit(hit) => return Shown::Kept(answer(&hit)),
+                    Reply::Miss(id) => {
+                        let keeper = Arc::clone(self);
+                        return Shown::GoesOn(Some(Flight { keeper, id: Some(id) }));
+                    }
+                    Reply::Pass => return Shown::GoesOn(None),
+                    Reply::Join(flight) => {
+                        let (wake, waiting) = oneshot::channel();
+                        inner.waiting.entry(flight).or_default().push(wake);
+                        waiting
+                    }
+                }
+            };
+            woken = waiting.await.unwrap_or(Woken::Apart);
+        }
+    }
+
+    /// The server has answered a request, or may have done what it asks; `None`: there is no answer.
+    pub(crate) fn answered(&self, ask: &Ask, status: Option<StatusCode>, invalid_token: bool) {
+        let now = Instant::now();
+        let denied = ask.asker().filter(|_| status == Some(StatusCode::FORBIDDEN));
+        let done = status.is_none_or(|status| status.is_success());
+        let revocation = ask.revocation().filter(|_| done);
+        if denied.is_none() && revocation.is_none() {
+            return;
+        }
+        let mut inner = self.lock();
+        if let Some(asker) = denied {
+            let denial = if invalid_token { Denial::InvalidToken } else { Denial::Unsaid };
+            inner.cache.denied(now, asker, denial);
+        }
+        if let Some(revocation) = revocation {
+            inner.cache.revoked(now, revocation);
+        }
+        drop(inner);
+        self.changed.notify_one();
+    }
+
+    /// Forgets what an order of the incumbents' `cache-clear` names.
+    pub(crate) fn clear(&self, body: &[u8]) -> Result<(), Disorder> {
+        let selection = order(&self.keyring, body)?;
+        self.lock().cache.clear(Instant::now(), &selection);
+        self.changed.notify_one();
+        Ok(())
+    }
+
+    /// What there is to say of the cache.
+    pub(crate) fn report(&self) -> CacheReport {
+        let inner = self.lock();
+        let counts = inner.cache.counts();
+        CacheReport {
+            entries: inner.cache.len(),
+            bytes: inner.cache.weight(),
+            oldest: inner.cache.oldest_age(Instant::now()),
+            hits: counts.hits,
+            misses: counts.misses,
+            joined: counts.joined,
+            passed: counts.passed,
+            stored: counts.stored,
+            renewed: counts.renewed,
+            evictions: Cause::ALL.map(|cause| (cause.name(), counts.evictions(cause))),
+        }
+    }
+
+    /// Keeps what the cache holds alive, until `open` is false.
+    pub(crate) async fn run(self: Arc<Self>, mut open: watch::Receiver<bool>) {
+        let mut renewals = JoinSet::new();
+        let mut given = self.feed.as_ref().map(Feed::given);
+        let mut recoveries = self.connector.governor().recoveries();
+        loop {
+            let timeout = {
+                let mut inner = self.lock();
+                let now = Instant::now();
+                self.take_token(&mut inner, now);
+                while let Some(action) = inner.cache.poll_action(now) {
+                    match action {
+                        Action::Wake { flight, how } => {
+                            for waiting in inner.waiting.remove(&flight).unwrap_or_default() {
+                                // Who left needs no waking.
+                                let _ = waiting.send(how);
+                            }
+                        }
+                        Action::Renew(renewal) => {
+                            let agent = inner.agent.clone();
+                            let connector = Arc::clone(&self.connector);
+                            renewals.spawn(async move {
+                                renewing::renew(&connector, agent.as_deref(), renewal).await
+                            });
+                        }
+                    }
+                }
+                inner.cache.next_timeout()
+            };
+            let event = tokio::select! {
+                () = self.changed.notified() => None,
+                () = until(timeout) => None,
+                () = given_changes(&mut given) => None,
+                Some(renewed) = renewals.join_next(), if !renewals.is_empty() => renewed.ok(),
+                Ok(()) = recoveries.changed() => Some(Event::ServerReached),
+                _ = open.wait_for(|open| !open) => return,
+            };
+            if let Some(event) = event {
+                self.lock().cache.handle(Instant::now(), event);
+            }
+        }
+    }
+
+    /// Tells the cache whose the agent's token is now.
+    fn take_token(&self, inner: &mut Inner, now: Instant) {
+        let current = self.feed.as_ref().and_then(|feed| feed.current(&self.connector));
+        let same = match (&inner.agent, &current) {
+            (Some(known), Some(current)) => Arc::ptr_eq(known, current),
+            (None, None) => true,
+            _ => false,
+        };
+        if !same {
+            let token = current.as_ref().map(|given| AgentToken {
+                generation: given.generation(),
+                token: self.keyring.token(given.session().token().expose().as_bytes()),
+                accessor: None,
+            });
+            inner.cache.token_replaced(now, token);
+            inner.agent = current;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Flight {
+    /// Shows the answer to the cache, and gives it back. A large one goes on unread.
+    pub(crate) async fn land(self, response: Response<Body>) -> Response<Body> {
+        use http_body::Body as _;
+        let (mut head, mut body) = response.into_parts();
+        if head.status.is_success() {
+            head.headers.insert(X_CACHE, HeaderValue::from_static("MISS"));
+        }
+        let announced = body.size_hint().lower() > LARGEST as u64;
+        if !head.status.is_success() || !may_have_facts(&head.headers) || announced {
+            let outcome =
+                if head.status.is_success() { Outcome::Nothing } else { Outcome::Failure };
+            self.end(outcome);
+            return Response::from_parts(head, body);
+        }
+        match Prefixed::read(&mut body, LARGEST).await {
+            Ok(Prefixed::Whole(whole)) => {
+                let mut kept = head.headers.clone();
+                kept.remove(X_CACHE);
+                let outcome = match facts(head.status, &kept, &whole) {
+                    Some(facts) => Outcome::Granted(facts, Answer::new(head.status, &kept, &whole)),
+                    None => Outcome::Nothing,
+                };
+                self.end(outcome);
+                Response::from_parts(head, Body::from(Bytes::from_owner(whole)))
+            }
+            Ok(Prefixed::Beginning(first)) => {
+                self.end(Outcome::Nothing);
+                Response::from_parts(head, Prefixed::before(first, body))
+            }
+            Err(broken) => {
+                self.end(Outcome::Failure);
+                Response::from_parts(head, Prefixed::broken(broken))
+            }
+        }
+    }
+
+    /// There is no answer.
+    pub(crate) fn failed(self) {
+        self.end(Outcome::Failure);
+    }
+
+    fn end(mut self, outcome: Outcome) {
+        if let Some(id) = self.id.take() {
+            // Why one isn't kept is in the counts.
+            let _ = self.keeper.lock().cache.answered(Instant::now(), id, outcome);
+            self.keeper.changed.notify_one();
+        }
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if let Some(id) = self.id.take() {
+            self.keeper.lock().cache.gave_up(id);
+            self.keeper.changed.notify_one();
+        }
+    }
+}
+
+fn answer(hit: &Hit) -> Response<Body> {
+    let body = hit.answer.body();
+    let mut headers = hit.answer.headers();
+    headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
+    headers.insert(AGE, HeaderValue::from(hit.age.as_secs()));
+    headers.insert(X_CACHE, HeaderValue::from_static("HIT"));
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = hit.answer.status();
+    *response.headers_mut() = headers;
+    response
+}
+
+/// When the JWT ends that a login shows (RFC 7519, §4.1.4).
+fn end_of_jwt(body: &[u8]) -> Option<Instant> {
+    #[derive(serde::Deserialize)]
+    struct Login<'a> {
+        #[serde(borrow)]
+        jwt: &'a str,
+    }
+    #[derive(serde::Deserialize)]
+    struct Claims {
+        exp: f64,
+    }
+    let Login { jwt } = serde_json::from_slice(body).ok()?;
+    let claims = URL_SAFE_NO_PAD.decode(jwt.split('.').nth(1)?).map(Zeroizing::new).ok()?;
+    let Claims { exp } = serde_json::from_slice(&claims).ok()?;
+    let end = SystemTime::UNIX_EPOCH.checked_add(Duration::try_from_secs_f64(exp).ok()?)?;
+    let left = end.duration_since(SystemTime::now()).unwrap_or_default();
+    Instant::now().checked_add(left)
+}
+
+async fn until(timeout: Option<Instant>) {
+    match timeout {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn given_changes(given: &mut Option<watch::Receiver<Option<Arc<Given>>>>) {
+    let changed = match given {
+        Some(given) => given.changed().await.is_ok(),
+        None => false,
+    };
+    if !changed {
+        std::future::pending::<()>().await;
+    }
+}
+
+const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
+/// Of an answer that is kept, in bytes.
+const LARGEST: usize = 1 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_jwt_says_when_it_ends() {
+        let login = |claims: &str| {
+            let jwt = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(claims));
+            serde_json::json!({ "role": "app", "jwt": jwt }).to_string()
+        };
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+        let left = |claims: &str| {
+            let end = end_of_jwt(login(claims).as_bytes())?;
+            Some(end.saturating_duration_since(Instant::now()).as_secs())
+        };
+        let hour = left(&format!(r#"{{"exp":{}}}"#, now + 3600)).unwrap();
+        assert!((3590..=3600).contains(&hour), "{hour}");
+        assert_eq!(left(r#"{"exp":1}"#), Some(0), "it has ended");
+        for claims in ["{}", r#"{"exp":"soon"}"#, r#"{"exp":-1}"#, r#"{"exp":1e300}"#, "["] {
+            assert_eq!(left(claims), None, "{claims}");
+        }
+        assert!(end_of_jwt(br#"{"role_id":"a"}"#).is_none());
+    }
+}
