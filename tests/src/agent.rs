@@ -70,7 +70,16 @@ impl Launch {
 
     /// `usher agent` on this configuration, with a log at that level.
     pub fn agent_at(configuration: &str, level: &str) -> Self {
-        let launch = Self::command(&["agent", "--log-level", level]);
+        Self::on_configuration("agent", configuration, level)
+    }
+
+    /// `usher proxy` on this configuration, with a log at debug level.
+    pub fn proxy(configuration: &str) -> Self {
+        Self::on_configuration("proxy", configuration, "debug")
+    }
+
+    fn on_configuration(command: &str, configuration: &str, level: &str) -> Self {
+        let launch = Self::command(&[command, "--log-level", level]);
         let file = launch.home.path().join("usher.hcl");
         std::fs::write(&file, configuration).expect("the configuration");
         launch.argument("--config").argument(file)

@@ -1,4 +1,4 @@
-//! The real OpenBao Agent, to compare with.
+//! The real OpenBao Agent and OpenBao Proxy, to compare with.
 
 use std::fs::File;
 use std::process::Stdio;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::plugins::setup_directory;
 use crate::process::{self, Process};
 
-/// A running `bao agent`; killed with this value. Its log is shown if the test fails.
+/// A running `bao agent` or `bao proxy`; killed with this value. Its log is shown if the test fails.
 pub struct Incumbent {
     process: Process,
     home: tempfile::TempDir,
@@ -16,15 +16,25 @@ pub struct Incumbent {
 impl Incumbent {
     /// Starts it on this configuration and with these environment variables.
     pub fn start(configuration: &str, environment: &[(&str, &str)]) -> Self {
-        Self::launch("bao", configuration, environment)
+        Self::launch("bao", "agent", configuration, environment)
+    }
+
+    /// Starts `bao proxy`.
+    pub fn start_proxy(configuration: &str) -> Self {
+        Self::launch("bao", "proxy", configuration, &[])
     }
 
     /// Starts the last version whose agent has `kerberos` built in.
     pub fn start_2_6(configuration: &str) -> Self {
-        Self::launch("bao-2.6", configuration, &[])
+        Self::launch("bao-2.6", "agent", configuration, &[])
     }
 
-    fn launch(program: &str, configuration: &str, environment: &[(&str, &str)]) -> Self {
+    fn launch(
+        program: &str,
+        dialect: &str,
+        configuration: &str,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let home = tempfile::tempdir().expect("a temporary directory");
         let file = home.path().join("agent.hcl");
         std::fs::write(&file, configuration).expect("the configuration");
@@ -32,7 +42,7 @@ impl Incumbent {
         let program = setup_directory().join(program);
         let mut command = process::command(program.as_os_str(), home.path(), &[]);
         command
-            .arg("agent")
+            .arg(dialect)
             .arg(format!("-config={}", file.display()))
             .envs(environment.iter().copied())
             .stdout(Stdio::from(log.try_clone().expect("a second handle")))

@@ -48,12 +48,13 @@ pub fn scrape(address: &str) -> Metrics {
 
 /// Reads the text format 0.0.4 strictly: each family has one HELP and one TYPE before its
 /// samples, which stand together; no sample comes twice; names, labels and values are as they
-/// must be.
+/// must be; the buckets of a histogram grow up to its count.
 fn parse(text: &str) -> BTreeMap<String, f64> {
     assert!(text.ends_with('\n'));
     let mut samples = BTreeMap::new();
     let mut families = BTreeSet::new();
-    let (mut helped, mut family) = ("", "");
+    let (mut helped, mut family, mut is_histogram) = ("", "", false);
+    let mut last_bucket = 0.0;
     for line in text.lines() {
         if let Some(rest) = line.strip_prefix("# HELP ") {
             let (name, help) = rest.split_once(' ').expect("a name and a text");
@@ -63,7 +64,8 @@ fn parse(text: &str) -> BTreeMap<String, f64> {
         } else if let Some(rest) = line.strip_prefix("# TYPE ") {
             let (name, kind) = rest.split_once(' ').expect("a name and a type");
             assert_eq!(name, helped, "{line}");
-            assert!(["gauge", "counter"].contains(&kind), "{line}");
+            assert!(["gauge", "counter", "histogram"].contains(&kind), "{line}");
+            is_histogram = kind == "histogram";
             assert_eq!(kind == "counter", name.ends_with("_total"), "{line}");
             family = name;
         } else {
@@ -76,7 +78,19 @@ fn parse(text: &str) -> BTreeMap<String, f64> {
                 }
                 None => sample,
             };
-            assert_eq!(name, family, "{line}");
+            if is_histogram {
+                let part = name.strip_prefix(family).unwrap_or_else(|| panic!("{line}"));
+                match part {
+                    "_bucket" => {
+                        assert!(value >= last_bucket, "{line}");
+                        last_bucket = if sample.contains("le=\"+Inf\"") { 0.0 } else { value };
+                    }
+                    "_sum" | "_count" => {}
+                    _ => panic!("{line}"),
+                }
+            } else {
+                assert_eq!(name, family, "{line}");
+            }
             assert!(is_name(name), "{line}");
             assert!(samples.insert(sample.to_owned(), value).is_none(), "{line} twice");
         }

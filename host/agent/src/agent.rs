@@ -180,7 +180,8 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
                 Some(request) = asked.recv() => match request {
                     Request::Pulse(felt) => { let _ = felt.send(()); }
                     Request::Quit => {
-                        tracing::info!("shutting down, as a request asks (agent_api.enable_quit)");
+                        let api = self.in_force.settings.dialect.api();
+                        tracing::info!("shutting down, as a request asks ({api}.enable_quit)");
                         break (Exit::Done, Ending::Final);
                     }
                     Request::Reload(answer) => {

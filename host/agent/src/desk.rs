@@ -24,7 +24,7 @@ use crate::status::Board;
 pub(crate) enum Request {
     /// Whether it still runs: `/livez`.
     Pulse(oneshot::Sender<()>),
-    /// `/agent/v1/quit`.
+    /// `/agent/v1/quit`, of a proxy `/proxy/v1/quit`.
     Quit,
     /// `usher reload`.
     Reload(oneshot::Sender<ReloadAnswer>),

@@ -235,16 +235,16 @@ impl Driver {
                         changes = watcher.watch(&watched);
                     }
                 }
-                let look = match event {
-                    Event::RequestRefused { generation, .. } => Some((generation, Instant::now())),
+                let doubted = match event {
+                    Event::RequestRefused { generation, .. } => Some((generation, None)),
                     Event::Checked { generation, .. } | Event::CheckFailed { generation, .. } => {
-                        Some((generation, self.check_began))
+                        Some((generation, Some(self.check_began)))
                     }
                     _ => None,
                 };
                 self.machine.handle(Instant::now(), event);
-                if let Some((generation, began)) = look {
-                    self.vouch(generation, began);
+                if let Some((generation, looked_at)) = doubted {
+                    self.vouch(generation, looked_at);
                 }
             }
             if let Some(trouble) = self.unreported.take() {
@@ -316,13 +316,13 @@ impl Driver {
         }
     }
 
-    /// Answers those who doubt a token, unless it is still to be looked at for that, or is dead.
-    fn vouch(&self, generation: Generation, began: Instant) {
-        if let Some(feed) = self.identity.feed()
-            && !self.machine.is_in_doubt(generation)
-            && self.machine.has_good_token()
-        {
-            feed.vouch(generation, began);
+    /// Answers those who doubt a token, unless it is dead: after the look-up that began at
+    /// `looked_at`, also if there is another one to come; or at once if there is none to come.
+    fn vouch(&self, generation: Generation, looked_at: Option<Instant>) {
+        let Some(feed) = self.identity.feed() else { return };
+        let is_known = looked_at.is_some() || !self.machine.is_in_doubt(Instant::now(), generation);
+        if is_known && self.machine.has_good_token() {
+            feed.vouch(generation, looked_at.unwrap_or_else(Instant::now));
         }
     }
 

@@ -165,8 +165,8 @@ impl Identity {
             Target::Plugin(plugin) => &**plugin,
             Target::Feed(feed) => {
                 let session = held.session().ok_or(Trouble::Defect)?;
-                let given = Given::new(session.clone(), generation).ok_or(Trouble::Defect)?;
-                feed.give(Some(given));
+                let given = Given::new(session.clone(), generation, &self.client);
+                feed.give(Some(given.ok_or(Trouble::Defect)?));
                 return Ok(());
             }
         };

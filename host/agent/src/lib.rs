@@ -1,5 +1,5 @@
-//! What runs as `usher agent`: identities, doors, status and reload. It writes to no terminal: what
-//! people at one should see goes to a [`Reporter`].
+//! What runs as `usher agent` and `usher proxy`: identities, doors, status and reload. It writes to
+//! no terminal: what people at one should see goes to a [`Reporter`].
 
 #![forbid(unsafe_code)]
 
@@ -37,6 +37,7 @@ mod supervisor;
 mod surroundings;
 mod target;
 mod token;
+mod traffic;
 mod trouble;
 mod unwrapper;
 

@@ -1,6 +1,7 @@
 //! Listeners: bound while a configuration is prepared, served as parts, and changed in place by a
 //! reload that leaves them where they are.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,14 +12,16 @@ use usher_config::{
     ApiProxy, ClientCertificates, Diagnostic, ListenerPlace, ListenerRole, ListenerTls, Settings,
     TlsVersion, TokenUse,
 };
-use usher_listen::{Access, Allowed, Limits, Manner, Place, Socket, Tls, TlsFiles, serve};
+use usher_listen::{Access, Allowed, Limits, Manner, Place, Socket, Tally, Tls, TlsFiles, serve};
 use usher_proxy::{Gate, Proxy};
 use usher_server::Client;
 
 use crate::part::{Ending, Leaves, Part, PartId, Seat, Tier, Work};
 use crate::proxy_runtime;
 use crate::reception::Reception;
+use crate::status::ListenerEntry;
 use crate::surroundings::Surroundings;
+use crate::traffic::Traffic;
 
 /// A listener that is in force: what it serves can be changed while it does. Clones are the same.
 #[derive(Clone)]
@@ -27,6 +30,16 @@ pub(crate) struct Open {
     at: At,
     manner: watch::Sender<Manner>,
     reception: watch::Sender<Reception>,
+    /// What comes here, as long as it stays open.
+    traffic: Arc<Traffic>,
+    tally: Tally,
+}
+
+impl Open {
+    /// A defect may have ended it, or a lack of files; its socket is gone with it.
+    fn is_served(&self) -> bool {
+        !self.manner.is_closed()
+    }
 }
 
 /// Where a socket is. The socket itself belongs to whoever serves it: once it is let go, nobody can
@@ -39,25 +52,32 @@ struct At {
 
 impl At {
     fn of(socket: &Socket) -> Self {
-        let is_loopback = socket.address().is_some_and(|address| address.ip().is_loopback());
+        let is_loopback = socket.address().is_some_and(|address| is_loopback(address.ip()));
         Self { name: socket.to_string(), is_loopback }
     }
+}
+
+/// Also of one that is written as an IPv6 address (`[::ffff:127.0.0.1]`).
+fn is_loopback(address: IpAddr) -> bool {
+    address.to_canonical().is_loopback()
 }
 
 /// What a reload does to a listener that stays where it is.
 pub(crate) struct Change {
     open: Open,
-    manner: Manner,
-    reception: Option<Reception>,
+    manner: Option<Manner>,
+    reception: Reception,
 }
 
 impl Change {
-    /// Puts it in force: for connections to come, and for requests to come on those that are there.
+    /// Puts it in force, for the next request of anybody. Where others than before may connect, or
+    /// TLS is another, those who are there have to connect anew.
     pub(crate) fn apply(self) {
-        self.open.manner.send_replace(self.manner);
-        if let Some(reception) = self.reception {
-            self.open.reception.send_replace(reception);
+        if let Some(manner) = self.manner {
+            self.open.manner.send_replace(manner);
         }
+        self.reception.takes_over();
+        self.open.reception.send_replace(self.reception);
     }
 }
 
@@ -87,10 +107,12 @@ pub(crate) async fn prepare(
     let proxy_changed = server_changed
         || old.is_some_and(|(before, _)| {
             before.api_proxy != settings.api_proxy
+                || before.cache != settings.cache
                 || before.server.num_retries != settings.server.num_retries
         });
     for listener in &settings.listeners {
-        let known = open.iter().find(|open| open.settings.place == listener.place);
+        let known =
+            open.iter().find(|open| open.settings.place == listener.place && open.is_served());
         let made = match known {
             Some(known) => change(known, listener, settings, client, proxy_changed, surroundings)
                 .map(|(open, change)| {
@@ -122,22 +144,59 @@ fn change(
     surroundings: &Surroundings,
 ) -> Result<(Open, Option<Change>), Diagnostic> {
     let open = Open { settings: listener.clone(), ..known.clone() };
-    let is_same = known.settings == *listener;
-    if is_same {
+    let before = &known.settings;
+    let receives_alike = before.tls == listener.tls
+        && before.allow_users == listener.allow_users
+        && before.allow_groups == listener.allow_groups;
+    let manner = if receives_alike {
         // Certificates are looked at again, as at each reload.
         if let Some(tls) = &known.manner.borrow().tls
             && let Err(error) = tls.reload()
         {
             tracing::error!(listener = known.at.name, "the certificate in use stays: {error}");
         }
-        if !proxy_changed {
-            return Ok((open, None));
-        }
+        None
+    } else {
+        Some(manner(listener, &known.at)?)
+    };
+    if before.same_settings(listener) && !proxy_changed {
+        return Ok((open, None));
     }
-    let manner = if is_same { known.manner.borrow().clone() } else { manner(listener, &known.at)? };
-    let reception = reception(listener, &known.at, settings, client, surroundings);
-    let change = Change { open: open.clone(), manner, reception: Some(reception) };
+    let traffic = Arc::clone(&known.traffic);
+    let reception = reception(listener, &known.at, settings, client, surroundings, traffic);
+    let change = Change { open: open.clone(), manner, reception };
     Ok((open, Some(change)))
+}
+
+/// What the board says of the listeners in force.
+pub(crate) fn entries(settings: &Settings, listeners: &[Open]) -> Vec<ListenerEntry> {
+    let token_use = settings.api_proxy.token_use;
+    let entry = |open: &Open| {
+        let listener = &open.settings;
+        let required = |tls: &ListenerTls| tls.client_certificates == ClientCertificates::Required;
+        ListenerEntry {
+            place: written(&listener.place),
+            bound: open.at.name.clone(),
+            tls: match &listener.tls {
+                None => "off",
+                Some(tls) if required(tls) => "mutual",
+                Some(_) => "on",
+            },
+            role: match listener.role {
+                ListenerRole::Default => "default",
+                ListenerRole::MetricsOnly => "metrics_only",
+            },
+            identity: listener.identity.clone().filter(|_| token_use != TokenUse::Never),
+            token_use: match token_use {
+                TokenUse::Never => "never",
+                TokenUse::WhenAbsent => "when_absent",
+                TokenUse::Always => "always",
+            },
+            traffic: Arc::clone(&open.traffic),
+            tally: open.tally.clone(),
+        }
+    };
+    listeners.iter().map(entry).collect()
 }
 
 async fn bind(
@@ -156,7 +215,11 @@ async fn bind(
     })?;
     let at = At::of(&socket);
     let manner = watch::Sender::new(manner(listener, &at)?);
-    let reception = watch::Sender::new(reception(listener, &at, settings, client, surroundings));
+    let (traffic, tally) = (Arc::new(Traffic::default()), socket.tally().clone());
+    let counted = Arc::clone(&traffic);
+    let reception = reception(listener, &at, settings, client, surroundings, counted);
+    reception.takes_over();
+    let reception = watch::Sender::new(reception);
     let part = Listening {
         id: part_id(&listener.place),
         socket: Arc::new(socket),
@@ -164,14 +227,19 @@ async fn bind(
         reception: reception.subscribe(),
         runtime,
     };
-    Ok((Open { settings: listener.clone(), at, manner, reception }, part))
+    Ok((Open { settings: listener.clone(), at, manner, reception, traffic, tally }, part))
 }
 
 fn part_id(place: &ListenerPlace) -> PartId {
-    PartId::Listener(match place {
+    PartId::Listener(written(place))
+}
+
+/// As the configuration has it.
+fn written(place: &ListenerPlace) -> String {
+    match place {
         ListenerPlace::Tcp { address } => address.clone(),
         ListenerPlace::Unix { path, .. } => path.display().to_string(),
-    })
+    }
 }
 
 fn place(place: &ListenerPlace) -> Place {
@@ -221,6 +289,7 @@ fn reception(
     settings: &Settings,
     client: &Client,
     surroundings: &Surroundings,
+    traffic: Arc<Traffic>,
 ) -> Reception {
     let forwards = listener.role == ListenerRole::Default;
     let gate = Gate {
@@ -233,9 +302,15 @@ fn reception(
         let identity = listener.identity.as_deref();
         let takes_token = settings.api_proxy.token_use != TokenUse::Never;
         let feed = identity.filter(|_| takes_token).map(|name| surroundings.feeds.of(name));
-        Proxy::new(client, proxy_settings(settings), feed)
+        let proxy = Proxy::new(client, proxy_settings(settings), feed);
+        // It is there since the first listener was bound.
+        if let Ok(runtime) = proxy_runtime::handle() {
+            runtime.spawn(proxy.keep());
+        }
+        proxy
     });
-    Reception::new(gate, proxy, listener.enable_quit, surroundings.desk.clone())
+    let (quit, desk) = (listener.enable_quit, surroundings.desk.clone());
+    Reception::new(gate, proxy, quit, settings.dialect, desk, traffic)
 }
 
 fn proxy_settings(settings: &Settings) -> usher_proxy::Settings {
@@ -254,6 +329,7 @@ fn proxy_settings(settings: &Settings) -> usher_proxy::Settings {
             Some(number) => u32::try_from(number).unwrap_or(0),
         },
         patience: settings.server.client_timeout.unwrap_or(PATIENCE),
+        cache: settings.cache,
     }
 }
 
@@ -340,3 +416,72 @@ const RETRIES: u32 = 12;
 const PATIENCE: Duration = Duration::from_mins(1);
 /// What is under way when a listener closes has so long to end: less than the agent has as a whole.
 const LONGEST_DRAIN: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc;
+    use usher_config::{Overrides, load};
+    use usher_watch::Watcher;
+
+    use super::*;
+    use crate::bind;
+    use crate::desk::Desk;
+    use crate::feeds::Feeds;
+    use crate::reporter::Reporter;
+    use crate::status::Board;
+
+    fn surroundings() -> Surroundings {
+        let board = Board::new();
+        let (requests, _) = mpsc::channel(1);
+        Surroundings {
+            board: board.clone(),
+            watcher: Watcher::default(),
+            reports: mpsc::unbounded_channel().0,
+            taken: mpsc::unbounded_channel().0,
+            desk: Desk { board, requests },
+            feeds: Feeds::default(),
+            reporter: Reporter { complain: |_| {}, compiling: |_| {} },
+        }
+    }
+
+    #[tokio::test]
+    async fn a_listener_that_has_ended_by_itself_is_opened_by_the_next_reload() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, socket) = (directory.path().join("usher.hcl"), directory.path().join("s"));
+        let text = format!(
+            "vault {{\n  address = \"http://127.0.0.1:9\"\n}}\nlistener \"unix\" {{\n  address = \"{}\"\n  tls_disable = true\n}}\n",
+            socket.display()
+        );
+        std::fs::write(&file, text).unwrap();
+        let loaded = load(std::slice::from_ref(&file), &Overrides::default(), &|_| None);
+        let settings = loaded.settings.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
+        let (client, surroundings) = (bind::client(&settings).unwrap(), surroundings());
+        let mut open: Vec<Open> = Vec::new();
+        for round in 0..3 {
+            let old = (round > 0).then_some((&settings, &open[..]));
+            let prepared = prepare(&settings, &client, old, false, &surroundings).await;
+            let prepared = prepared.unwrap_or_else(|problems| panic!("{problems:?}"));
+            assert_eq!(prepared.parts.len(), 1, "it is bound");
+            assert!(socket.exists());
+            // With it goes whoever would serve it.
+            drop(prepared.parts);
+            assert!(!socket.exists());
+            open = prepared.open;
+        }
+    }
+
+    #[test]
+    fn loopback_is_loopback_however_it_is_written() {
+        for (address, expected) in [
+            ("127.0.0.1", true),
+            ("127.9.9.9", true),
+            ("::1", true),
+            ("::ffff:127.0.0.1", true),
+            ("::ffff:10.0.0.1", false),
+            ("0.0.0.0", false),
+            ("::", false),
+        ] {
+            assert_eq!(is_loopback(address.parse().unwrap()), expected, "{address}");
+        }
+    }
+}

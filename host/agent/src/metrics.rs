@@ -7,7 +7,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::time::{ClockId, clock_gettime};
 
-use crate::status::{Counts, IdentityReport, PluginReport, Report, STATES, SinkReport};
+use crate::status::{
+    CacheReport, Counts, IdentityReport, ListenerReport, PluginReport, Report, STATES, SinkReport,
+};
 
 /// The media type of [`text`].
 pub(crate) const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -109,6 +111,7 @@ pub(crate) fn text(report: &Report) -> String {
         }
     }
     page.plugins(&report.plugins);
+    page.listeners(&report.listeners);
     page.process(report);
     page.0
 }
@@ -117,6 +120,7 @@ pub(crate) fn text(report: &Report) -> String {
 enum Type {
     Gauge,
     Counter,
+    Histogram,
 }
 
 struct Page(String);
@@ -126,6 +130,7 @@ impl Page {
         let kind = match kind {
             Type::Gauge => "gauge",
             Type::Counter => "counter",
+            Type::Histogram => "histogram",
         };
         let _ = write!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
     }
@@ -229,6 +234,119 @@ impl Page {
         }
     }
 
+    fn listeners(&mut self, listeners: &[ListenerReport]) {
+        const REQUESTS: &str = "usher_proxy_requests_total";
+        const DURATION: &str = "usher_proxy_request_duration_seconds";
+        self.family(
+            REQUESTS,
+            Type::Counter,
+            "Requests to the listener by the class of the server's answer, refused by the agent, or left by their caller.",
+        );
+        for listener in listeners {
+            for (class, count) in &listener.answers {
+                self.sample(REQUESTS, &[("listener", place(listener)), ("class", class)], count);
+            }
+        }
+        self.family(
+            DURATION,
+            Type::Histogram,
+            "From the head of a request that went on to the server to the head of its answer.",
+        );
+        for listener in listeners {
+            let (name, durations) = (place(listener), &listener.durations);
+            let bucket = format!("{DURATION}_bucket");
+            for (longest, count) in &durations.within {
+                let longest = longest.to_string();
+                self.sample(&bucket, &[("listener", name), ("le", &longest)], count);
+            }
+            self.sample(&bucket, &[("listener", name), ("le", "+Inf")], durations.count);
+            let of_listener = [("listener", name)];
+            self.sample(&format!("{DURATION}_sum"), &of_listener, durations.seconds);
+            self.sample(&format!("{DURATION}_count"), &of_listener, durations.count);
+        }
+        self.caches(listeners);
+        for (name, kind, help, value) in [
+            (
+                "usher_proxy_connections",
+                Type::Gauge,
+                "Connections to the listener that are open.",
+                (|listener| listener.connections) as fn(&ListenerReport) -> u64,
+            ),
+            (
+                "usher_proxy_received_bytes_total",
+                Type::Counter,
+                "Bytes that clients sent to the listener.",
+                |listener| listener.received_bytes,
+            ),
+            (
+                "usher_proxy_sent_bytes_total",
+                Type::Counter,
+                "Bytes that the listener sent to clients.",
+                |listener| listener.sent_bytes,
+            ),
+        ] {
+            self.family(name, kind, help);
+            for listener in listeners {
+                self.sample(name, &[("listener", place(listener))], value(listener));
+            }
+        }
+    }
+
+    fn caches(&mut self, listeners: &[ListenerReport]) {
+        const REQUESTS: &str = "usher_proxy_cache_requests_total";
+        const EVICTIONS: &str = "usher_proxy_cache_evictions_total";
+        let caches = listeners
+            .iter()
+            .filter_map(|listener| Some((place(listener), listener.cache.as_ref()?)));
+        let caches: Vec<(&str, &CacheReport)> = caches.collect();
+        if caches.is_empty() {
+            return;
+        }
+        for (name, label, help) in [
+            (REQUESTS, "result", "Requests to the listener by what the cache did with them."),
+            (EVICTIONS, "cause", "Answers that are kept no longer, by cause."),
+        ] {
+            self.family(name, Type::Counter, help);
+            for (place, cache) in &caches {
+                let counts = if name == REQUESTS { &cache.requests } else { &cache.evictions };
+                for (value, count) in counts {
+                    self.sample(name, &[("listener", place), (label, value)], count);
+                }
+            }
+        }
+        for (name, kind, help, value) in [
+            (
+                "usher_proxy_cache_entries",
+                Type::Gauge,
+                "Answers that the listener's cache keeps.",
+                (|cache| cache.entries as u64) as fn(&CacheReport) -> u64,
+            ),
+            ("usher_proxy_cache_bytes", Type::Gauge, "Memory that they take.", |cache| {
+                cache.bytes as u64
+            }),
+            (
+                "usher_proxy_cache_oldest_seconds",
+                Type::Gauge,
+                "How long the oldest has been kept; 0 if there is none.",
+                |cache| cache.oldest_s.unwrap_or_default(),
+            ),
+            ("usher_proxy_cache_stored_total", Type::Counter, "Answers that were kept.", |cache| {
+                cache.stored
+            }),
+            (
+                "usher_proxy_cache_renewals_total",
+                Type::Counter,
+                "Renewals of what is kept that succeeded.",
+                |cache| cache.renewed,
+            ),
+        ] {
+            self.family(name, kind, help);
+            for (place, cache) in &caches {
+                self.sample(name, &[("listener", place)], value(cache));
+            }
+        }
+    }
+
     /// The few of the usual process metrics that cost nothing to get.
     fn process(&mut self, report: &Report) {
         const START: &str = "process_start_time_seconds";
@@ -251,6 +369,11 @@ fn sinks(identities: &[IdentityReport]) -> impl Iterator<Item = (&IdentityReport
     identities.iter().flat_map(|identity| identity.sinks.iter().map(move |sink| (identity, sink)))
 }
 
+/// The label of a listener: what the configuration says, unless that is any port.
+fn place(listener: &ListenerReport) -> &str {
+    if listener.place.ends_with(":0") { &listener.bound } else { &listener.place }
+}
+
 fn results(counts: Counts) -> [(&'static str, u64); 2] {
     [("success", counts.succeeded), ("failure", counts.failed)]
 }
@@ -269,8 +392,27 @@ fn seconds(at: SystemTime) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use hyper::Response;
+    use usher_listen::Tally;
+
     use super::*;
-    use crate::status::Board;
+    use crate::status::{Board, ListenerEntry};
+    use crate::traffic::Traffic;
+
+    fn listener(place: &str, traffic: &Arc<Traffic>) -> ListenerEntry {
+        ListenerEntry {
+            place: place.to_owned(),
+            bound: "127.0.0.1:34567".to_owned(),
+            tls: "off",
+            role: "default",
+            identity: None,
+            token_use: "never",
+            traffic: Arc::clone(traffic),
+            tally: Tally::default(),
+        }
+    }
 
     #[test]
     fn a_name_cannot_break_out_of_its_label() {
@@ -286,6 +428,9 @@ mod tests {
         let sinks = || [("file".to_owned(), "file".to_owned())];
         let _handles =
             [board.identity("one", "approle", sinks()), board.identity("two", "approle", sinks())];
+        let traffic = Arc::new(Traffic::default());
+        let listeners = ["/run/usher/api.sock", "127.0.0.1:8200"];
+        board.set_listeners(listeners.map(|place| listener(place, &traffic)).into());
         let text = text(&board.report());
         let mut announced = Vec::new();
         for line in text.lines() {
@@ -295,9 +440,40 @@ mod tests {
                 announced.push(name);
             } else if !line.starts_with('#') {
                 let name = line.split(['{', ' ']).next().unwrap();
-                assert_eq!(announced.last(), Some(&name), "{line}");
+                let family = ["_bucket", "_sum", "_count"]
+                    .into_iter()
+                    .filter_map(|part| name.strip_suffix(part))
+                    .find(|family| family.ends_with("_duration_seconds"));
+                assert_eq!(announced.last(), Some(&family.unwrap_or(name)), "{line}");
             }
         }
+    }
+
+    #[test]
+    fn a_listener_is_named_as_the_configuration_names_it_and_its_buckets_add_up() {
+        let (board, traffic) = (Board::new(), Arc::new(Traffic::default()));
+        board.set_listeners(vec![listener("/run/usher/api.sock", &traffic)]);
+        traffic.begin().answered(&Response::new(()));
+        drop(traffic.begin());
+        let page = text(&board.report());
+        let duration = "usher_proxy_request_duration_seconds";
+        let of = "listener=\"/run/usher/api.sock\"";
+        for sample in [
+            format!("usher_proxy_requests_total{{{of},class=\"2xx\"}} 1"),
+            format!("usher_proxy_requests_total{{{of},class=\"5xx\"}} 0"),
+            format!("usher_proxy_requests_total{{{of},class=\"gone\"}} 1"),
+            format!("{duration}_bucket{{{of},le=\"0.001\"}}"),
+            format!("{duration}_bucket{{{of},le=\"2.5\"}} 2"),
+            format!("{duration}_bucket{{{of},le=\"+Inf\"}} 2"),
+            format!("{duration}_count{{{of}}} 2"),
+            format!("usher_proxy_connections{{{of}}} 0"),
+        ] {
+            assert!(page.contains(&sample), "{sample}: {page}");
+        }
+        // Any port that is free.
+        board.set_listeners(vec![listener("127.0.0.1:0", &traffic)]);
+        let page = text(&board.report());
+        assert!(page.contains("usher_proxy_connections{listener=\"127.0.0.1:34567\"} 0"), "{page}");
     }
 
     #[test]

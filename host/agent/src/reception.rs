@@ -9,11 +9,13 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request as HttpRequest, Response, StatusCode};
+use usher_config::Dialect;
 use usher_connector::Body;
 use usher_proxy::{Gate, Proxy, refuse};
 
 use crate::desk::{Desk, Request};
 use crate::metrics;
+use crate::traffic::Traffic;
 
 /// How a listener answers. Clones are the same.
 #[derive(Clone)]
@@ -25,30 +27,51 @@ struct Inner {
     proxy: Option<Proxy>,
     /// `agent_api { enable_quit }`
     may_quit: bool,
+    /// Names what is asked of the agent itself.
+    dialect: Dialect,
     desk: Desk,
+    /// Of the listener, whatever is changed of it.
+    traffic: Arc<Traffic>,
 }
 
 impl Reception {
-    pub(crate) fn new(gate: Gate, proxy: Option<Proxy>, may_quit: bool, desk: Desk) -> Self {
-        Self(Arc::new(Inner { gate, proxy, may_quit, desk }))
+    pub(crate) fn new(
+        gate: Gate,
+        proxy: Option<Proxy>,
+        may_quit: bool,
+        dialect: Dialect,
+        desk: Desk,
+        traffic: Arc<Traffic>,
+    ) -> Self {
+        Self(Arc::new(Inner { gate, proxy, may_quit, dialect, desk, traffic }))
+    }
+
+    /// It answers from now on, and what is told of the listener's cache is told of its own.
+    pub(crate) fn takes_over(&self) {
+        self.0.traffic.set_proxy(self.0.proxy.clone());
     }
 
     /// Answers one request.
     pub(crate) async fn answer(&self, request: HttpRequest<Incoming>) -> Response<Body> {
-        let Inner { gate, proxy, .. } = &*self.0;
+        let Inner { gate, proxy, dialect, traffic, .. } = &*self.0;
         let (head, body) = request.into_parts();
         let refusal = gate.refusal(&head);
-        let own = match (refusal, head.uri.path(), proxy) {
+        let own = match (refusal, Question::of(*dialect, head.uri.path()), proxy) {
             (Some(refusal), ..) => refusal,
-            (None, METRICS, _) => self.metrics(&head.method, head.uri.query()),
+            (None, Some(Question::Metrics), _) => self.metrics(&head.method, head.uri.query()),
             (None, _, None) => refuse(StatusCode::NOT_FOUND, "only metrics are served here"),
-            // There is no cache, which is as empty as one can be; the incumbents say so, too.
-            (None, CACHE_CLEAR, Some(_)) => Response::new(Body::default()),
-            (None, QUIT, Some(_)) => self.quit(&head.method).await,
-            (None, _, Some(proxy)) => {
-                return proxy.answer(HttpRequest::from_parts(head, body)).await;
+            (None, Some(Question::CacheClear), Some(proxy)) => {
+                return clear(proxy, &head.method, body).await;
+            }
+            (None, Some(Question::Quit), Some(_)) => self.quit(&head.method).await,
+            (None, None, Some(proxy)) => {
+                let under_way = traffic.begin();
+                let response = proxy.answer(HttpRequest::from_parts(head, body)).await;
+                under_way.answered(&response);
+                return response;
             }
         };
+        traffic.answered_here(&own);
         discard(body).await;
         own
     }
@@ -85,7 +108,8 @@ impl Reception {
 
     async fn quit(&self, method: &Method) -> Response<Body> {
         if !self.0.may_quit {
-            return refuse(StatusCode::NOT_FOUND, "agent_api.enable_quit is not set");
+            let why = format!("{}.enable_quit is not set", self.0.dialect.api());
+            return refuse(StatusCode::NOT_FOUND, &why);
         }
         if *method != Method::POST {
             return only("POST");
@@ -94,6 +118,44 @@ impl Reception {
             Ok(()) => Response::new(Body::default()),
             Err(_) => refuse(StatusCode::SERVICE_UNAVAILABLE, "the agent is shutting down"),
         }
+    }
+}
+
+/// Follows an order to clear the cache; statuses as the incumbents'.
+async fn clear(proxy: &Proxy, method: &Method, body: Incoming) -> Response<Body> {
+    let read = Limited::new(body, LONGEST_ORDER).collect();
+    let order = match tokio::time::timeout(LONGEST_READING, read).await {
+        Ok(Ok(order)) => order.to_bytes(),
+        _ => return refuse(StatusCode::BAD_REQUEST, "the order can't be read"),
+    };
+    if !matches!(*method, Method::POST | Method::PUT) {
+        return Response::new(Body::default());
+    }
+    match proxy.clear(&order) {
+        Ok(()) => Response::new(Body::default()),
+        Err(why) => refuse(StatusCode::BAD_REQUEST, &why),
+    }
+}
+
+/// What is asked of the agent itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Question {
+    Metrics,
+    CacheClear,
+    Quit,
+}
+
+impl Question {
+    /// `None`: the server is asked, also under the other dialect's name.
+    fn of(dialect: Dialect, path: &str) -> Option<Self> {
+        let (name, question) = path.strip_prefix('/')?.split_once('/')?;
+        let question = match question {
+            "v1/metrics" => Self::Metrics,
+            "v1/cache-clear" => Self::CacheClear,
+            "v1/quit" => Self::Quit,
+            _ => return None,
+        };
+        (name == dialect.name()).then_some(question)
     }
 }
 
@@ -111,9 +173,32 @@ fn only(method: &'static str) -> Response<Body> {
     response
 }
 
-const METRICS: &str = "/agent/v1/metrics";
-const CACHE_CLEAR: &str = "/agent/v1/cache-clear";
-const QUIT: &str = "/agent/v1/quit";
 /// Of a body that nobody reads, in bytes.
 const LONGEST_ORDER: usize = 64 << 10;
 const LONGEST_READING: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_dialect_answers_under_its_own_name_alone() {
+        use Dialect::{Agent, Proxy};
+        for (path, of_agent, of_proxy) in [
+            ("/agent/v1/metrics", Some(Question::Metrics), None),
+            ("/agent/v1/cache-clear", Some(Question::CacheClear), None),
+            ("/agent/v1/quit", Some(Question::Quit), None),
+            ("/proxy/v1/metrics", None, Some(Question::Metrics)),
+            ("/proxy/v1/cache-clear", None, Some(Question::CacheClear)),
+            ("/proxy/v1/quit", None, Some(Question::Quit)),
+            ("/proxy/v1/quit/", None, None),
+            ("/proxy/v1", None, None),
+            ("//proxy/v1/quit", None, None),
+            ("/v1/quit", None, None),
+            ("*", None, None),
+        ] {
+            let asked = (Question::of(Agent, path), Question::of(Proxy, path));
+            assert_eq!(asked, (of_agent, of_proxy), "{path}");
+        }
+    }
+}

@@ -14,6 +14,7 @@ use usher_config::{Diagnostic, Diff, Loaded};
 
 use crate::agent::{Agent, LONGEST_SHUTDOWN};
 use crate::desk::{ReloadAnswer, Request};
+use crate::feeds::fed;
 use crate::identity_part::IdentityPart;
 use crate::part::{Ending, PartId};
 use crate::prepare::{OtherLogFile, Prepared, prepare};
@@ -21,7 +22,7 @@ use crate::roster::{FirstFailure, Working};
 use crate::signals::Signals;
 use crate::supervisor::Plan;
 use crate::target::NamedTarget;
-use crate::{bind, logging};
+use crate::{bind, listener, logging};
 
 impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
     /// Reloads the configuration; what it did. None: the agent was told to end meanwhile.
@@ -138,6 +139,7 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
         for change in changes {
             change.apply();
         }
+        board.set_listeners(listener::entries(&in_force.settings, &in_force.listeners));
         self.in_force = in_force;
         for configured in &self.in_force.settings.identities {
             if diff.adjusted.contains(&configured.name) {
@@ -178,6 +180,7 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
             }));
         }
         self.supervisor.apply(plan, LONGEST_SHUTDOWN).await;
+        self.surroundings.feeds.keep(&fed(&self.in_force.settings));
         // Also one that a defect has ended only now.
         for name in &diff.removed {
             self.surroundings.board.forget_failed(name);

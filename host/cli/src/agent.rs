@@ -1,11 +1,11 @@
-//! `usher agent`: flags, configuration, and the runtime it all runs on.
+//! `usher agent` and `usher proxy`: flags, configuration, and the runtime it all runs on.
 
 use std::fmt::Write as _;
 use std::time::Duration;
 
 use clap::Args;
 use usher_agent::{Exit, Reporter, Signals, forbid_core_dumps, logging, plugin_files};
-use usher_config::{Diagnostic, load};
+use usher_config::{Diagnostic, Dialect, load};
 
 use crate::flags::{Flags, go_bool};
 use crate::runtime::runtime;
@@ -13,18 +13,10 @@ use crate::status;
 use crate::stop::failure;
 use crate::terminal::complain;
 
-/// Flags of `usher agent`. They win over the environment (`BAO_…`, then `VAULT_…`), which wins
-/// over the files.
+/// Flags of `usher agent` and `usher proxy`. They win over the environment (`BAO_…`, then
+/// `VAULT_…`), which wins over the files.
 #[derive(Args)]
-#[command(
-    args_override_self = true,
-    after_help = format!("Each flag may be written with one dash or two.
-
-Exit status:
-{}
-SIGHUP reads the configuration again, SIGUSR1 writes the status to the log (what usher status
-shows), SIGUSR2 and its like do nothing. docs/status.md tells every signal.", statuses())
-)]
+#[command(args_override_self = true)]
 pub(crate) struct AgentArguments {
     #[command(flatten)]
     flags: Flags,
@@ -44,8 +36,31 @@ pub(crate) struct AgentArguments {
     rest: Vec<String>,
 }
 
+/// What the help says below the flags.
+pub(crate) fn after_help(dialect: Dialect) -> String {
+    let differs = match dialect {
+        Dialect::Agent => "",
+        Dialect::Proxy => {
+            "It is usher agent under other names: a listener has proxy_api for agent_api and answers
+/proxy/v1/metrics, /cache-clear and /quit itself; BAO_PROXY_CONFIG_PATH, or VAULT_…, names the
+configuration where --config doesn't. template, env_template and exec have no effect.
+
+"
+        }
+    };
+    format!(
+        "{differs}Each flag may be written with one dash or two.
+
+Exit status:
+{}
+SIGHUP reads the configuration again, SIGUSR1 writes the status to the log (what usher status
+shows), SIGUSR2 and its like do nothing. docs/status.md tells every signal.",
+        statuses()
+    )
+}
+
 /// Runs the agent to its end.
-pub(crate) fn run(arguments: AgentArguments) -> Exit {
+pub(crate) fn run(arguments: AgentArguments, dialect: Dialect) -> Exit {
     forbid_core_dumps();
     // One thread: guests yield at each tick, files are read on the blocking pool, and an agent
     // spends its life waiting.
@@ -61,6 +76,7 @@ pub(crate) fn run(arguments: AgentArguments) -> Exit {
     let (paths, mut overrides) = arguments.flags.into_parts();
     let strict = arguments.strict;
     overrides.strict = strict;
+    overrides.dialect = dialect;
     let load = move || {
         let mut loaded = load(&paths, &overrides, &|name| std::env::var(name).ok());
         if strict && !loaded.diagnostics.is_empty() {

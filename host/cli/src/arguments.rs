@@ -2,6 +2,7 @@
 
 use clap::{Parser, Subcommand};
 use usher_agent::Exit;
+use usher_config::Dialect;
 
 use crate::{agent, config, explain, go_style, plugin, reload, status, token, validate, wait};
 
@@ -22,13 +23,17 @@ struct Arguments {
 #[derive(Subcommand)]
 enum Command {
     /// Run the agent with the configuration of Vault Agent or OpenBao Agent.
+    #[command(after_help = agent::after_help(Dialect::Agent))]
     Agent(Box<agent::AgentArguments>),
+    /// Run it with the configuration of Vault Proxy or OpenBao Proxy.
+    #[command(after_help = agent::after_help(Dialect::Proxy))]
+    Proxy(Box<agent::AgentArguments>),
     /// Say what is wrong with a configuration, without running it.
     Validate(Box<validate::ValidateArguments>),
     /// What a configuration may hold.
     #[command(subcommand)]
     Config(config::ConfigCommand),
-    /// Log in once, step by step, and say what is wrong.
+    /// Log in once, or make one request through a listener, step by step, and say what is wrong.
     Explain(Box<explain::ExplainArguments>),
     /// Show what a running agent does.
     Status(status::StatusArguments),
@@ -48,7 +53,8 @@ enum Command {
 pub(crate) fn run() -> Exit {
     let arguments = go_style::normalize(std::env::args_os());
     match Arguments::parse_from(arguments).command {
-        Command::Agent(arguments) => agent::run(*arguments),
+        Command::Agent(arguments) => agent::run(*arguments, Dialect::Agent),
+        Command::Proxy(arguments) => agent::run(*arguments, Dialect::Proxy),
         Command::Validate(arguments) => validate::run(*arguments),
         Command::Config(command) => config::run(command),
         Command::Explain(arguments) => explain::run(*arguments),

@@ -1,9 +1,12 @@
-//! `usher explain`: one login, step by step, with what is wrong and what to do about it.
+//! `usher explain`: one login, or one request to a listener, step by step, with what is wrong and what to
+//! do about it.
 
 mod claims;
+mod request;
+mod steps;
+mod way;
 
 use std::fmt::Write as _;
-use std::io::Write as _;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
@@ -12,8 +15,10 @@ use usher_agent::{Exit, below_the_mount, bind, forbid_core_dumps};
 use usher_config::{Identity, Settings, load};
 use usher_engine::{Answer, AuthMethod, Call, Credential, FailureKind, Reason};
 use usher_secret::redactor::{self, Live};
-use usher_server::{Class, Client, Scope, Session};
+use usher_server::{Client, Scope, Session};
 
+use self::request::Wanted;
+use self::steps::{bad, exit, good, note};
 use crate::flags::Flags;
 use crate::runtime::block_on;
 use crate::stop::{failure, usage};
@@ -26,8 +31,12 @@ use crate::terminal::{REPORTER, complain};
 unused unless --consume is given. The token that the login brings is revoked at once, unless it
 was handed over (token_file).
 
-Exit status: {} the login works, or only a one-shot credential was left unused; {} it can't be tried
-now; {} wrong usage or configuration; {} the login is refused.",
+With --request there is no login: the running agent is asked as a caller asks who brings no token.
+The request is really made, so one for dynamic credentials makes some. Nothing of its answer is
+shown but what went wrong.
+
+Exit status: {} the login or the request works, or only a one-shot credential was left unused; {} it
+can't be tried now; {} wrong usage or configuration; {} it is refused.",
         Exit::Done, Exit::Failed, Exit::Configuration, Exit::Refused)
 )]
 pub(crate) struct ExplainArguments {
@@ -39,6 +48,17 @@ pub(crate) struct ExplainArguments {
     /// Use a one-shot credential, and remove its file as the agent does.
     #[arg(long)]
     consume: bool,
+    /// Make a request that reads (GET, LIST, HEAD) through a listener of the running agent.
+    #[arg(
+        long,
+        num_args = 2,
+        value_names = ["METHOD", "PATH"],
+        conflicts_with_all = ["identity", "consume"]
+    )]
+    request: Vec<String>,
+    /// The listener's address or socket; by default the first one that forwards requests.
+    #[arg(long, value_name = "PLACE", requires = "request")]
+    listener: Option<String>,
 }
 
 pub(crate) fn run(arguments: ExplainArguments) -> Exit {
@@ -49,6 +69,15 @@ pub(crate) fn run(arguments: ExplainArguments) -> Exit {
         complain(&problem.to_string());
     }
     let Some(settings) = loaded.settings else { return Exit::Configuration };
+    if !arguments.request.is_empty() {
+        let wanted = match Wanted::parse(&arguments.request) {
+            Ok(wanted) => wanted,
+            Err(problem) => return usage(problem).tell(),
+        };
+        let at = arguments.listener.as_deref();
+        return block_on(async { Ok(request::explain(&settings, &wanted, at).await) })
+            .unwrap_or_else(|error| failure(error).tell());
+    }
     let mut names = settings.identities.iter().map(|identity| identity.name.as_str());
     if !names.clone().any(|name| name == arguments.identity) {
         let known: Vec<&str> = names.by_ref().collect();
@@ -237,11 +266,7 @@ async fn log_in(
             } else {
                 bad("server", &error.to_string());
             }
-            Err(match error.class {
-                Class::Passing => Exit::Failed,
-                Class::Refused => Exit::Refused,
-                Class::Configuration => Exit::Configuration,
-            })
+            Err(exit(error.class))
         }
     }
 }
@@ -250,25 +275,4 @@ fn token(ttl: Option<Duration>, renewable: bool, kind: &str, policies: &[String]
     let ttl = ttl.map_or("never expires".to_owned(), |ttl| format!("for {} s", ttl.as_secs()));
     let renewable = if renewable { "renewable" } else { "not renewable" };
     format!("{kind}, {ttl}, {renewable}, policies {}", policies.join(", "))
-}
-
-/// Tells each step as it happens.
-fn good(step: &str, what: &str) {
-    line(step, "ok", what);
-}
-
-fn bad(step: &str, what: &str) {
-    line(step, "FAILED", what);
-}
-
-fn note(what: &str) {
-    line("", "", what);
-}
-
-fn line(step: &str, outcome: &str, what: &str) {
-    const INDENT: usize = 24;
-    let what = redactor::redact(what);
-    let what = what.trim_end().replace('\n', &format!("\n{}", " ".repeat(INDENT)));
-    // A closed pipe (`| head`) is no failure worth a message.
-    let _ = writeln!(std::io::stdout(), "{step:<15} {outcome:<7} {what}");
 }

@@ -5,6 +5,7 @@
 mod agent;
 mod arguments;
 mod config;
+mod exchange;
 mod explain;
 mod flags;
 mod go_style;

@@ -4,12 +4,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use http_body_util::{BodyExt as _, Empty, Limited};
-use hyper::body::Bytes;
+use http_body_util::Empty;
 use hyper::{Method, Request, StatusCode};
-use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use usher_config::{Overrides, load};
+
+use crate::exchange::exchange;
 
 /// Where the agent is.
 #[derive(Args)]
@@ -98,29 +98,15 @@ pub(crate) async fn ask(
             socket.display()
         ))
     };
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-        .await
-        .map_err(|error| broken(error.to_string()))?;
     let request = Request::builder()
         .method(method)
         .uri(path)
         .header("host", "usher")
-        .body(Empty::<Bytes>::new())
+        .body(Empty::new())
         .map_err(|error| broken(error.to_string()))?;
-    let exchange = async {
-        let response =
-            sender.send_request(request).await.map_err(|error| broken(error.to_string()))?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), LONGEST_ANSWER).collect().await;
-        let body = body.map_err(|error| broken(error.to_string()))?.to_bytes();
-        Ok((status, String::from_utf8_lossy(&body).into_owned()))
-    };
-    tokio::pin!(exchange, connection);
-    tokio::select! {
-        answer = &mut exchange => answer,
-        // It ends with the answer that is then at hand, or with an error that the exchange tells.
-        _ = &mut connection => exchange.await,
-    }
+    let answer = exchange(stream, request).await.map_err(broken)?;
+    let text = String::from_utf8_lossy(answer.body()).into_owned();
+    Ok((answer.status(), text))
 }
 
 /// An answer other than success, as an error.
@@ -146,9 +132,6 @@ fn explain(socket: &Path, error: &io::Error) -> Unreachable {
         _ => Unreachable::Broken(format!("the admin socket {at} can't be used: {error}")),
     }
 }
-
-/// In bytes: enough for 20,000 identities.
-const LONGEST_ANSWER: usize = 64 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime};
 use clap::Args;
 use hyper::{Method, StatusCode};
 use usher_agent::Exit;
-use usher_agent::status::{ErrorReport, IdentityReport, PluginReport, Report, moment};
+use usher_agent::status::{
+    ErrorReport, IdentityReport, ListenerReport, PluginReport, Report, moment,
+};
 
 use crate::runtime::block_on;
 use crate::socket::{SocketArguments, ask, refused};
@@ -108,6 +110,10 @@ fn text(report: &Report, now: SystemTime) -> String {
     });
     let head = ["IDENTITY", "SINK", "TOKEN", "LAST DELIVERY"].map(str::to_owned);
     text += &table(&std::iter::once(head).chain(sinks).collect::<Vec<_>>());
+    if !report.listeners.is_empty() {
+        text.push('\n');
+        text += &listeners(report, now);
+    }
     if !report.plugins.is_empty() {
         text.push('\n');
         text += &plugins(report, now);
@@ -118,6 +124,41 @@ fn text(report: &Report, now: SystemTime) -> String {
         text += &problems;
     }
     text
+}
+
+/// The table of listeners.
+fn listeners(report: &Report, now: SystemTime) -> String {
+    let head = ["LISTENER", "TLS", "TOKEN", "REQUESTS", "ERRORS", "OPEN", "LAST ERROR"];
+    let mut rows = vec![head.map(str::to_owned)];
+    rows.extend(report.listeners.iter().map(|listener| {
+        [
+            listener.bound.clone(),
+            listener.tls.clone(),
+            whose_token(listener),
+            listener.requests.to_string(),
+            listener.errors.to_string(),
+            listener.connections.to_string(),
+            listener.last_error.as_ref().map_or_else(
+                || "-".to_owned(),
+                |error| format!("{}: {}", distance(error.at, now), on_one_line(&error.message)),
+            ),
+        ]
+    }));
+    table(&rows)
+}
+
+/// Whose token a listener's requests get.
+fn whose_token(listener: &ListenerReport) -> String {
+    match (&listener.identity, &*listener.token_use) {
+        _ if listener.role == "metrics_only" => "metrics only".to_owned(),
+        (None, _) => "the caller's".to_owned(),
+        (Some(name), "always") => format!("{name}, always"),
+        (Some(name), _) => name.clone(),
+    }
+}
+
+fn on_one_line(text: &str) -> String {
+    text.chars().map(|character| if character.is_control() { ' ' } else { character }).collect()
 }
 
 /// The table of plug-ins.
@@ -269,7 +310,59 @@ fn brief(duration: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
+    use usher_agent::status::{DurationsReport, ListenerErrorReport, ServerReport};
+
     use super::*;
+
+    fn listener(identity: Option<&str>, token_use: &str) -> ListenerReport {
+        ListenerReport {
+            place: "{{ GetPrivateIP }}:8200".to_owned(),
+            bound: "10.0.0.7:8200".to_owned(),
+            tls: "on".to_owned(),
+            role: "default".to_owned(),
+            identity: identity.map(str::to_owned),
+            token_use: token_use.to_owned(),
+            requests: 12,
+            errors: 1,
+            answers: [("2xx".to_owned(), 11), ("5xx".to_owned(), 1)].into(),
+            connections: 3,
+            received_bytes: 0,
+            sent_bytes: 0,
+            durations: DurationsReport::default(),
+            cache: None,
+            last_error: Some(ListenerErrorReport {
+                message: "the server\nis away".to_owned(),
+                status: Some(500),
+                at: SystemTime::UNIX_EPOCH,
+            }),
+        }
+    }
+
+    #[test]
+    fn a_listener_is_one_line_with_whose_token_it_lends() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(5);
+        for (identity, token_use, whose) in [
+            (Some("app"), "when_absent", "app"),
+            (Some("app"), "always", "app, always"),
+            (None, "never", "the caller's"),
+        ] {
+            let report = Report {
+                version: String::new(),
+                started_at: now,
+                ready: true,
+                server: ServerReport::default(),
+                identities: Vec::new(),
+                plugins: Vec::new(),
+                listeners: vec![listener(identity, token_use)],
+            };
+            let text = listeners(&report, now);
+            let line = text.lines().nth(1).unwrap();
+            let cells: Vec<&str> = line.split("  ").filter(|cell| !cell.is_empty()).collect();
+            let cells: Vec<&str> = cells.into_iter().map(str::trim).collect();
+            let error = "5s ago: the server is away";
+            assert_eq!(cells, ["10.0.0.7:8200", "on", whose, "12", "1", "3", error], "{text}");
+        }
+    }
 
     #[test]
     fn times_are_brief() {

@@ -89,14 +89,19 @@ impl Choice<'_> {
         block: &'static Block,
         key: &str,
     ) -> Option<(String, String)> {
-        block.key(key)?.variables.iter().find_map(|name| self.environment.get(name))
+        block.key(key)?.variables.iter().find_map(|name| self.look_up(name))
     }
 
     /// A variable that isn't empty.
     pub(crate) fn variable(&self, block: &'static Block, key: &str) -> Option<(String, String)> {
         let filled =
-            |name: &&str| self.environment.get(name).filter(|(value, _)| !value.trim().is_empty());
+            |name: &&'static str| self.look_up(name).filter(|(value, _)| !value.trim().is_empty());
         block.key(key)?.variables.iter().find_map(filled)
+    }
+
+    /// Value and whole name of a variable that a key names.
+    fn look_up(&self, name: &'static str) -> Option<(String, String)> {
+        self.environment.get(&self.overrides.dialect.variable(name))
     }
 
     /// A variable that is true or false; false if it isn't set.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::field::Field;
 use crate::schema::{self, Block, Change, FILE};
-use crate::settings::{Identity, Log, Method, Plugin, Server, Settings, Sink};
+use crate::settings::{Identity, Listener, Log, Method, Plugin, Server, Settings, Sink};
 
 /// What differs between two configurations. Identities are matched by their names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -145,6 +145,13 @@ fn changes<'a, T: 'static>(
 }
 
 impl Sink {
+    /// Whether only the place in the file differs, if anything.
+    pub fn same_settings(&self, other: &Self) -> bool {
+        differing(Self::FIELDS, self, other).next().is_none()
+    }
+}
+
+impl Listener {
     /// Whether only the place in the file differs, if anything.
     pub fn same_settings(&self, other: &Self) -> bool {
         differing(Self::FIELDS, self, other).next().is_none()

@@ -19,6 +19,7 @@ mod characters;
 mod choice;
 mod connection;
 mod diagnostic;
+mod dialect;
 mod diff;
 mod doors;
 mod encryption;
@@ -58,6 +59,7 @@ use std::path::PathBuf;
 use usher_address::Namespace;
 
 pub use diagnostic::{Diagnostic, Location, Severity};
+pub use dialect::Dialect;
 pub use diff::{Diff, diff};
 pub use overrides::Overrides;
 pub use schema::{Flag, FlagForm, flags, json_schema, server_flags};
@@ -93,7 +95,8 @@ pub struct Loaded {
 /// Reads the configuration.
 ///
 /// `paths` are files or directories and merge in this order; without any, the comma-separated
-/// `BAO_AGENT_CONFIG_PATH` or `VAULT_AGENT_CONFIG_PATH` counts. `environment` looks a variable up.
+/// `BAO_AGENT_CONFIG_PATH` or `VAULT_AGENT_CONFIG_PATH` counts, or the same with `PROXY`, as the
+/// dialect is. `environment` looks a variable up.
 /// Reads nothing but these files.
 pub fn load(
     paths: &[PathBuf],
@@ -124,7 +127,7 @@ pub fn load(
     }
     let mut whole = Part::default();
     for source in sources::read(paths, &mut report) {
-        if let Some(part) = Part::read(&source, environment, &mut report) {
+        if let Some(part) = Part::read(&source, &choice, &mut report) {
             whole.merge(part, &mut report);
         }
     }

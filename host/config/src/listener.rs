@@ -8,6 +8,7 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 
 use crate::diagnostic::{Diagnostic, Location};
+use crate::dialect::Dialect;
 use crate::fields::{Fields, Located, Nested, Report, holds_names, names_within};
 use crate::file_sink;
 use crate::identity::DEFAULT_NAME;
@@ -52,7 +53,7 @@ pub(crate) struct Names<'a> {
 }
 
 impl Listeners {
-    pub(crate) fn read(file: &Fields<'_>, report: &mut Report) -> Self {
+    pub(crate) fn read(file: &Fields<'_>, dialect: Dialect, report: &mut Report) -> Self {
         let mut blocks = Vec::new();
         for nested in file.blocks("listener", report) {
             // {"listener": {"tcp": {…}}}
@@ -62,7 +63,7 @@ impl Listeners {
                 blocks.push(nested);
             }
         }
-        let read = blocks.iter().filter_map(|nested| listener(nested, report)).collect();
+        let read = blocks.iter().filter_map(|nested| listener(nested, dialect, report)).collect();
         Self { count: blocks.len(), read }
     }
 
@@ -225,8 +226,10 @@ fn check_places(blocks: &[ListenerBlock], report: &mut Report) {
 }
 
 /// None: nobody knows where it would listen. Of other problems what stands in for what is wrong.
-fn listener(nested: &Nested<'_>, report: &mut Report) -> Option<ListenerBlock> {
+fn listener(nested: &Nested<'_>, dialect: Dialect, report: &mut Report) -> Option<ListenerBlock> {
     let fields = judge(nested, &LISTENER, report);
+    let keys = nested.object.items.iter().map(|item| &item.key);
+    report.extend(keys.filter_map(|key| dialect.objection(&LISTENER, key)));
     let reader = Reader { fields, location: nested.location };
     let place = reader.place(&lower_kind(&reader.fields, nested), report);
     let is_tcp = matches!(place, Some(ListenerPlace::Tcp { .. }));
@@ -242,7 +245,7 @@ fn listener(nested: &Nested<'_>, report: &mut Report) -> Option<ListenerBlock> {
             place: place?,
             role,
             require_request_header: reader.is_on("require_request_header"),
-            enable_quit: reader.enable_quit(),
+            enable_quit: reader.enable_quit(dialect),
             identity: identity.map(|name| name.value),
             allow_users,
             allow_groups,
@@ -351,9 +354,9 @@ impl Reader<'_> {
         }
     }
 
-    /// The last that is said counts.
-    fn enable_quit(&self) -> bool {
-        let blocks = self.fields.blocks("agent_api", &mut Report::new());
+    /// The last that is said counts. Both blocks have the same keys.
+    fn enable_quit(&self, dialect: Dialect) -> bool {
+        let blocks = self.fields.blocks(dialect.api(), &mut Report::new());
         let mut said = blocks.iter().rev().filter_map(|block| {
             let fields = Fields::of(block.object, &AGENT_API, &mut Report::new());
             fields.strict_boolean("enable_quit", &mut Report::new())

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
+use crate::dialect::Dialect;
 use crate::schema::Flag;
 
 /// Flags that were given; an empty text blanks the setting.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
     given: BTreeMap<&'static str, String>,
+    /// Which command it is.
+    pub dialect: Dialect,
     /// Take warnings for errors.
     pub strict: bool,
 }

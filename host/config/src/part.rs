@@ -16,9 +16,8 @@ use crate::listener::{Listeners, Names};
 use crate::logging::LogPart;
 use crate::said::{Mergeable, Said};
 use crate::schema::{self, FILE};
-use crate::settings::{Identity, Plugin, Settings, TokenUse};
+use crate::settings::{ApiProxy, Identity, Plugin, Settings, TokenUse};
 use crate::unbuilt::Unbuilt;
-use crate::variables::Environment;
 use crate::{characters, doors, file_sink, hcl, identity, json, judge, plugins};
 
 /// What files say, before flags and environment.
@@ -63,9 +62,10 @@ impl Part {
     /// None: the file is no HCL 1 and no JSON, and the report says so.
     pub(crate) fn read(
         source: &Arc<Source>,
-        environment: &Environment<'_>,
+        choice: &Choice<'_>,
         report: &mut Report,
     ) -> Option<Self> {
+        let (environment, dialect) = (choice.environment, choice.overrides.dialect);
         let read = if source.is_json() {
             json::read(source).map(|(object, warnings)| {
                 report.extend(warnings);
@@ -74,7 +74,7 @@ impl Part {
         } else {
             hcl::read(source)
         };
-        let object = match read {
+        let mut object = match read {
             Ok(object) => object,
             Err(error) => {
                 let place = Location::new(source, error.start, error.end);
@@ -88,6 +88,13 @@ impl Part {
             }
         };
         characters::check(&object, report);
+        // As if it weren't there: so do the incumbents, whatever it holds.
+        object.items.retain(|item| {
+            let objection = dialect.objection(&FILE, &item.key);
+            let stays = objection.is_none();
+            report.extend(objection);
+            stays
+        });
         let file = &Fields::of(&object, &FILE, report);
         let auto_auth = |file: &Fields<'_>, key: &str, report: &mut Report| {
             let Some(block) = file.block(key, report) else {
@@ -114,9 +121,9 @@ impl Part {
             plugin_directory: Said::read(file, "plugin_directory", Fields::string, report),
             plugin_lock: Said::read(file, "plugin_lock", Fields::string, report),
             plugins: BTreeMap::new(),
-            listeners: Listeners::read(file, report),
+            listeners: Listeners::read(file, dialect, report),
             api_proxy: Said::read(file, "api_proxy", ApiProxyBlock::read, report),
-            unbuilt: Unbuilt::read(file, report),
+            unbuilt: Unbuilt::read(file, dialect, report),
         };
         part.add_identities(identities, report);
         part.add_plugins(plugins::plugins(file, report), report);
@@ -208,7 +215,7 @@ impl Part {
         Names { has_default, others: &self.identities, broken: self.identity_broken }
     }
 
-    /// Which requests get a token. A `cache` says so, too, and is refused.
+    /// Which requests get a token. A `cache` may say so, too.
     pub(crate) fn token_use(&self) -> TokenUse {
         let said = self.api_proxy.get().and_then(|block| block.token_use);
         said.or(self.unbuilt.token_use()).unwrap_or_default()
@@ -226,8 +233,11 @@ impl Part {
         plugins::check_lock(self.plugin_directory.get(), self.plugin_lock.get(), report);
         let listeners = std::mem::take(&mut self.listeners).settle(&self.names());
         let configured = namespace.as_ref().map(|(namespace, _)| namespace);
+        let token_use = self.token_use();
         let api_proxy = self.api_proxy.into_value();
         let api_proxy = api_proxy.map(|block| block.settle(configured, report)).unwrap_or_default();
+        let api_proxy = ApiProxy { token_use, ..api_proxy };
+        let cache = self.unbuilt.caches();
         let default = match self.auto_auth.into_value() {
             Some(AutoAuth::Present(identity)) => Some(*identity),
             Some(AutoAuth::Broken) | None => None,
@@ -255,6 +265,7 @@ impl Part {
             identities,
             listeners,
             api_proxy,
+            cache,
             pid_file: path(self.pid_file),
             exit_after_auth,
             log,
@@ -264,6 +275,7 @@ impl Part {
             admin_socket,
             metrics_address,
             strict: choice.overrides.strict,
+            dialect: choice.overrides.dialect,
         })
     }
 }

@@ -33,7 +33,7 @@ pub(crate) use identity::{
 pub use json::json_schema;
 pub(crate) use key::{Block, Change, Key, Kind, Merge, State};
 pub use key::{Flag, FlagForm};
-pub(crate) use listener::{AGENT_API, LISTENER};
+pub(crate) use listener::{AGENT_API, LISTENER, PROXY_API};
 pub(crate) use plugin::{ALLOW, LIMITS, PLUGIN};
 pub(crate) use server::{RETRY, VAULT};
 pub(crate) use telemetry::TELEMETRY;
@@ -148,6 +148,7 @@ mod tests {
             (&TELEMETRY, "disable_hostname", Change::Nothing),
             (&LISTENER, "tls_cert_file", Change::Live),
             (&AGENT_API, "enable_quit", Change::Live),
+            (&PROXY_API, "enable_quit", Change::Live),
             (&API_PROXY, "namespace", Change::Live),
         ] {
             assert_eq!(block.change(key), change, "{key}");

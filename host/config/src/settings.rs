@@ -17,6 +17,7 @@ use usher_grant::{Allow, Limits};
 use usher_secret::Secret;
 
 use crate::diagnostic::Location;
+use crate::dialect::Dialect;
 use crate::field::fields;
 pub use listener::{
     ApiProxy, ClientCertificates, Listener, ListenerPlace, ListenerRole, ListenerTls, TlsVersion,
@@ -36,6 +37,8 @@ pub struct Settings {
     pub listeners: Vec<Listener>,
     /// What becomes of them.
     pub api_proxy: ApiProxy,
+    /// Tokens and leased answers that listeners pass on are kept for the next one who asks.
+    pub cache: bool,
     /// Gets the process id.
     pub pid_file: Option<PathBuf>,
     /// End once every sink has a token.
@@ -55,6 +58,8 @@ pub struct Settings {
     pub metrics_address: Option<SocketAddr>,
     /// What else is found when plug-ins are bound stops the agent, if only with a warning.
     pub strict: bool,
+    /// Names the agent's own paths.
+    pub dialect: Dialect,
 }
 
 fields!(Settings {
@@ -66,7 +71,8 @@ fields!(Settings {
     metrics_address: ["metrics_address"],
     listeners: ["listener"],
     api_proxy: ["api_proxy"],
-} and { server, identities, log, plugins, strict });
+    cache: ["cache"],
+} and { server, identities, log, plugins, strict, dialect });
 
 /// The secrets server.
 #[derive(Clone)]

@@ -4,6 +4,7 @@
 
 use crate::api_proxy::ApiProxyBlock;
 use crate::diagnostic::{Diagnostic, Location};
+use crate::dialect::Dialect;
 use crate::fields::{Fields, Report};
 use crate::judge::judge;
 use crate::schema;
@@ -55,8 +56,8 @@ pub(crate) struct Beside<'a> {
 }
 
 impl Unbuilt {
-    pub(crate) fn read(file: &Fields<'_>, report: &mut Report) -> Self {
-        let cache = cache(file, report);
+    pub(crate) fn read(file: &Fields<'_>, dialect: Dialect, report: &mut Report) -> Self {
+        let cache = cache(file, dialect, report);
         let template_config = file.block("template_config", report);
         if let Some(block) = &template_config {
             judge(block, &schema::TEMPLATE_CONFIG, report);
@@ -91,6 +92,11 @@ impl Unbuilt {
     /// What `cache` says of the tokens of requests, for the incumbents make an `api_proxy` of it.
     pub(crate) fn token_use(&self) -> Option<TokenUse> {
         self.cache.as_ref()?.token_use
+    }
+
+    /// There is a cache.
+    pub(crate) fn caches(&self) -> bool {
+        self.cache.is_some()
     }
 
     /// The incumbents start with this and without `auto_auth`.
@@ -183,10 +189,13 @@ fn is_used(token: Option<TokenUse>) -> bool {
     token.is_some_and(|token| token != TokenUse::Never)
 }
 
-fn cache(file: &Fields<'_>, report: &mut Report) -> Option<Cache> {
+fn cache(file: &Fields<'_>, dialect: Dialect, report: &mut Report) -> Option<Cache> {
     let nested = file.block("cache", report)?;
     let fields = judge(&nested, &schema::CACHE, report);
-    let token_use = fields.token_use("use_auto_auth_token", &mut Report::new());
+    // A proxy has never had it there, and its incumbents ignore it.
+    let token_use = (dialect == Dialect::Agent)
+        .then(|| fields.token_use("use_auto_auth_token", &mut Report::new()))
+        .flatten();
     if fields.has("persist") {
         let blocks = fields.blocks("persist", &mut Report::new());
         if let [_, second, ..] = blocks.as_slice() {

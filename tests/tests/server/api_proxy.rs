@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use usher_tests::agent::{Agent, Launch};
 use usher_tests::api_client::{ApiClient, Request};
-use usher_tests::eventually::{always, eventually};
+use usher_tests::eventually::{always, eventually, eventually_true};
 use usher_tests::listeners::{PASSWORD, ProxiedSite, api_proxy, configuration, site, socket, unix};
 use usher_tests::openbao::text;
 use usher_tests::proxy::Fault;
@@ -231,6 +231,28 @@ fn what_is_forbidden_costs_neither_a_login_nor_a_look_each() {
 }
 
 #[test]
+fn who_is_refused_while_the_token_is_looked_up_does_not_wait_for_the_next_look() {
+    let ProxiedSite { agent: _agent, client, site } =
+        ProxiedSite::start("use_auto_auth_token = true");
+    site.wait_for_token();
+    let looks = || site.proxy.requests("lookup-self");
+    eventually_true("the look after the login", LIMIT, || {
+        looks().first().is_some_and(|look| look.status == Some(200))
+    });
+    site.proxy.fail("lookup-self", Fault::LateAnswer(Duration::from_secs(1)));
+    let (before, started) = (looks().len(), Instant::now());
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| client.get(FORBIDDEN).status);
+        eventually_true("the look for the first", LIMIT, || looks().len() > before);
+        let others = [(); 4].map(|()| scope.spawn(|| client.get(FORBIDDEN).status));
+        for refused in others.into_iter().chain([first]) {
+            assert_eq!(refused.join().unwrap(), 403);
+        }
+    });
+    assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
+}
+
+#[test]
 fn a_callers_revoked_token_is_the_callers_affair() {
     let ProxiedSite { agent: _agent, client, site } =
         ProxiedSite::start("use_auto_auth_token = true");
@@ -366,6 +388,30 @@ fn the_agents_token_is_kept_back_where_an_answer_would_tell_it() {
 }
 
 #[test]
+fn neither_another_spelling_nor_wrapping_gets_the_agents_token() {
+    let ProxiedSite { agent: _agent, client, site } =
+        ProxiedSite::start("use_auto_auth_token = true");
+    let token = site.wait_for_token();
+    for target in [
+        "/v1/auth/token/lookup%2Dself",
+        "/v1/auth%2ftoken/%6cookup-self",
+        "/v1//auth//token//lookup-self",
+        "/v1/auth/./token/x/../lookup-self",
+        "/v1/auth/token/lookup-self/",
+    ] {
+        let reply = client.get(target);
+        assert!(!reply.text().contains(&token), "{target}: {reply:?}");
+    }
+    let reply = client.send(&Request::get(LOOKUP).header("X-Vault-Wrap-TTL", "5m"));
+    assert_eq!(reply.status, 403, "{reply:?}");
+    assert!(reply.errors().contains("wrapped"), "{reply:?}");
+    // Of his own token the caller may have it.
+    let own = own_token(&site);
+    let wrapping = Request::get(LOOKUP).token(&own).header("X-Vault-Wrap-TTL", "5m");
+    assert!(client.send(&wrapping).json()["wrap_info"]["token"].is_string());
+}
+
+#[test]
 fn wrapping_goes_through() {
     let ProxiedSite { agent: _agent, client, site } =
         ProxiedSite::start("use_auto_auth_token = true");
@@ -415,6 +461,19 @@ fn reads_are_tried_again_and_writes_are_not() {
     assert_eq!(reply.status, 503, "{reply:?}");
     assert_eq!(reply.errors(), "injected fault");
     assert_eq!(site.proxy.count(path), 1);
+}
+
+#[test]
+fn a_status_that_a_monitor_asks_for_is_no_trouble_of_the_server() {
+    let ProxiedSite { agent: _agent, client, site } =
+        ProxiedSite::start("use_auto_auth_token = true");
+    for count in 1..=6 {
+        let reply = client.get("/v1/sys/health?activecode=503");
+        assert_eq!(reply.status, 503, "{reply:?}");
+        assert_eq!(reply.json()["initialized"], true, "{reply:?}");
+        assert_eq!(site.proxy.count("sys/health"), count);
+    }
+    assert_eq!(client.get(SECRET).status, 200);
 }
 
 #[test]

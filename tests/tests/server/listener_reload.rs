@@ -89,6 +89,21 @@ fn a_changed_listener_asks_for_what_it_has_to_ask_for() {
 }
 
 #[test]
+fn who_may_not_call_any_more_has_no_connection_left() {
+    let (upstream, home) = (Upstream::echo(), tempfile::tempdir().unwrap());
+    let [socket, ..] = sockets(&home);
+    let mut agent = Agent::start(&upstream.configuration(&unix(&socket, "")));
+    let client = ApiClient::unix(&socket);
+    client.wait_until_open();
+    let mut talk = client.connect().unwrap();
+    assert_eq!(talk.ask(&Request::get("/v1/x")).unwrap().status, 200);
+    let others = unix(&socket, "allow_users = [\"12345678\"]");
+    reload(&mut agent, &upstream.configuration(&others), "is in force");
+    assert!(talk.is_closed());
+    assert_eq!(client.get("/v1/x").status, 403);
+}
+
+#[test]
 fn a_configuration_whose_listener_can_not_open_changes_nothing() {
     let (upstream, home) = (Upstream::echo(), tempfile::tempdir().unwrap());
     let [socket, ..] = sockets(&home);
@@ -193,4 +208,28 @@ fn a_replaced_certificate_is_shown_to_new_connections() {
     eventually_true("the new certificate", LIMIT, || trusting(&new).try_send(&request).is_ok());
     assert!(trusting(&old).try_send(&request).is_err());
     assert_eq!(talk.ask(&request).unwrap().status, 200, "the connection of before");
+}
+
+#[test]
+fn a_listener_that_only_moves_in_the_file_is_unchanged() {
+    let (upstream, home) = (Upstream::echo(), tempfile::tempdir().unwrap());
+    let authority = Authority::new("servers");
+    let server = authority.issue_for_server("127.0.0.1");
+    std::fs::write(home.path().join("server.pem"), server.certificate).unwrap();
+    std::fs::write(home.path().join("server.key"), server.key).unwrap();
+    let settings = format!(
+        "tls_cert_file = \"{0}/server.pem\"\ntls_key_file = \"{0}/server.key\"",
+        home.path().display()
+    );
+    let address = free_authority();
+    let configuration = upstream.configuration(&tcp(&address, &settings));
+    let mut agent = Agent::start(&configuration);
+    let client = ApiClient::tls(&address, &authority.pem(), None);
+    client.wait_until_open();
+    assert_eq!(client.get("/v1/x").status, 200);
+
+    // A changed one would need a certificate.
+    std::fs::write(home.path().join("server.pem"), "none").unwrap();
+    reload(&mut agent, &format!("# A comment.\n{configuration}"), "is in force");
+    assert_eq!(client.get("/v1/x").status, 200);
 }

@@ -1,10 +1,11 @@
-//! The board: what the agent knows of its identities, for whoever asks.
+//! The board: what the agent knows of its identities and listeners, for whoever asks.
 //!
 //! Each identity's driver writes to its own entry through a `Handle`; `usher status`, the
 //! metrics, the probes and systemd read. Nothing here runs by itself, so an agent that nobody
 //! asks stays asleep.
 
 mod entry;
+mod listeners;
 mod plugins;
 mod report;
 
@@ -19,11 +20,15 @@ use usher_secret::redactor::redact;
 use usher_server::{Client, Governor};
 
 pub use report::{
-    ActionReport, Counts, ErrorReport, IdentityReport, PluginErrorReport, PluginReport, Report,
-    ServerReport, SinkReport, TokenReport, moment,
+    ActionReport, CacheReport, Counts, DurationsReport, ErrorReport, IdentityReport,
+    ListenerErrorReport, ListenerReport, PluginErrorReport, PluginReport, Report, ServerReport,
+    SinkReport, TokenReport, moment,
 };
 
+pub(crate) use self::listeners::ListenerEntry;
+
 use self::entry::{Clocks, Entry, LastError, SinkEntry};
+use self::listeners::Listeners;
 use self::plugins::Plugins;
 use crate::trouble::Trouble;
 
@@ -76,6 +81,7 @@ struct Shared {
     /// Of the server in force; None until there is one.
     governor: Mutex<Option<Governor>>,
     plugins: Plugins,
+    listeners: Listeners,
 }
 
 #[derive(Default)]
@@ -92,6 +98,7 @@ impl Board {
             readiness: watch::Sender::default(),
             governor: Mutex::default(),
             plugins: Plugins::default(),
+            listeners: Listeners::default(),
         }))
     }
 
@@ -124,6 +131,11 @@ impl Board {
     pub(crate) fn set_server(&self, client: &Client) {
         *self.0.governor.lock().unwrap_or_else(PoisonError::into_inner) =
             Some(client.governor().clone());
+    }
+
+    /// The listeners that are told of are these.
+    pub(crate) fn set_listeners(&self, listeners: Vec<ListenerEntry>) {
+        self.0.listeners.set(listeners);
     }
 
     /// What is left of the good token that expires first, of those of these identities.
@@ -217,6 +229,7 @@ impl Board {
             server: self.server(),
             identities,
             plugins: self.0.plugins.report(),
+            listeners: self.0.listeners.report(),
         }
     }
 

@@ -1,8 +1,9 @@
-//! What `usher status --json` prints: the agent and its identities at one moment.
+//! What `usher status --json` prints: the agent, its identities and its listeners at one moment.
 //!
 //! The format is documented in `docs/status.md`. Fields are added, never changed or taken away, so
 //! the command also understands an agent that is newer or older than itself.
 
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,90 @@ pub struct Report {
     /// Those in use, methods first. Absent from agents that don't tell yet.
     #[serde(default)]
     pub plugins: Vec<PluginReport>,
+    /// In the order of the configuration. Absent from agents that have none yet.
+    #[serde(default)]
+    pub listeners: Vec<ListenerReport>,
+}
+
+/// A listener, with counts from the moment it was bound.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ListenerReport {
+    /// An address or the path of a socket, as in the configuration.
+    pub place: String,
+    /// Where that is: without template, and with the port that it got.
+    pub bound: String,
+    /// "off", "on", or "mutual": every client shows a certificate.
+    pub tls: String,
+    /// "default" or "`metrics_only`".
+    pub role: String,
+    /// Whose token its requests get. None: nobody's, each caller brings one of his own.
+    pub identity: Option<String>,
+    /// When they get it: "never", "`when_absent`" or "always".
+    pub token_use: String,
+    /// All of `answers`.
+    pub requests: u64,
+    /// Those of them that nobody wants: "5xx", "refused" and "gone".
+    pub errors: u64,
+    /// How many requests met with what: the server's answer, "1xx" to "5xx"; "refused" by the agent;
+    /// "gone", the caller left before there was an answer.
+    pub answers: BTreeMap<String, u64>,
+    /// Open now.
+    pub connections: u64,
+    /// From clients.
+    pub received_bytes: u64,
+    /// To clients.
+    pub sent_bytes: u64,
+    /// Only for the metrics.
+    #[serde(skip)]
+    pub durations: DurationsReport,
+    /// None: there is no cache.
+    #[serde(default)]
+    pub cache: Option<CacheReport>,
+    /// None: nothing went wrong yet.
+    pub last_error: Option<ListenerErrorReport>,
+}
+
+/// A listener's cache, with counts since it began.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct CacheReport {
+    /// How many answers are kept.
+    pub entries: usize,
+    /// What they take.
+    pub bytes: usize,
+    /// How long the oldest has been kept, in seconds.
+    pub oldest_s: Option<u64>,
+    /// Requests by what became of them: "hit", "miss", "joined" (waited for another like it), "passed"
+    /// (none of the cache's business).
+    pub requests: BTreeMap<String, u64>,
+    /// Answers that were kept.
+    pub stored: u64,
+    /// Renewals that succeeded.
+    pub renewed: u64,
+    /// What went, by cause.
+    pub evictions: BTreeMap<String, u64>,
+}
+
+/// How long requests took that went on to the server, to the head of their answer.
+#[derive(Clone, Debug, Default)]
+pub struct DurationsReport {
+    /// Seconds, and how many took no longer.
+    pub within: Vec<(f64, u64)>,
+    /// All of them.
+    pub count: u64,
+    /// The sum of them all.
+    pub seconds: f64,
+}
+
+/// The last error at a listener.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ListenerErrorReport {
+    /// For people, redacted.
+    pub message: String,
+    /// What the caller was answered. None: he had left.
+    pub status: Option<u16>,
+    /// When.
+    #[serde(with = "moment")]
+    pub at: SystemTime,
 }
 
 /// A plug-in in use.

@@ -2,13 +2,13 @@
 
 use super::{
     AGENT_API, ALLOW, API_PROXY, AUTO_AUTH, Block, CACHE, ENV_TEMPLATE, ENVIRONMENT, EXEC, FILE,
-    Flag, LIMITS, LISTENER, METHOD, PERSIST, PLUGIN, RETRY, SINK, SINKS, TELEMETRY, TEMPLATE,
-    TEMPLATE_CONFIG, VAULT, WAIT, unbuilt,
+    Flag, LIMITS, LISTENER, METHOD, PERSIST, PLUGIN, PROXY_API, RETRY, SINK, SINKS, TELEMETRY,
+    TEMPLATE, TEMPLATE_CONFIG, VAULT, WAIT, unbuilt,
 };
 
 /// All of them, for suggestions, the JSON Schema and the reference. Blocks that share their keys
 /// with one before are not repeated.
-pub(super) static ALL: [&Block; 23] = [
+pub(super) static ALL: [&Block; 24] = [
     &FILE,
     &VAULT,
     &RETRY,
@@ -23,6 +23,7 @@ pub(super) static ALL: [&Block; 23] = [
     &API_PROXY,
     &LISTENER,
     &AGENT_API,
+    &PROXY_API,
     &CACHE,
     &PERSIST,
     &TEMPLATE,

@@ -16,7 +16,7 @@ const HEAD: &str = r#"# Configuration
 
 A file is JSON if it starts with `{`, else HCL 1. Keys are taken in any case, but for those in `config`, which are in small letters. `usher validate --config PATH` names every problem of a configuration, those of its plug-ins too, and starts nothing; `usher config schema` prints a JSON Schema for editors. What differs from Vault Agent and OpenBao Agent stands in [compatibility.md](compatibility.md).
 
-Several `--config` merge in the order in which they are given, and the files of a directory (`*.hcl`, `*.json`) in the order of their names. A later file replaces whole blocks (`vault`, `auto_auth`, `api_proxy`) and single values; `exit_after_auth` and the `disable_` lists stay on once they are; `identity`, `plugin` and `listener` blocks add up. Flags go before the environment, and the environment before files.
+Several `--config` merge in the order in which they are given, and the files of a directory (`*.hcl`, `*.json`) in the order of their names. A later file replaces whole blocks (`vault`, `auto_auth`, `api_proxy`, `cache`) and single values; `exit_after_auth` and the `disable_` lists stay on once they are; `identity`, `plugin` and `listener` blocks add up. Flags go before the environment, and the environment before files.
 
 A duration is a number of seconds, or a string: `"90s"`, `"1h30m"`, `"300ms"`, `"2d"`. A size is a number of bytes, or a string: `"64MiB"`.
 
@@ -27,7 +27,7 @@ Each is looked up as `BAO_NAME`, then as `VAULT_NAME`. One that is set counts ev
 "#;
 
 const WITHOUT_PREFIX: &str = "\
-Without a prefix count `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` (in capitals or not), and `RUNTIME_DIRECTORY` for the default of `admin_socket`.
+Without a prefix count `HTTPS_PROXY`, `HTTP_PROXY` and `NO_PROXY` (in capitals or not), and `RUNTIME_DIRECTORY` for the default of `admin_socket`. For `usher proxy` names begin with `PROXY_` that begin with `AGENT_` here.
 ";
 
 /// Around the table in a method's page.
@@ -155,6 +155,14 @@ fn types_in(schema: &serde_json::Value, types: &mut Vec<String>) {
 }
 
 fn about(key: &Key) -> String {
+    let about = about_state(key);
+    match key.only {
+        Some(dialect) => format!("{about} Only for `usher {}`.", dialect.name()),
+        None => about,
+    }
+}
+
+fn about_state(key: &Key) -> String {
     match key.state {
         State::Built => key.description.to_owned(),
         State::NotBuilt(_) | State::Beside => format!("Not supported yet. {}", key.description),

@@ -1,5 +1,7 @@
 //! A block of the configuration and its keys: all that is known of them besides typed values.
 
+use crate::dialect::Dialect;
+
 /// A kind of block.
 #[derive(Debug)]
 pub(crate) struct Block {
@@ -33,6 +35,8 @@ pub(crate) struct Key {
     pub(crate) variables: &'static [&'static str],
     /// Goes before the environment.
     pub(crate) flag: Option<Flag>,
+    /// The other dialect has no use for it.
+    pub(crate) only: Option<Dialect>,
     pub(crate) merge: Merge,
     pub(crate) change: Change,
 }
@@ -171,6 +175,7 @@ pub(super) const fn built(name: &'static str, kind: Kind, description: &'static 
         description,
         variables: &[],
         flag: None,
+        only: None,
         merge: Merge::AsBlock,
         change: Change::AsBlock,
     }
@@ -221,6 +226,11 @@ impl Key {
             _ => FlagForm::Text,
         };
         Self { flag: Some(Flag { name, value, help, form }), ..self }
+    }
+
+    /// Only for one of the two programs.
+    pub(super) const fn only(self, dialect: Dialect) -> Self {
+        Self { only: Some(dialect), ..self }
     }
 
     /// What a later file makes of it.

@@ -1,8 +1,10 @@
 //! The table of `listener`: where requests of others come in.
 
 use super::Block;
+use super::Key;
 use super::Kind::{Any, Boolean, Duration, Integer, Strings, Text, Typed, WeakBoolean};
 use super::key::{built, no_effect, not_built};
+use crate::dialect::Dialect::{Agent, Proxy};
 
 const SERVER_PART: &str = "the agent has no use for it";
 const OWN_ORDER: &str = "key exchanges are tried in the order of the TLS library; take it out";
@@ -35,7 +37,8 @@ pub(crate) static LISTENER: Block = Block {
             WeakBoolean,
             "Refuse requests without X-Vault-Request: true. Default false.",
         ),
-        built("agent_api", Typed(&AGENT_API), "What of the agent itself may be asked."),
+        built("agent_api", Typed(&AGENT_API), "What of the agent itself may be asked.").only(Agent),
+        built("proxy_api", Typed(&PROXY_API), "What of the proxy itself may be asked.").only(Proxy),
         built(
             "tls_disable",
             WeakBoolean,
@@ -136,9 +139,11 @@ pub(crate) static LISTENER: Block = Block {
     ],
 };
 
-pub(crate) static AGENT_API: Block = Block {
-    name: "listener.agent_api",
-    closed: false,
-    hint: "",
-    keys: &[built("enable_quit", Boolean, "The agent can be ended by a request. Default false.")],
-};
+pub(crate) static AGENT_API: Block =
+    Block { name: "listener.agent_api", closed: false, hint: "", keys: &API_KEYS };
+
+pub(crate) static PROXY_API: Block =
+    Block { name: "listener.proxy_api", closed: false, hint: "", keys: &API_KEYS };
+
+static API_KEYS: [Key; 1] =
+    [built("enable_quit", Boolean, "The agent can be ended by a request. Default false.")];

@@ -7,10 +7,9 @@ use super::Kind::{
 use super::Merge::{Add, Filled, Later, StaysOn, Whole};
 use super::key::{SERVER_PART, beside, built, no_effect, not_built};
 use super::{API_PROXY, AUTO_AUTH, Block, IDENTITY, LISTENER, PLUGIN, TELEMETRY, VAULT, unbuilt};
+use crate::dialect::Dialect::Agent;
 
 pub(super) const TOP: &str = "the configuration";
-const CACHE: &str =
-    "take it out; this version caches nothing: what a listener gets is asked of the server";
 const TEMPLATES: &str = "take it out; this version renders no templates: deliver the token with a sink, and keep a template tool beside it";
 
 /// The top level of a file.
@@ -171,26 +170,31 @@ pub(crate) static FILE: Block = Block {
         )
         .merge(Add)
         .change(Live),
-        not_built(
+        built(
             "cache",
             One(&unbuilt::CACHE),
-            CACHE,
-            "Keeps leased answers for proxied requests.",
-        ),
-        not_built("template", Typed(&unbuilt::TEMPLATE), TEMPLATES, "A file made of secrets."),
-        beside("template_config", One(&unbuilt::TEMPLATE_CONFIG), "What all templates share."),
+            "Keeps tokens and leased answers for proxied requests, and renews them.",
+        )
+        .merge(Whole)
+        .change(Live),
+        not_built("template", Typed(&unbuilt::TEMPLATE), TEMPLATES, "A file made of secrets.")
+            .only(Agent),
+        beside("template_config", One(&unbuilt::TEMPLATE_CONFIG), "What all templates share.")
+            .only(Agent),
         not_built(
             "env_template",
             Named(&unbuilt::ENV_TEMPLATE),
             TEMPLATES,
             "An environment variable, made of secrets, of the process under `exec`.",
-        ),
+        )
+        .only(Agent),
         not_built(
             "exec",
             One(&unbuilt::EXEC),
             TEMPLATES,
             "A process to run with secrets in its environment.",
-        ),
+        )
+        .only(Agent),
         no_effect("cluster_name", Text, SERVER_PART),
         no_effect("default_max_request_duration", Duration, SERVER_PART),
         no_effect("disable_mlock", WeakBoolean, "the agent locks no memory; take it out"),

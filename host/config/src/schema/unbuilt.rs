@@ -5,7 +5,7 @@ use super::Kind::{
     Any, Boolean, Choice, Command, Duration, GoDuration, Permissions, Signal, StrictInteger,
     StrictText, Strings, Text, TokenUse, Typed, Wait,
 };
-use super::key::{built, deprecated, no_effect};
+use super::key::{beside, built, deprecated, no_effect, not_built};
 use super::{Block, Key};
 
 const OTHER_PRODUCT: &str = "OpenBao Agent has no use for it";
@@ -21,7 +21,12 @@ pub(crate) static CACHE: Block = Block {
             "write it into an api_proxy block",
             "What it is in api_proxy.",
         ),
-        built("persist", Typed(&PERSIST), "Keep the cache over restarts; only kubernetes."),
+        not_built(
+            "persist",
+            Typed(&PERSIST),
+            "take it out; after a restart this version's cache is empty",
+            "Keep the cache over restarts; only kubernetes.",
+        ),
         no_effect("enforce_consistency", Any, OTHER_PRODUCT),
         no_effect("when_inconsistent", Any, OTHER_PRODUCT),
         no_effect("cache_static_secrets", Any, OTHER_PRODUCT),
@@ -36,11 +41,11 @@ pub(crate) static PERSIST: Block = Block {
     closed: false,
     hint: "",
     keys: &[
-        built("type", Text, "\"kubernetes\", instead of a label."),
-        built("path", Text, "Directory of the cache file."),
-        built("keep_after_import", Boolean, "Keep the file once it is read. Default false."),
-        built("exit_on_err", Boolean, "End if the file can't be read. Default false."),
-        built(
+        beside("type", Text, "\"kubernetes\", instead of a label."),
+        beside("path", Text, "Directory of the cache file."),
+        beside("keep_after_import", Boolean, "Keep the file once it is read. Default false."),
+        beside("exit_on_err", Boolean, "End if the file can't be read. Default false."),
+        beside(
             "service_account_token_file",
             Text,
             "File whose content is authenticated with the cache. Default: that of the service account.",

@@ -17,7 +17,7 @@ pub struct Listener {
     pub role: ListenerRole,
     /// Requests without `X-Vault-Request: true` are refused.
     pub require_request_header: bool,
-    /// A request may end the agent: `agent_api { enable_quit }`.
+    /// A request may end the agent: `agent_api { enable_quit }`, of a proxy `proxy_api`.
     pub enable_quit: bool,
     /// Whose token its requests get, if [`ApiProxy::token_use`] gives them one; there is such an
     /// identity. By default "default" where there is an `auto_auth`, else the only identity. `None`
@@ -38,7 +38,7 @@ fields!(Listener {
     place: ["type", "address", "socket_mode", "socket_user", "socket_group"],
     role: ["role"],
     require_request_header: ["require_request_header"],
-    enable_quit: ["agent_api"],
+    enable_quit: ["agent_api", "proxy_api"],
     identity: ["identity"],
     allow_users: ["allow_users"],
     allow_groups: ["allow_groups"],

@@ -92,7 +92,9 @@ fn every_built_setting_arrives() {
           tls_cert_file = "/l.pem"  tls_key_file = "/l.key"  tls_client_ca_file = "/l-ca.pem"
           tls_min_version = "tls13"  tls_max_version = "tls13"
           tls_cipher_suites = "TLS_AES_256_GCM_SHA384"  tls_require_and_verify_client_cert = true
-          tls_disable_client_certs = false  tls_auto_reload = true  tls_auto_reload_interval = "30s"
+          tls_disable_client_certs = false  proxy_api { enable_quit = true }  tls_auto_reload = true  tls_auto_reload_interval = "30s"
+        }
+        cache {
         }
         api_proxy {
           use_auto_auth_token = "force"  namespace = "team"  prepend_configured_namespace = true
@@ -187,6 +189,8 @@ fn every_built_setting_arrives() {
         cipher_suites: vec!["TLS_AES_256_GCM_SHA384".to_owned()],
     };
     assert_eq!(metrics.tls, Some(tls));
+    assert!(settings.cache);
+    assert!(!metrics.enable_quit, "that is for `usher proxy`");
     let proxy = &settings.api_proxy;
     assert_eq!((proxy.token_use, proxy.prepend_namespace), (TokenUse::Always, true));
     assert_eq!(proxy.namespace.as_ref().map(Namespace::as_str), Some("team/"));

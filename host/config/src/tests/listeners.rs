@@ -586,3 +586,15 @@ fn a_running_agent_takes_up_listeners_and_what_becomes_of_requests() {
     let (old, new) = (Case::new(&text).settings(), Case::new(GOOD).settings());
     assert!(new.without_what_takes_a_restart(&old).listeners.is_empty());
 }
+
+#[test]
+fn a_cache_may_say_whose_token_requests_get_and_is_not_kept_over_a_restart() {
+    let lent =
+        with_top("listener \"tcp\" { tls_disable = true }\ncache { use_auto_auth_token = true }");
+    let settings = Case::new(&lent).settings();
+    assert!(settings.cache);
+    assert_eq!(settings.api_proxy.token_use, TokenUse::WhenAbsent);
+    assert!(!Case::new("listener \"tcp\" { tls_disable = true }").settings().cache);
+    let kept = "listener \"tcp\" { tls_disable = true }\ncache { persist \"kubernetes\" { path = \"/p\" } }";
+    assert_eq!(brief(&Case::new(kept).refused()), ["!unsupported@2:9"]);
+}

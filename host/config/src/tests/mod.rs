@@ -1,6 +1,7 @@
 //! From files, flags and environment to settings and problems, through the public interface.
 
 mod changes;
+mod dialects;
 mod forms;
 mod layouts;
 mod listeners;
@@ -11,7 +12,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::PathBuf;
 
-use crate::{Diagnostic, Loaded, Overrides, Settings, flags, load, server_flags};
+use crate::{Diagnostic, Dialect, Loaded, Overrides, Settings, flags, load, server_flags};
 use tempfile::TempDir;
 
 const GOOD: &str = r#"auto_auth {
@@ -54,6 +55,12 @@ impl Case {
     #[track_caller]
     fn flag(mut self, name: &str, text: &str) -> Self {
         give(&mut self.overrides, name, text);
+        self
+    }
+
+    /// As `usher proxy` reads it.
+    fn proxy(mut self) -> Self {
+        self.overrides.dialect = Dialect::Proxy;
         self
     }
 

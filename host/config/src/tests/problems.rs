@@ -102,7 +102,7 @@ fn what_cannot_work_is_refused_with_one_message() {
 
 #[test]
 fn what_is_not_built_yet_is_refused_by_name() {
-    for key in ["cache", "template", "env_template", "exec"] {
+    for key in ["template", "env_template", "exec"] {
         let text = with_top(&format!("{key} \"tcp\" {{ }}"));
         let problems = Case::new(&text).load().diagnostics;
         let problem = problems.iter().find(|problem| problem.code == "unsupported").unwrap();

@@ -133,6 +133,11 @@ const TOP: &[(&str, &str)] = &[
     ("listener address boolean", "listener \"tcp\" { address = true }"),
     ("listener quit quoted", "listener \"tcp\" { agent_api { enable_quit = \"true\" } }"),
     ("listener quit", "listener \"tcp\" { agent_api { enable_quit = true } }"),
+    ("listener quit of a proxy", "listener \"tcp\" { proxy_api { enable_quit = true } }"),
+    (
+        "listener quit of a proxy quoted",
+        "listener \"tcp\" { proxy_api { enable_quit = \"true\" } }",
+    ),
     ("listener require_request_header weak", "listener \"tcp\" { require_request_header = \"t\" }"),
     ("listener reload without certificate", "listener \"tcp\" { tls_auto_reload = true }"),
     (

@@ -58,6 +58,10 @@ const DIFFERENCES: &[Difference] = &[
         requests: &[("renew-self", 200), ("renew-self without body", 200)],
     },
     Difference {
+        told: "A wrapped answer about the agent's token",
+        requests: &[("lookup-self wrapped", 403)],
+    },
+    Difference {
         told: "`sys/wrapping/wrap` without `X-Vault-Wrap-TTL`",
         requests: &[("wrap without time", 400)],
     },
@@ -71,7 +75,7 @@ const DIFFERENCES: &[Difference] = &[
         ],
     },
     Difference {
-        told: "An `Origin`, or the `Host` of another",
+        told: "An `Origin`, a `Sec-Fetch-Site`, or the `Host` of another",
         requests: &[("origin of a browser", 403), ("host of another", 403)],
     },
 ];
