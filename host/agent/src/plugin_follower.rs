@@ -4,8 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 use usher_config::Settings;
 use usher_engine::{Digest, Engine, Found, Kind, LoadError, Plugin, PluginFiles, PluginStore};
 use usher_watch::watch_directory;
@@ -138,8 +140,10 @@ impl PluginFollower {
         // Neither can be changed by a reload.
         let lock: Vec<PathBuf> = self.wanted.files.lock.iter().cloned().collect();
         let mut lock = self.surroundings.watcher.watch(&lock);
+        let mut again = None;
         loop {
             tokio::select! {
+                () = until(again) => again = None,
                 () = directory.changed() => {}
                 () = lock.changed() => {}
                 changed = self.settings.changed() => {
@@ -151,6 +155,8 @@ impl PluginFollower {
                     for refused in self.refused.values_mut() {
                         refused.hopeless = None;
                     }
+                    // A use that the reload ends may have a say for a moment yet.
+                    again = Some(Instant::now() + LINGERING);
                 }
             }
             let wanted = Arc::clone(&self.wanted);
@@ -276,3 +282,13 @@ impl PluginFollower {
         before.is_none_or(|before| before.message != message)
     }
 }
+
+async fn until(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// What a use that ended may still have under way.
+const LINGERING: Duration = Duration::from_secs(2);
