@@ -3,10 +3,6 @@
 
 use std::borrow::Cow;
 
-use crate::diagnostic::Diagnostic;
-use crate::schema::Block;
-use crate::tree::Name;
-
 /// As which program the agent runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Dialect {
@@ -40,18 +36,5 @@ impl Dialect {
             (Self::Proxy, Some(rest)) => format!("PROXY_{rest}").into(),
             _ => name.into(),
         }
-    }
-
-    /// Why a key has no effect, if only the other one has it.
-    pub(crate) fn objection(self, block: &Block, name: &Name) -> Option<Diagnostic> {
-        let key = block.key(&name.text)?;
-        let other = key.only.filter(|only| *only != self)?;
-        let help = if key.name == other.api() {
-            format!("it is for `usher {}`; write {}", other.name(), self.api())
-        } else {
-            format!("it is for `usher {}`; take it out", other.name())
-        };
-        let message = format!("`{}` has no effect for `usher {}`", key.name, self.name());
-        Some(Diagnostic::new_warning("no-effect", message, help, Some(&name.location)))
     }
 }

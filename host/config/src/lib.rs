@@ -33,6 +33,7 @@ mod judge;
 mod listener;
 mod logging;
 mod meant;
+mod objection;
 mod outbound_proxy;
 mod overrides;
 mod part;

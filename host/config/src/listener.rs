@@ -13,6 +13,7 @@ use crate::fields::{Fields, Located, Nested, Report, holds_names, names_within};
 use crate::file_sink;
 use crate::identity::DEFAULT_NAME;
 use crate::judge::judge;
+use crate::objection::objection;
 use crate::resemblance::nearest;
 use crate::schema::{AGENT_API, LISTENER};
 use crate::settings::{
@@ -229,7 +230,7 @@ fn check_places(blocks: &[ListenerBlock], report: &mut Report) {
 fn listener(nested: &Nested<'_>, dialect: Dialect, report: &mut Report) -> Option<ListenerBlock> {
     let fields = judge(nested, &LISTENER, report);
     let keys = nested.object.items.iter().map(|item| &item.key);
-    report.extend(keys.filter_map(|key| dialect.objection(&LISTENER, key)));
+    report.extend(keys.filter_map(|key| objection(dialect, &LISTENER, key)));
     let reader = Reader { fields, location: nested.location };
     let place = reader.place(&lower_kind(&reader.fields, nested), report);
     let is_tcp = matches!(place, Some(ListenerPlace::Tcp { .. }));

@@ -14,6 +14,7 @@ use crate::diagnostic::{Diagnostic, Location, Source};
 use crate::fields::{Fields, Located, Report};
 use crate::listener::{Listeners, Names};
 use crate::logging::LogPart;
+use crate::objection::objection;
 use crate::said::{Mergeable, Said};
 use crate::schema::{self, FILE};
 use crate::settings::{ApiProxy, Identity, Plugin, Settings, TokenUse};
@@ -90,7 +91,7 @@ impl Part {
         characters::check(&object, report);
         // As if it weren't there: so do the incumbents, whatever it holds.
         object.items.retain(|item| {
-            let objection = dialect.objection(&FILE, &item.key);
+            let objection = objection(dialect, &FILE, &item.key);
             let stays = objection.is_none();
             report.extend(objection);
             stays

@@ -9,7 +9,9 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::Full;
 
 use crate::life::Life;
-use crate::serve::BoxError;
+
+/// Of a service's body.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 pub(crate) struct Answer<B> {
     content: Content<B>,

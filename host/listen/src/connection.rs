@@ -14,14 +14,13 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::answer::{Answer, Content};
+use crate::answer::{Answer, BoxError, Content};
 use crate::guarded::Guarded;
 use crate::life::{LINGER, Late, Life};
 use crate::limits::Limits;
 use crate::manner::Manner;
 use crate::peer::{Certificate, Origin, Peer};
 use crate::refusal;
-use crate::serve::BoxError;
 use crate::stream::{Plain, Stream};
 use crate::tally::Visit;
 use crate::watchdog::Watchdog;

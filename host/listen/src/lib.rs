@@ -36,13 +36,14 @@ mod tls;
 mod watchdog;
 
 pub use allowed::Allowed;
+pub use answer::BoxError;
 pub use bind_error::BindError;
 pub use client_certificates::ClientCertificates;
 pub use limits::Limits;
 pub use manner::Manner;
 pub use peer::{Certificate, Origin, Peer};
 pub use place::Place;
-pub use serve::{BoxError, serve};
+pub use serve::serve;
 pub use sockaddr::TemplateError;
 pub use socket::Socket;
 pub use socket_file::{Access, SocketFile};

@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use crate::answer::BoxError;
 use crate::connection::{Arrival, converse};
 use crate::limits::Limits;
 use crate::manner::Manner;
@@ -18,9 +19,6 @@ use crate::peer::Peer;
 use crate::seldom::Seldom;
 use crate::socket::{Acceptor, Socket};
 use crate::tally::{Tally, Visit};
-
-/// Of a service's body.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Serves what comes to the socket, on the runtime that this is polled on.
 ///
