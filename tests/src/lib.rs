@@ -34,6 +34,7 @@ pub mod openbao;
 pub mod operator;
 pub mod oracle;
 pub mod plugins;
+pub mod postgres;
 pub mod proxy;
 pub mod site;
 pub mod stand_in;

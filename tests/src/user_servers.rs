@@ -2,6 +2,7 @@
 //!
 //! Set-up has unpacked both from Debian's packages; they run as whoever runs the tests.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::{Path, PathBuf};
@@ -255,11 +256,26 @@ impl Program {
         Self { path: root.join(path), root }
     }
 
+    /// The same, where a directory with the version's name lies between the two parts of the path.
+    pub(crate) fn find_newest(directory: &str, path: &str) -> Self {
+        let versions = [unpacked(), PathBuf::from("/")].into_iter().flat_map(|root| {
+            let entries = std::fs::read_dir(root.join(directory)).into_iter().flatten();
+            entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned())
+        });
+        let newest = versions.max().unwrap_or_default();
+        Self::find(&format!("{directory}/{newest}/{path}"))
+    }
+
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     pub(crate) fn command(&self, home: &Path) -> Command {
+        self.wrapped(home, &[])
+    }
+
+    /// The same, started by another program: the first of these words.
+    pub(crate) fn wrapped(&self, home: &Path, wrapper: &[OsString]) -> Command {
         let architecture = architecture();
         let libraries = [
             format!("usr/lib/{architecture}"),
@@ -267,7 +283,7 @@ impl Program {
             "usr/lib/freeradius".to_owned(),
         ];
         let libraries = libraries.map(|directory| unpacked().join(directory));
-        let mut command = process::command(self.path.as_os_str(), home, &[]);
+        let mut command = process::command(self.path.as_os_str(), home, wrapper);
         let path = std::env::join_paths(libraries).expect("no colon in a path");
         command.env("LD_LIBRARY_PATH", path);
         command

@@ -9,6 +9,7 @@ use usher_tests::api_client::{ApiClient, Reply, Request};
 use usher_tests::eventually::eventually_true;
 use usher_tests::listeners::{api_proxy, configuration, site, socket};
 use usher_tests::openbao::text;
+use usher_tests::postgres::Postgres;
 use usher_tests::site::Site;
 
 const LIMIT: Duration = Duration::from_secs(30);
@@ -17,7 +18,7 @@ const RULES: &str = r#"
 path "auth/token/create" { capabilities = ["create", "update", "sudo"] }
 path "auth/token/revoke" { capabilities = ["update"] }
 path "sys/leases/revoke" { capabilities = ["update"] }
-path "pki/issue/app" { capabilities = ["create", "update"] }
+path "database/creds/app" { capabilities = ["read"] }
 "#;
 
 struct Cached {
@@ -34,8 +35,6 @@ impl Cached {
             "auth/approle/role/app",
             json!({ "token_policies": ["app", "proxied", "cached"] }),
         );
-        site.bao.write("sys/mounts/pki", json!({ "type": "pki" }));
-        site.bao.write("pki/root/generate/internal", json!({ "common_name": "usher.test" }));
         let blocks = api_proxy("use_auto_auth_token = true") + "cache {}\n";
         let agent = Launch::agent(&configuration(&site, &blocks).text()).start();
         site.wait_for_token();
@@ -134,13 +133,57 @@ fn a_token_that_is_kept_is_kept_alive() {
 }
 
 #[test]
+fn a_lease_is_given_again_renewed_and_asked_for_anew_when_it_ends_or_is_revoked() {
+    let cached = Cached::start();
+    let postgres = Postgres::start();
+    let write = |path: &str, body: Value| cached.site.bao.write(path, body);
+    write("sys/mounts/database", json!({ "type": "database" }));
+    let engine = json!({
+        "plugin_name": "postgresql-database-plugin",
+        "allowed_roles": "app",
+        "connection_url": postgres.url(),
+    });
+    write("database/config/users", engine);
+    let role = json!({
+        "db_name": "users",
+        "creation_statements": "CREATE ROLE \"{{name}}\" LOGIN PASSWORD '{{password}}' VALID UNTIL '{{expiration}}'",
+        "default_ttl": "4s",
+        "max_ttl": "14s",
+    });
+    write("database/roles/app", role);
+    let ask = || {
+        let reply = cached.client.get("/v1/database/creds/app");
+        assert_eq!(reply.status, 200, "{reply:?}");
+        let lease = text(&reply.json()["lease_id"]);
+        (reply, lease)
+    };
+    let (first, lease) = ask();
+    assert_cached(&first, "MISS");
+    // Twice as long as it was granted for.
+    std::thread::sleep(Duration::from_secs(8));
+    let (again, same) = ask();
+    assert_cached(&again, "HIT");
+    assert_eq!(same, lease);
+    let known = write("sys/leases/lookup", json!({ "lease_id": lease }));
+    assert!(known["data"]["ttl"].as_i64().is_some_and(|left| left > 0), "{known}");
+    assert!(cached.site.proxy.count("/v1/sys/leases/renew") > 0);
+    eventually_true("another lease near the end of the first", LIMIT, || ask().1 != lease);
+    let (_, lease) = ask();
+    let revoke = Request::new("PUT", "/v1/sys/leases/revoke").json(&json!({ "lease_id": lease }));
+    assert_eq!(cached.client.send(&revoke).status, 204);
+    let (revoked, other) = ask();
+    assert_cached(&revoked, "MISS");
+    assert_ne!(other, lease);
+}
+
+#[test]
 fn an_order_clears_what_it_names() {
     let cached = Cached::start();
     for (order, cleared) in [
         (json!({ "type": "all" }), true),
         (json!({ "type": "request_path", "value": "/v1/auth/token" }), true),
         (json!({ "type": "request_path", "value": "/v1/auth/other" }), false),
-        (json!({ "type": "lease", "value": "pki/" }), false),
+        (json!({ "type": "lease", "value": "database/" }), false),
     ] {
         cached.create("1h");
         assert_cached(&cached.create("1h"), "HIT");

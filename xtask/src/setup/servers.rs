@@ -1,5 +1,5 @@
 //! The servers behind the server: what OpenBao and the agent ask about users, LDAP, RADIUS and
-//! Kerberos; and what asks the server more than any user would.
+//! Kerberos, where it makes users; and what asks it more than any user would.
 //!
 //! Debian's packages are unpacked below the set-up directory, not installed: that takes no root,
 //! and no daemon begins to serve on the machine.
@@ -12,7 +12,8 @@ use super::{Stamp, read};
 use crate::{Result, process};
 
 /// `slapd` (LDAP), `freeradius` and MIT Kerberos' `krb5kdc`, with those of their libraries that
-/// the system lacks; `libfaketime`, for clocks that differ; and `wrk`, for load.
+/// the system lacks; `libfaketime`, for clocks that differ; `postgresql`, for leases; and `wrk`, for
+/// load.
 pub(super) fn unpack(directory: &Path) -> Result<()> {
     let unpacked = directory.join("debian");
     // Libraries of one release are of no use to the next.
@@ -21,7 +22,7 @@ pub(super) fn unpack(directory: &Path) -> Result<()> {
     if stamp.is_current() {
         return Ok(());
     }
-    println!("Unpacking slapd, freeradius, krb5kdc and wrk …");
+    println!("Unpacking slapd, freeradius, krb5kdc, postgresql and wrk …");
     let missing = missing_packages()?;
     let archives = directory.join("archives");
     for made in [&unpacked, &archives] {
@@ -55,7 +56,7 @@ fn missing_packages() -> Result<Vec<String>> {
         let _ = process::succeeds(Command::new("apt-get").arg("update"));
         simulate().map_err(|error| {
             format!(
-                "slapd, freeradius, krb5kdc and wrk can't be had: {error}\nOn Debian run apt-get update \
+                "slapd, freeradius, krb5kdc, postgresql and wrk can't be had: {error}\nOn Debian run apt-get update \
                  as root and then this again"
             )
         })
@@ -64,5 +65,5 @@ fn missing_packages() -> Result<Vec<String>> {
     Ok(installed.filter_map(|line| line.split(' ').next()).map(str::to_owned).collect())
 }
 
-const PACKAGES: [&str; 6] =
-    ["slapd", "freeradius", "krb5-kdc", "krb5-admin-server", "libfaketime", "wrk"];
+const PACKAGES: [&str; 7] =
+    ["slapd", "freeradius", "krb5-kdc", "krb5-admin-server", "libfaketime", "postgresql", "wrk"];
