@@ -1,4 +1,4 @@
-//! A real PostgreSQL: what the server's database engine makes users in, whose leases end.
+//! A real `PostgreSQL`: what the server's database engine makes users in, whose leases end.
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -11,7 +11,7 @@ use crate::eventually::eventually;
 use crate::process::Process;
 use crate::user_servers::{Program, START, started};
 
-/// Debian's PostgreSQL on a free loopback port, with a superuser who needs no password. Ends with
+/// Debian's `PostgreSQL` on a free loopback port, with a superuser who needs no password. Ends with
 /// this value.
 pub struct Postgres {
     // Dropped in this order: the server ends before its files go.
@@ -55,12 +55,12 @@ impl Postgres {
     fn is_ready(&mut self) -> bool {
         // It writes there how far it is.
         let state = self.home.path().join("data/postmaster.pid");
-        eventually("PostgreSQL", START, || match self.server.status() {
-            Some(_) => Some(false),
-            None => {
-                let state = std::fs::read_to_string(&state).unwrap_or_default();
-                state.lines().any(|line| line.trim() == "ready").then_some(true)
+        eventually("PostgreSQL", START, || {
+            if self.server.status().is_some() {
+                return Some(false);
             }
+            let state = std::fs::read_to_string(&state).unwrap_or_default();
+            state.lines().any(|line| line.trim() == "ready").then_some(true)
         })
     }
 }

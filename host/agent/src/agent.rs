@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 use usher_config::{Loaded, Settings};
-use usher_engine::Kind;
+use usher_engine::{BuiltIns, Kind};
 use usher_watch::Watcher;
 
 use crate::desk::{Desk, Request};
@@ -32,7 +32,7 @@ pub(crate) const LONGEST_SHUTDOWN: Duration = Duration::from_secs(10);
 
 /// Runs the agent to its end. `timeout` counts with `exit_after_auth`; `load` reads the
 /// configuration again, `show` makes of a status what people read, and `reporter` is told what is
-/// wrong with a configuration.
+/// wrong with a configuration. `built_ins` are the plug-ins of the program.
 pub async fn run(
     settings: Settings,
     timeout: Option<Duration>,
@@ -40,6 +40,7 @@ pub async fn run(
     mut signals: Signals,
     show: fn(&Status) -> String,
     reporter: Reporter,
+    built_ins: BuiltIns,
 ) -> Exit {
     if let Err(error) = signals.end_in_order() {
         (reporter.complain)(&format!("error: signals can't be handled: {error}"));
@@ -69,6 +70,7 @@ pub async fn run(
         taken: taking,
         desk: Desk { board, requests },
         feeds: Feeds::default(),
+        built_ins,
         reporter,
     };
     let purpose =
@@ -235,7 +237,10 @@ mod tests {
         let load = move || load(std::slice::from_ref(&file), &Overrides::default(), &|_| None);
         let loaded = load();
         let settings = loaded.settings.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
-        let (engine, client) = (bind::engine(&settings).unwrap(), bind::client(&settings).unwrap());
+        let (engine, client) = (
+            bind::engine(&settings, usher_builtins::built_ins()).unwrap(),
+            bind::client(&settings).unwrap(),
+        );
         let board = Board::new();
         let (requests, _) = mpsc::channel(1);
         let (reports, inbox) = mpsc::unbounded_channel();
@@ -247,6 +252,7 @@ mod tests {
             taken: taking,
             desk: Desk { board, requests },
             feeds: Feeds::default(),
+            built_ins: usher_builtins::built_ins(),
             reporter: Reporter { complain: |_| {}, compiling: |_| {} },
         };
         Agent {

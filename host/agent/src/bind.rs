@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use usher_config::{Diagnostic, Listener, Location, OnExit, Settings, Severity, TokenCheck};
 use usher_engine::{
-    AuthMethod, Call, Engine, Failure, FailureKind, Kind, LoadError, Protected, Reason, Use,
+    AuthMethod, BuiltIns, Call, Engine, Failure, FailureKind, Kind, LoadError, Protected, Reason,
+    Use,
 };
 use usher_lifecycle::Backoff;
 use usher_server::{Certificate, Client, Governor, Scope, Tls};
@@ -25,7 +26,7 @@ use crate::unwrapper::ServerUnwrapper;
 const SINK_BACKOFF: Backoff = Backoff { min: Duration::from_secs(1), max: Duration::from_secs(3) };
 
 /// The engine for the plug-ins of these settings.
-pub fn engine(settings: &Settings) -> Result<Engine, Diagnostic> {
+pub fn engine(settings: &Settings, built_ins: BuiltIns) -> Result<Engine, Diagnostic> {
     let own = [
         settings.plugin_directory.clone(),
         settings.plugin_lock.clone(),
@@ -35,7 +36,7 @@ pub fn engine(settings: &Settings) -> Result<Engine, Diagnostic> {
     let sockets = settings.listeners.iter().filter_map(Listener::socket).map(Path::to_owned);
     let own = own.into_iter().flatten().chain(sockets).map(|path| resolved(&path));
     Engine::new(Protected::new(own.collect()))
-        .map(|engine| engine.with_scripts(&usher_builtins::SCRIPT))
+        .map(|engine| engine.with_built_ins(built_ins))
         .map_err(|error| Diagnostic::new_error("engine", error.to_string(), "", None))
 }
 

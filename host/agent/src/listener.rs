@@ -439,6 +439,7 @@ mod tests {
             reports: mpsc::unbounded_channel().0,
             taken: mpsc::unbounded_channel().0,
             desk: Desk { board, requests },
+            built_ins: usher_builtins::built_ins(),
             feeds: Feeds::default(),
             reporter: Reporter { complain: |_| {}, compiling: |_| {} },
         }

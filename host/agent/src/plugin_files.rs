@@ -31,7 +31,6 @@ pub(crate) fn plugin_store(
     let overridden = settings.plugins.iter().filter(|(_, block)| block.overrides);
     PluginStore {
         engine: engine.clone(),
-        built_ins: usher_builtins::ALL,
         overridden: overridden.map(|(name, _)| name.clone()).collect(),
         files: plugin_files(settings),
         compiler: compiler(reporter),

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use usher_config::{Diagnostic, Location, PluginConfig, Settings};
 use usher_engine::{
-    Allow, Engine, Failure, Kind, Limits, LoadError, Origin, Plugin, PluginStore, Resolved,
-    Unresolved,
+    Allow, BuiltIn, Engine, Failure, Kind, Limits, LoadError, Origin, Plugin, PluginStore,
+    Resolved, Unresolved,
 };
 
 use crate::plugin_files::{located, plugin_store};
@@ -90,7 +90,9 @@ impl<'a> Plugins<'a> {
         name: &str,
         location: &Location,
     ) -> Result<Arc<Plugin>, Absence> {
-        let refused = |why: &str| Absence::Problem(unknown(kind, name, why, location));
+        let refused = |why: &str| {
+            Absence::Problem(unknown(self.store.engine.built_ins(), kind, name, why, location))
+        };
         match self.store.resolve(kind, name).await {
             Ok(Resolved::BuiltIn(plugin) | Resolved::InUse(plugin)) => Ok(plugin),
             Ok(Resolved::Loaded(plugin)) => {
@@ -218,8 +220,14 @@ pub(crate) fn problem(
 }
 
 /// What is said of a type that there isn't.
-pub(crate) fn unknown(kind: Kind, name: &str, why: &str, location: &Location) -> Diagnostic {
-    let known: Vec<&str> = usher_builtins::ALL
+fn unknown(
+    built_ins: &[BuiltIn],
+    kind: Kind,
+    name: &str,
+    why: &str,
+    location: &Location,
+) -> Diagnostic {
+    let known: Vec<&str> = built_ins
         .iter()
         .filter(|built_in| built_in.kind == kind)
         .map(|built_in| built_in.name)

@@ -76,7 +76,7 @@ pub(crate) async fn prepare(
     };
     let engine = match old {
         Some(old) => old.engine.clone(),
-        None => bind::engine(&settings).map_err(alone)?,
+        None => bind::engine(&settings, surroundings.built_ins).map_err(alone)?,
     };
     let is_new = |name: &str| diff.added.iter().chain(&diff.changed).any(|new| new == name);
     engine.leaving(diff.removed.iter().chain(&diff.changed).cloned().collect());

@@ -1,7 +1,7 @@
 //! What the parts of an agent have in common.
 
 use tokio::sync::mpsc;
-use usher_engine::Kind;
+use usher_engine::{BuiltIns, Kind};
 use usher_watch::Watcher;
 
 use crate::desk::Desk;
@@ -26,5 +26,7 @@ pub(crate) struct Surroundings {
     pub(crate) desk: Desk,
     /// Where the identities' tokens go that requests are made with.
     pub(crate) feeds: Feeds,
+    /// What is part of the program.
+    pub(crate) built_ins: BuiltIns,
     pub(crate) reporter: Reporter,
 }

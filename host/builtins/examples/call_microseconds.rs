@@ -67,7 +67,7 @@ async fn component(file: PathBuf, config: &str) -> Result<f64> {
 }
 
 async fn script() -> Result<f64> {
-    let engine = Engine::new(Protected::default())?.with_scripts(&usher_builtins::SCRIPT);
+    let engine = Engine::new(Protected::default())?.with_built_ins(usher_builtins::built_ins());
     let found = Found {
         name: "trivial".into(),
         path: "/trivial.js".into(),

@@ -2,7 +2,12 @@
 
 #![deny(unsafe_code)]
 
-use usher_engine::{BuiltIn, Kind, Precompiled};
+use usher_engine::{BuiltIn, BuiltIns, Kind, Precompiled};
+
+/// All that is built in.
+pub fn built_ins() -> BuiltIns {
+    BuiltIns { plugins: ALL, scripts: &SCRIPT }
+}
 
 /// The built-in component for a type of the configuration.
 pub fn find(kind: Kind, name: &str) -> Option<&'static BuiltIn> {

@@ -75,7 +75,7 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 }
 
 fn engine() -> Engine {
-    Engine::new(Protected::default()).unwrap().with_scripts(&usher_builtins::SCRIPT)
+    Engine::new(Protected::default()).unwrap().with_built_ins(usher_builtins::built_ins())
 }
 
 async fn load(engine: &Engine, text: &str) -> Result<Arc<Plugin>, LoadError> {

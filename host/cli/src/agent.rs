@@ -119,6 +119,7 @@ pub(crate) fn run(arguments: AgentArguments, dialect: Dialect) -> Exit {
         signals,
         status::for_people,
         REPORTER,
+        usher_builtins::built_ins(),
     ));
     // A file system that hangs must not keep the process.
     runtime.shutdown_background();

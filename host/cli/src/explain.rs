@@ -160,7 +160,7 @@ async fn bound(
     identity: &Identity,
 ) -> Result<(Client, std::sync::Arc<dyn AuthMethod>), String> {
     let show = |problem: usher_config::Diagnostic| problem.to_string();
-    let engine = bind::engine(settings).map_err(show)?;
+    let engine = bind::engine(settings, usher_builtins::built_ins()).map_err(show)?;
     let client = bind::client(settings).map_err(show)?;
     let method = bind::method(settings, identity, &engine, &client, REPORTER).await;
     let method = method.map_err(|problems| {

@@ -227,7 +227,7 @@ async fn show(arguments: InspectArguments) -> CommandResult {
 /// With nothing to protect: no plug-in is bound to a use here.
 fn engine() -> Result<Engine, Stop> {
     let engine = Engine::new(Protected::default()).map_err(failure)?;
-    Ok(engine.with_scripts(&usher_builtins::SCRIPT))
+    Ok(engine.with_built_ins(usher_builtins::built_ins()))
 }
 
 /// What the plug-in needs for the configuration that uses it; None without a configuration.

@@ -150,7 +150,8 @@ fn check_connection(settings: Option<&Settings>, problems: &[Diagnostic]) -> Vec
 
 /// What the plug-ins say of their settings, and what keeps one from serving.
 async fn check_plugins(settings: &Settings) -> Result<Vec<Diagnostic>, String> {
-    let engine = bind::engine(settings).map_err(|problem| problem.message)?;
+    let engine =
+        bind::engine(settings, usher_builtins::built_ins()).map_err(|problem| problem.message)?;
     let mut plugins = Plugins::new(&engine, settings, Patience::Refuse, REPORTER);
     let mut problems = Vec::new();
     // To the end, since two sinks must not write the same.

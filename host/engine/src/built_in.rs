@@ -1,7 +1,16 @@
-//! A plug-in that is part of the program.
+//! The plug-ins that are part of the program.
 
 use crate::kind::Kind;
 use crate::precompiled::Precompiled;
+
+/// What is part of the program.
+#[derive(Clone, Copy)]
+pub struct BuiltIns {
+    /// Methods and sinks.
+    pub plugins: &'static [BuiltIn],
+    /// Runs scripts.
+    pub scripts: &'static Precompiled,
+}
 
 /// One component that is part of the program.
 pub struct BuiltIn {

@@ -2,12 +2,12 @@
 //! them, and replaces them there.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use usher_grant::{Claim, Grant, Protected};
 
 use crate::bound::{Bound, Served};
-use crate::built_in::BuiltIn;
+use crate::built_in::{BuiltIn, BuiltIns};
 use crate::compiler::Compiler;
 use crate::egress::Egress;
 use crate::error::LoadError;
@@ -18,7 +18,6 @@ use crate::kept::Item;
 use crate::kind::Kind;
 use crate::load;
 use crate::plugin::Plugin;
-use crate::precompiled::Precompiled;
 use crate::runtime::Runtime;
 use crate::traits::{AuthMethod, Sink};
 use crate::usage::{Usage, Use};
@@ -33,6 +32,7 @@ struct Inner {
     egress: Arc<Egress>,
     protected: Arc<Protected>,
     uses: Uses,
+    built_ins: OnceLock<&'static [BuiltIn]>,
 }
 
 impl Engine {
@@ -46,14 +46,21 @@ impl Engine {
             egress: Arc::new(Egress::default()),
             protected: Arc::new(protected),
             uses: Uses::default(),
+            built_ins: OnceLock::new(),
         })))
     }
 
-    /// Gives this engine the script component; it is loaded when the first script is.
+    /// Gives this engine what is part of the program. Each is loaded when it is first needed.
     #[must_use]
-    pub fn with_scripts(self, component: &'static Precompiled) -> Self {
-        self.0.runtime.run_scripts_with(component);
+    pub fn with_built_ins(self, built_ins: BuiltIns) -> Self {
+        self.0.runtime.run_scripts_with(built_ins.scripts);
+        self.0.built_ins.get_or_init(|| built_ins.plugins);
         self
+    }
+
+    /// The methods and sinks that are part of the program.
+    pub fn built_ins(&self) -> &'static [BuiltIn] {
+        self.0.built_ins.get().copied().unwrap_or_default()
     }
 
     /// Loads a component that is part of this program.

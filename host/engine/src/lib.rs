@@ -74,7 +74,7 @@ mod usage;
 mod uses;
 mod wasi_http;
 
-pub use built_in::BuiltIn;
+pub use built_in::{BuiltIn, BuiltIns};
 pub use cache::Cache;
 #[cfg(feature = "compile")]
 pub use compile::{compatibility, compile, compile_stream};

@@ -18,8 +18,6 @@ use crate::plugin_files::PluginFiles;
 pub struct PluginStore {
     /// Runs what is found.
     pub engine: Engine,
-    /// What is part of the program.
-    pub built_ins: &'static [BuiltIn],
     /// Names whose built-ins a file takes the place of.
     pub overridden: BTreeSet<String>,
     /// None: there is no plug-in directory.
@@ -60,7 +58,7 @@ pub enum Unresolved {
 impl PluginStore {
     /// The built-in that a type of the configuration means, unless a file takes its place.
     pub fn built_in(&self, kind: Kind, name: &str) -> Option<&'static BuiltIn> {
-        let found = self.built_ins.iter().find(|one| one.kind == kind && one.name == name);
+        let found = self.engine.built_ins().iter().find(|one| one.kind == kind && one.name == name);
         found.filter(|_| !self.overridden.contains(name))
     }
 
