@@ -43,8 +43,8 @@ impl Backoff {
     }
 }
 
-/// A token that ends at `end`, and the moment before that at which there is another attempt rather
-/// than a wait that outlasts the token.
+/// A token that surely lives until `end`, and the moment at which there is another attempt rather than
+/// a wait beyond that.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LastChance {
     pub(crate) at: Instant,
@@ -128,7 +128,7 @@ impl Retry {
         random: &mut SmallRng,
     ) {
         let scheduled = after(now, spread(nominal, 0.75, 1.0, random));
-        let shortest = after(now, spread(backoff.min(), 0.75, 1.0, random));
+        let shortest = after(now, backoff.min().mul_f64(0.75));
         self.ready_at = Some(match chance {
             Some(chance) if scheduled >= chance.end => chance.at.max(shortest).min(scheduled),
             _ => scheduled,

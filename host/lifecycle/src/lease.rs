@@ -14,6 +14,10 @@ const SHORTEST_PLAN: Duration = Duration::from_millis(500);
 /// Servers give TTLs in whole seconds: a smaller difference is none.
 const TTL_PRECISION: Duration = Duration::from_secs(1);
 
+/// What may already be gone of a TTL when it is granted, and a moment for the request itself: servers
+/// count a life from the full second in which it began.
+pub(crate) const MARGIN: Duration = Duration::from_millis(1250);
+
 /// How long after a first refusal the same is asked again, before it is believed: a standby that
 /// lags behind doesn't know a new token or lease yet, and what stands between may be in a bad mood.
 pub(crate) const SECOND_OPINION: Duration = Duration::from_secs(4);
@@ -102,11 +106,12 @@ impl Lease {
     }
 
     /// When there is another attempt to renew or replace it, where a wait would outlast it: when a
-    /// replacement is due, and then again and again after half of what is left.
+    /// replacement is due, and then again and again after half of what is surely left.
     pub(crate) fn last_chance(&self, now: Instant) -> Option<LastChance> {
-        let end = self.expires_at.filter(|end| *end > now && !self.expired)?;
-        let halfway = now + end.saturating_duration_since(now) / 2;
-        let at = self.replace_at.filter(|replace_at| *replace_at > now).unwrap_or(halfway);
+        let expires_at = self.expires_at.filter(|at| *at > now && !self.expired)?;
+        let end = expires_at.checked_sub(MARGIN)?;
+        let last = if end > now { end } else { expires_at };
+        let at = self.replace_at.filter(|at| *at > now).unwrap_or(now + (last - now) / 2);
         Some(LastChance { at, end })
     }
 
@@ -248,13 +253,10 @@ impl Lease {
     }
 }
 
-/// How long after it is granted another one should be in its place.
-///
-/// Servers count a life from the full second in which it began, so up to a second of the TTL is
-/// already gone: that matters for TTLs of a few seconds. A renewal still comes first.
+/// How long after it is granted another one should be in its place. [`MARGIN`] matters for TTLs of a
+/// few seconds. A renewal still comes first.
 fn replacement(ttl: Duration, random: &mut SmallRng) -> Duration {
-    let margin = TTL_PRECISION + TTL_PRECISION / 4;
     spread(ttl, 0.8, 0.9, random)
-        .min(ttl.saturating_sub(margin).max(ttl.mul_f64(0.7)))
+        .min(ttl.saturating_sub(MARGIN).max(ttl.mul_f64(0.7)))
         .max(SHORTEST_PLAN)
 }

@@ -115,8 +115,12 @@ impl Logins {
         } else {
             self.retry.fail(now, failure.class, backoff, chance, random);
         }
-        // One that the server put off has its turn before the login that would make it needless.
-        self.renewal_first = failure.retry_after.is_some();
+        // One that the server put off has its turn before the login that would make it needless, if
+        // there is time for both.
+        let both = |chance: LastChance| {
+            after(self.retry.scheduled_from(chance.at), backoff.min()) <= chance.end
+        };
+        self.renewal_first = failure.retry_after.is_some() && chance.is_none_or(both);
     }
 
     /// A renewal of the identity's own token failed, while a login was due: that is next.

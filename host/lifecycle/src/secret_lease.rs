@@ -127,10 +127,13 @@ impl SecretLease {
     }
 
     fn last_chance(&self, now: Instant) -> Option<LastChance> {
-        let LastChance { at, .. } = self.lease.as_ref()?.last_chance(now)?;
+        let chance = self.lease.as_ref()?.last_chance(now)?;
         let end = self.ends_at().filter(|end| *end > now)?;
-        let halfway = now + end.saturating_duration_since(now) / 2;
-        Some(LastChance { at: if at < end { at } else { halfway }, end })
+        Some(if chance.at < end {
+            LastChance { end: chance.end.min(end), ..chance }
+        } else {
+            LastChance { at: now + (end - now) / 2, end }
+        })
     }
 
     fn read(&mut self, now: Instant, validity: Validity) {

@@ -30,7 +30,12 @@ impl Driver {
 
     /// A machine that got this token, with the actions that follow from it still to be polled.
     pub(super) fn with(settings: Settings, token: Token) -> Self {
-        let mut driver = Self::new(settings, 7);
+        Self::seeded(settings, token, 7)
+    }
+
+    /// As `with`, its jitter drawn from this seed.
+    pub(super) fn seeded(settings: Settings, token: Token, seed: u64) -> Self {
+        let mut driver = Self::new(settings, seed);
         driver.kind = token;
         assert_eq!(driver.actions(), [log_in(1)]);
         driver.event(Event::LoggedIn { generation: driver.asked(), token, check_after: None });

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::Backoff;
+use crate::lease::MARGIN;
 
 /// How soon the next attempt may come.
 #[derive(Default)]
@@ -19,7 +20,7 @@ impl Pace {
     /// `end`: of the token that a wait must not outlast.
     pub(super) fn fail(&mut self, now: Instant, backoff: Backoff, end: Option<Instant>) {
         let mut nominal = backoff.nominal(self.failures);
-        if end.is_some_and(|end| now + nominal >= end) {
+        if outlasts(now + nominal, end) {
             nominal = backoff.min();
         }
         self.failures += 1;
@@ -40,8 +41,7 @@ impl Pace {
             Some(_) => (longest.mul_f64(0.75), longest),
             None => (Duration::ZERO, Duration::ZERO),
         };
-        let outlasts_a_token = end.is_some_and(|end| now + at_most >= end);
-        self.not_before = (!outlasts_a_token).then_some(now + at_least);
+        self.not_before = (!outlasts(now + at_most, end)).then_some(now + at_least);
     }
 
     pub(super) fn reset(&mut self) {
@@ -72,4 +72,9 @@ impl Pace {
         }
         self.changed = false;
     }
+}
+
+/// A wait until then may be too long for a token that ends at `end`, as a server counts.
+fn outlasts(then: Instant, end: Option<Instant>) -> bool {
+    end.is_some_and(|end| then + MARGIN >= end)
 }
