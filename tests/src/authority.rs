@@ -48,9 +48,13 @@ impl Authority {
 
     /// A certificate for the server at this name or address, good since yesterday and for long.
     pub fn issue_for_server(&self, name: &str) -> ClientCertificate {
-        let day = Duration::from_hours(24);
-        let now = SystemTime::now();
-        self.sign(name, now - day..now + 1000 * day, ExtendedKeyUsagePurpose::ServerAuth)
+        self.issue_for_server_until(name, SystemTime::now() + Duration::from_hours(24_000))
+    }
+
+    /// A certificate for the server at this name or address, good since yesterday and until then.
+    pub fn issue_for_server_until(&self, name: &str, end: SystemTime) -> ClientCertificate {
+        let yesterday = SystemTime::now() - Duration::from_hours(24);
+        self.sign(name, yesterday..end, ExtendedKeyUsagePurpose::ServerAuth)
     }
 
     fn sign(

@@ -118,19 +118,45 @@ pub struct Tls {
 }
 
 struct Loaded {
-    config: Arc<ServerConfig>,
+    made: Made,
+    /// It was said that the certificate has expired.
+    expiry_said: bool,
     stamps: Vec<Stamp>,
     /// Of files that can't be used.
     refused: Option<Vec<Stamp>>,
+}
+
+/// What is made of the files.
+struct Made {
+    config: Arc<ServerConfig>,
+    /// When the certificate does; `None`: that can't be read.
+    expires_at: Option<SystemTime>,
+}
+
+impl Loaded {
+    fn new(made: Made, stamps: Vec<Stamp>) -> Self {
+        Self { made, expiry_said: false, stamps, refused: None }
+    }
+
+    /// Says once that the certificate has expired: clients refuse it, and only they see why.
+    fn watch_expiry(&mut self, certificate: &Path) {
+        let expired = self.made.expires_at.is_some_and(|at| at <= SystemTime::now());
+        if expired && !std::mem::replace(&mut self.expiry_said, true) {
+            tracing::error!(
+                certificate = %certificate.display(),
+                "the listener's certificate has expired, and clients refuse it; write a new one to its file, which is taken without a restart"
+            );
+        }
+    }
 }
 
 impl Tls {
     /// Reads the files.
     pub fn load(files: TlsFiles) -> Result<Self, TlsError> {
         let stamps = stamps(&files);
-        let config = config(&files)?;
-        let loaded = Mutex::new(Loaded { config, stamps, refused: None });
-        Ok(Self { files, loaded, looked: Mutex::new(Instant::now()) })
+        let mut loaded = Loaded::new(make(&files)?, stamps);
+        loaded.watch_expiry(&files.certificate);
+        Ok(Self { files, loaded: Mutex::new(loaded), looked: Mutex::new(Instant::now()) })
     }
 
     /// Reads the files again, whether they have changed or not. After an error everything is as
@@ -150,7 +176,7 @@ impl Tls {
             Some(_) => Certificate::Verified,
             None => Certificate::Unverified,
         };
-        (TlsAcceptor::from(Arc::clone(&self.loaded().config)), shown)
+        (TlsAcceptor::from(Arc::clone(&self.loaded().made.config)), shown)
     }
 
     fn is_time_to_look(&self) -> bool {
@@ -168,6 +194,7 @@ impl Tls {
         let is_known =
             |loaded: &Loaded| loaded.stamps == now || loaded.refused.as_ref() == Some(&now);
         if is_known(&self.loaded()) {
+            self.loaded().watch_expiry(&self.files.certificate);
             return;
         }
         let certificate = self.files.certificate.display();
@@ -181,8 +208,9 @@ impl Tls {
     }
 
     fn take(&self, stamps: Vec<Stamp>) -> Result<(), TlsError> {
-        let config = config(&self.files)?;
-        *self.loaded() = Loaded { config, stamps, refused: None };
+        let mut loaded = Loaded::new(make(&self.files)?, stamps);
+        loaded.watch_expiry(&self.files.certificate);
+        *self.loaded() = loaded;
         Ok(())
     }
 
@@ -198,7 +226,7 @@ impl fmt::Debug for Tls {
 }
 
 /// Reads the files and makes a configuration of them.
-fn config(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
+fn make(files: &TlsFiles) -> Result<Made, TlsError> {
     let mut provider = usher_trust::provider();
     let mut versions = versions(files)?;
     if !files.cipher_suites.is_empty() {
@@ -228,7 +256,9 @@ fn config(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
     };
     let chain = read("certificate", &files.certificate)?;
     let key = read("key", &files.key)?;
-    let (chain, key) = ClientCertificate::from_pem(&chain, &key).map_err(unusable)?.into_parts();
+    let pair = ClientCertificate::from_pem(&chain, &key).map_err(unusable)?;
+    let expires_at = pair.expires_at();
+    let (chain, key) = pair.into_parts();
     let mut config = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(&versions)
         .map_err(|error| TlsError::Setup(usher_trust::library(&error)))?
@@ -236,7 +266,7 @@ fn config(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
         .with_single_cert(chain, key)
         .map_err(|error| unusable(usher_trust::library(&error)))?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Ok(Made { config: Arc::new(config), expires_at })
 }
 
 fn versions(files: &TlsFiles) -> Result<Vec<&'static SupportedProtocolVersion>, TlsError> {
@@ -322,7 +352,7 @@ mod tests {
             cipher_suites: Vec::new(),
         })
         .unwrap();
-        let loaded = || Arc::clone(&tls.loaded().config);
+        let loaded = || Arc::clone(&tls.loaded().made.config);
         let first = loaded();
         tls.look();
         assert!(Arc::ptr_eq(&first, &loaded()), "nothing has changed");

@@ -1,7 +1,9 @@
-//! A certificate with its key, out of PEM.
+//! A certificate with its key, out of PEM, and when it ends.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 
 use crate::authorities::sections;
 
@@ -34,6 +36,20 @@ impl ClientCertificate {
         Ok(Self { chain: certificates, key })
     }
 
+    /// When its certificate expires; `None`: it can't be read.
+    pub fn expires_at(&self) -> Option<SystemTime> {
+        // webpki tells the end of one that is over.
+        let never = UnixTime::since_unix_epoch(Duration::from_secs(u64::MAX));
+        let usage = webpki::KeyUsage::server_auth();
+        let leaf = webpki::EndEntityCert::try_from(self.chain.first()?).ok()?;
+        match leaf.verify_for_usage(&[], &[], &[], never, usage, None, None).err()? {
+            webpki::Error::CertExpired { not_after, .. } => {
+                UNIX_EPOCH.checked_add(Duration::from_secs(not_after.as_secs()))
+            }
+            _ => None,
+        }
+    }
+
     /// For a server, which shows itself by the same means: the chain leaf first, and its key.
     pub fn into_parts(self) -> (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>) {
         (self.chain, self.key)
@@ -51,6 +67,26 @@ mod tests {
     fn refused(chain: &str, key: &str) -> String {
         let problem = ClientCertificate::from_pem(chain.as_bytes(), key.as_bytes());
         problem.err().expect("it can't be used")
+    }
+
+    #[test]
+    fn the_end_of_a_certificate_is_known_whoever_signed_it() {
+        for is_ca in [false, true] {
+            let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+            if is_ca {
+                params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+            }
+            params.not_after = rcgen::date_time_ymd(2031, 2, 3);
+            let key = rcgen::KeyPair::generate().unwrap();
+            let chain = params.self_signed(&key).unwrap().pem();
+            let pair = ClientCertificate::from_pem(
+                chain.as_bytes(),
+                key.serialize_pem().as_bytes(),
+            );
+            let expires_at = pair.ok().and_then(|pair| pair.expires_at()).expect("it is known");
+            let since = expires_at.duration_since(UNIX_EPOCH).unwrap();
+            assert_eq!(since, Duration::from_secs(1_927_843_200), "CA: {is_ca}");
+        }
     }
 
     #[test]

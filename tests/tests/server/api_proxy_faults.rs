@@ -3,10 +3,17 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "helpers fail the test that calls them")]
 
 use std::io::{self, Read as _, Write as _};
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect, socket_with,
+};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use tempfile::TempDir;
 use usher_tests::agent::{Agent, Launch};
 use usher_tests::api_client::{ApiClient, Reply, Request};
@@ -23,7 +30,7 @@ struct Proxied {
     agent: Agent,
     client: ApiClient,
     upstream: Upstream,
-    _home: TempDir,
+    home: TempDir,
 }
 
 impl Proxied {
@@ -46,7 +53,7 @@ impl Proxied {
         let client = ApiClient::unix(&path);
         client.wait_until_open();
         assert_eq!(client.get("/v1/first").text(), "fine");
-        Self { agent, client, upstream, _home: home }
+        Self { agent, client, upstream, home }
     }
 
     /// Others are answered as ever, and at once.
@@ -441,6 +448,41 @@ fn many_that_are_idle_hold_nobody_up() {
     });
     assert!(growth < 16 << 20, "{growth}");
     proxied.assert_serves();
+}
+
+/// Connects until the system takes nobody more for a process that takes nobody in.
+fn fill_backlog(socket: &Path) -> Vec<OwnedFd> {
+    let address = SocketAddrUnix::new(socket).unwrap();
+    let files = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: files.maximum, ..files }).unwrap();
+    let mut waiting = Vec::new();
+    loop {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let client = socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).unwrap();
+        match connect(&client, &address) {
+            Ok(()) => waiting.push(client),
+            Err(Errno::AGAIN) => return waiting,
+            Err(error) => panic!("{error} after {}", waiting.len()),
+        }
+    }
+}
+
+#[test]
+fn a_full_backlog_is_worked_off() {
+    let mut proxied = Proxied::new(|_, _| None);
+    let path = proxied.home.path().join("agent.sock");
+    proxied.agent.signal(Signal::STOP);
+    let mut waiting = fill_backlog(&path);
+    assert!(waiting.len() >= 128, "{}", waiting.len());
+    proxied.agent.signal(Signal::CONT);
+    // Some leave, others ask nothing.
+    waiting.truncate(100);
+    eventually_true("an answer", LIMIT, || {
+        proxied.client.try_send(&Request::get("/v1/other")).is_ok_and(|reply| reply.status == 200)
+    });
+    proxied.assert_serves();
+    drop(waiting);
+    proxied.assert_tells_nothing();
 }
 
 #[test]

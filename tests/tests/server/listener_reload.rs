@@ -3,7 +3,7 @@
 
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
 use usher_tests::agent::Agent;
@@ -208,6 +208,42 @@ fn a_replaced_certificate_is_shown_to_new_connections() {
     eventually_true("the new certificate", LIMIT, || trusting(&new).try_send(&request).is_ok());
     assert!(trusting(&old).try_send(&request).is_err());
     assert_eq!(talk.ask(&request).unwrap().status, 200, "the connection of before");
+}
+
+#[test]
+fn a_certificate_that_expires_while_it_is_in_use_is_said_and_replaced_without_a_restart() {
+    let (upstream, home) = (Upstream::echo(), tempfile::tempdir().unwrap());
+    let authority = Authority::new("servers");
+    let write = |lifetime: Duration| {
+        let end = SystemTime::now() + lifetime;
+        let server = authority.issue_for_server_until("127.0.0.1", end);
+        std::fs::write(home.path().join("server.pem"), server.certificate).unwrap();
+        std::fs::write(home.path().join("server.key"), server.key).unwrap();
+    };
+    write(Duration::from_secs(8));
+    let settings = format!(
+        "tls_cert_file = \"{0}/server.pem\"\ntls_key_file = \"{0}/server.key\"",
+        home.path().display()
+    );
+    let address = free_authority();
+    let agent = Agent::start(&upstream.configuration(&tcp(&address, &settings)));
+    let client = ApiClient::tls(&address, &authority.pem(), None);
+    client.wait_until_open();
+    let request = Request::get("/v1/x");
+    let mut talk = client.connect().unwrap();
+    assert_eq!(talk.ask(&request).unwrap().status, 200);
+
+    eventually_true("clients refuse it", LIMIT, || client.try_send(&request).is_err());
+    let said = "the listener's certificate has expired";
+    eventually_true("it is said", LIMIT, || {
+        let _ = client.try_send(&request);
+        agent.log().contains(said)
+    });
+    assert_eq!(talk.ask(&request).unwrap().status, 200, "the connection of before");
+
+    write(Duration::from_hours(1));
+    eventually_true("the new certificate", LIMIT, || client.try_send(&request).is_ok());
+    assert_eq!(agent.log().matches(said).count(), 1);
 }
 
 #[test]
