@@ -16,6 +16,7 @@ mod inheritance;
 mod listener;
 mod log_file;
 pub mod logging;
+mod metric;
 mod metrics;
 mod notify;
 mod origin;
