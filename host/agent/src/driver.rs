@@ -3,6 +3,7 @@
 //! Every action runs in a task of its own and answers with exactly one event, also if it panics.
 //! The tokens live here, by generation; the machine never sees one.
 
+mod feed;
 mod outcome;
 
 use std::collections::{HashMap, VecDeque};
@@ -16,11 +17,11 @@ use usher_engine::{Call, Failure, Reason};
 use usher_lifecycle::{
     Action, Class, Event, Generation, Lifecycle, Notice, Settings, Token, Worth,
 };
-use usher_proxy::{Doubt, Feed};
 use usher_secret::Secret;
 use usher_secret::redactor::Live;
 use usher_watch::Watcher;
 
+use self::feed::Doubts;
 use self::outcome::{Outcome, say};
 use crate::identity::{Deadlines, Identity, Life, LoginOutcome};
 use crate::inheritance::{Estate, Inheritance};
@@ -163,7 +164,7 @@ impl Driver {
         let mut watched = self.identity.method.watched();
         let mut changes = watcher.watch(&watched);
         let mut recoveries = self.identity.client.governor().recoveries();
-        let mut doubts = self.identity.feed().map(Feed::doubts);
+        let mut doubts = Doubts::of(self.identity.feed());
         loop {
             while let Some(action) = self.machine.poll_action() {
                 if action == Action::Finished {
@@ -191,9 +192,7 @@ impl Driver {
                 Some(_) = self.aside.join_next(), if !self.aside.is_empty() => None,
                 () = changes.changed(), if ending.is_none() => Some(Event::CredentialsChanged),
                 Ok(()) = recoveries.changed() => Some(Event::ServerReached),
-                Some(Doubt { generation, invalid_token, .. }) = doubted(&mut doubts) => {
-                    Some(Event::RequestRefused { generation, invalid_token })
-                }
+                Some(doubt) = doubts.next() => Some(doubt),
                 () = until(timeout) => {
                     self.machine.handle_timeout(Instant::now());
                     None
@@ -235,17 +234,7 @@ impl Driver {
                         changes = watcher.watch(&watched);
                     }
                 }
-                let doubted = match event {
-                    Event::RequestRefused { generation, .. } => Some((generation, None)),
-                    Event::Checked { generation, .. } | Event::CheckFailed { generation, .. } => {
-                        Some((generation, Some(self.check_began)))
-                    }
-                    _ => None,
-                };
-                self.machine.handle(Instant::now(), event);
-                if let Some((generation, looked_at)) = doubted {
-                    self.vouch(generation, looked_at);
-                }
+                self.handle(event);
             }
             if let Some(trouble) = self.unreported.take() {
                 self.report_login(&trouble);
@@ -255,9 +244,7 @@ impl Driver {
 
     async fn end(&mut self, ending: Ending) -> Estate {
         if ending == Ending::Final {
-            if let Some(feed) = self.identity.feed() {
-                feed.give(None);
-            }
+            self.take_token_back();
             self.identity.withdraw(NamedTarget::is_removed_on_exit).await;
             if self.identity.revoke_on_exit {
                 self.revoke().await;
@@ -313,16 +300,6 @@ impl Driver {
                     "the token can't be revoked and stays until it expires: {trouble}"
                 ),
             }
-        }
-    }
-
-    /// Answers those who doubt a token, unless it is dead: after the look-up that began at
-    /// `looked_at`, also if there is another one to come; or at once if there is none to come.
-    fn vouch(&self, generation: Generation, looked_at: Option<Instant>) {
-        let Some(feed) = self.identity.feed() else { return };
-        let is_known = looked_at.is_some() || !self.machine.is_in_doubt(Instant::now(), generation);
-        if is_known && self.machine.has_good_token() {
-            feed.vouch(generation, looked_at.unwrap_or_else(Instant::now));
         }
     }
 
@@ -449,10 +426,8 @@ impl Driver {
             }
             Action::Say(notice) => {
                 // Requests wait for the next one instead of trying it.
-                if let Notice::Died { .. } | Notice::Expired { .. } = notice
-                    && let Some(feed) = identity.feed()
-                {
-                    feed.give(None);
+                if let Notice::Died { .. } | Notice::Expired { .. } = notice {
+                    self.take_token_back();
                 }
                 say(&identity, notice);
             }
@@ -494,15 +469,6 @@ impl Driver {
 
     fn expires_in(&self) -> Option<f64> {
         self.machine.expires_at().map(|at| seconds(at.saturating_duration_since(Instant::now())))
-    }
-}
-
-/// The next doubt of somebody who makes requests with the token.
-async fn doubted(doubts: &mut Option<watch::Receiver<Option<Doubt>>>) -> Option<Doubt> {
-    let Some(doubts) = doubts else { return std::future::pending().await };
-    match doubts.changed().await {
-        Ok(()) => *doubts.borrow_and_update(),
-        Err(_) => std::future::pending().await,
     }
 }
 
