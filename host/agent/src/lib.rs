@@ -14,6 +14,7 @@ mod identity;
 mod identity_part;
 mod inheritance;
 mod listener;
+mod listener_part;
 mod log_file;
 pub mod logging;
 mod metric;

@@ -1,22 +1,21 @@
-//! Listeners: bound while a configuration is prepared, served as parts, and changed in place by a
-//! reload that leaves them where they are.
+//! Prepares listeners: binds what is new in a configuration, and makes ready what a reload changes of
+//! those that it leaves where they are.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::Response;
-use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
 use usher_config::{
     ApiProxy, ClientCertificates, Diagnostic, ListenerPlace, ListenerRole, ListenerTls, Settings,
     TlsVersion, TokenUse,
 };
-use usher_listen::{Access, Allowed, Limits, Manner, Place, Socket, Tally, Tls, TlsFiles, serve};
+use usher_listen::{Access, Allowed, Manner, Place, Socket, Tally, Tls, TlsFiles};
 use usher_proxy::{Gate, Proxy};
 use usher_server::Client;
 
-use crate::part::{Ending, Leaves, Part, PartId, Seat, Tier, Work};
+use crate::listener_part::ListenerPart;
+use crate::part::{Part, PartId};
 use crate::proxy_runtime;
 use crate::reception::Reception;
 use crate::status::ListenerEntry;
@@ -204,7 +203,7 @@ async fn bind(
     settings: &Settings,
     client: &Client,
     surroundings: &Surroundings,
-) -> Result<(Open, Listening), Diagnostic> {
+) -> Result<(Open, ListenerPart), Diagnostic> {
     let problem = |what: String, help: &str| {
         Diagnostic::new_error("listener", what, help, Some(&listener.location))
     };
@@ -220,7 +219,7 @@ async fn bind(
     let reception = reception(listener, &at, settings, client, surroundings, counted);
     reception.takes_over();
     let reception = watch::Sender::new(reception);
-    let part = Listening {
+    let part = ListenerPart {
         id: part_id(&listener.place),
         socket: Arc::new(socket),
         manner: manner.subscribe(),
@@ -333,89 +332,9 @@ fn proxy_settings(settings: &Settings) -> usher_proxy::Settings {
     }
 }
 
-/// A listener that is bound, and serves nobody yet.
-struct Listening {
-    id: PartId,
-    socket: Arc<Socket>,
-    manner: watch::Receiver<Manner>,
-    reception: watch::Receiver<Reception>,
-    runtime: tokio::runtime::Handle,
-}
-
-impl Part for Listening {
-    fn id(&self) -> PartId {
-        self.id.clone()
-    }
-
-    fn tier(&self) -> Tier {
-        Tier::Listener
-    }
-
-    fn run(self: Box<Self>, mut seat: Seat) -> Work {
-        let Self { socket, manner, reception, runtime, .. } = *self;
-        let name = socket.to_string();
-        tracing::info!(listener = name, tls = manner.borrow().tls.is_some(), "listening");
-        Box::pin(async move {
-            let (stop, stopped) = oneshot::channel::<()>();
-            let current = reception.clone();
-            let service = move |request, _peer| {
-                let reception = reception.borrow().clone();
-                async move {
-                    let response: Response<usher_connector::Body> = reception.answer(request).await;
-                    response
-                }
-            };
-            let limits = Limits { drain: LONGEST_DRAIN, ..Limits::default() };
-            let serving = serve(socket, manner, limits, service, async {
-                let _ = stopped.await;
-            });
-            let mut serving = Serving(runtime.spawn(serving));
-            let ending = tokio::select! {
-                how = seat.end() => how,
-                served = &mut serving.0 => {
-                    match served {
-                        Ok(Ok(())) => {}
-                        Ok(Err(error)) => tracing::error!(listener = name, %error, "the listener can't be served"),
-                        Err(error) => tracing::error!(listener = name, %error, "a defect ended the listener"),
-                    }
-                    return Leaves::Nothing;
-                }
-            };
-            drop(stop);
-            let drained = async {
-                let _ = (&mut serving.0).await;
-            };
-            // What was asked before is answered.
-            let drained = tokio::time::timeout(LONGEST_DRAIN, drained);
-            match ending {
-                Ending::HandOver { .. } => tokio::select! {
-                    _ = drained => {}
-                    () = seat.end_for_good() => {}
-                },
-                Ending::Leave | Ending::Final => {
-                    let _ = drained.await;
-                }
-            }
-            current.borrow().close();
-            Leaves::Nothing
-        })
-    }
-}
-
-/// What runs on the proxy's runtime, and ends with the part.
-struct Serving(JoinHandle<std::io::Result<()>>);
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 /// As the incumbents: `vault.retry.num_retries` is 12 where it is not set.
 const RETRIES: u32 = 12;
 const PATIENCE: Duration = Duration::from_mins(1);
-/// What is under way when a listener closes has so long to end: less than the agent has as a whole.
-const LONGEST_DRAIN: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
