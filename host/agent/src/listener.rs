@@ -26,7 +26,7 @@ use crate::traffic::Traffic;
 #[derive(Clone)]
 pub(crate) struct Open {
     settings: usher_config::Listener,
-    at: At,
+    bound: Bound,
     manner: watch::Sender<Manner>,
     reception: watch::Sender<Reception>,
     /// What comes here, as long as it stays open.
@@ -44,12 +44,12 @@ impl Open {
 /// Where a socket is. The socket itself belongs to whoever serves it: once it is let go, nobody can
 /// connect.
 #[derive(Clone)]
-struct At {
+struct Bound {
     name: String,
     is_loopback: bool,
 }
 
-impl At {
+impl Bound {
     fn of(socket: &Socket) -> Self {
         let is_loopback = socket.address().is_some_and(|address| is_loopback(address.ip()));
         Self { name: socket.to_string(), is_loopback }
@@ -152,17 +152,17 @@ fn change(
         if let Some(tls) = &known.manner.borrow().tls
             && let Err(error) = tls.reload()
         {
-            tracing::error!(listener = known.at.name, "the certificate in use stays: {error}");
+            tracing::error!(listener = known.bound.name, "the certificate in use stays: {error}");
         }
         None
     } else {
-        Some(manner(listener, &known.at)?)
+        Some(manner(listener, &known.bound)?)
     };
     if before.same_settings(listener) && !proxy_changed {
         return Ok((open, None));
     }
     let traffic = Arc::clone(&known.traffic);
-    let reception = reception(listener, &known.at, settings, client, surroundings, traffic);
+    let reception = reception(listener, &known.bound, settings, client, surroundings, traffic);
     let change = Change { open: open.clone(), manner, reception };
     Ok((open, Some(change)))
 }
@@ -175,7 +175,7 @@ pub(crate) fn entries(settings: &Settings, listeners: &[Open]) -> Vec<ListenerEn
         let required = |tls: &ListenerTls| tls.client_certificates == ClientCertificates::Required;
         ListenerEntry {
             place: written(&listener.place),
-            bound: open.at.name.clone(),
+            bound: open.bound.name.clone(),
             tls: match &listener.tls {
                 None => "off",
                 Some(tls) if required(tls) => "mutual",
@@ -212,11 +212,11 @@ async fn bind(
     let socket = place(&listener.place).bind().await.map_err(|error| {
         problem(format!("the listener can't be opened: {error}"), error.remedy())
     })?;
-    let at = At::of(&socket);
-    let manner = watch::Sender::new(manner(listener, &at)?);
+    let bound = Bound::of(&socket);
+    let manner = watch::Sender::new(manner(listener, &bound)?);
     let (traffic, tally) = (Arc::new(Traffic::default()), socket.tally().clone());
     let counted = Arc::clone(&traffic);
-    let reception = reception(listener, &at, settings, client, surroundings, counted);
+    let reception = reception(listener, &bound, settings, client, surroundings, counted);
     reception.takes_over();
     let reception = watch::Sender::new(reception);
     let part = ListenerPart {
@@ -226,7 +226,7 @@ async fn bind(
         reception: reception.subscribe(),
         runtime,
     };
-    Ok((Open { settings: listener.clone(), at, manner, reception, traffic, tally }, part))
+    Ok((Open { settings: listener.clone(), bound, manner, reception, traffic, tally }, part))
 }
 
 fn part_id(place: &ListenerPlace) -> PartId {
@@ -250,10 +250,10 @@ fn place(place: &ListenerPlace) -> Place {
     }
 }
 
-fn manner(listener: &usher_config::Listener, at: &At) -> Result<Manner, Diagnostic> {
+fn manner(listener: &usher_config::Listener, bound: &Bound) -> Result<Manner, Diagnostic> {
     let tls = listener.tls.as_ref().map(|tls| {
         Tls::load(files(tls)).map_err(|error| {
-            let what = format!("the listener {} can't use its certificate: {error}", at.name);
+            let what = format!("the listener {} can't use its certificate: {error}", bound.name);
             Diagnostic::new_error("listener", what, "", Some(&listener.location))
         })
     });
@@ -284,7 +284,7 @@ fn files(tls: &ListenerTls) -> TlsFiles {
 
 fn reception(
     listener: &usher_config::Listener,
-    at: &At,
+    bound: &Bound,
     settings: &Settings,
     client: &Client,
     surroundings: &Surroundings,
@@ -293,9 +293,9 @@ fn reception(
     let forwards = listener.role == ListenerRole::Default;
     let gate = Gate {
         request_header: listener.require_request_header && forwards,
-        no_web_page: at.is_loopback,
+        no_web_page: bound.is_loopback,
         // With TLS nobody gets here under a name that isn't the certificate's.
-        this_machine: at.is_loopback && listener.tls.is_none(),
+        this_machine: bound.is_loopback && listener.tls.is_none(),
     };
     let proxy = forwards.then(|| {
         let identity = listener.identity.as_deref();
