@@ -338,31 +338,10 @@ const PATIENCE: Duration = Duration::from_mins(1);
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::mpsc;
     use usher_config::{Overrides, load};
-    use usher_watch::Watcher;
 
     use super::*;
     use crate::bind;
-    use crate::desk::Desk;
-    use crate::feeds::Feeds;
-    use crate::reporter::Reporter;
-    use crate::status::Board;
-
-    fn surroundings() -> Surroundings {
-        let board = Board::new();
-        let (requests, _) = mpsc::channel(1);
-        Surroundings {
-            board: board.clone(),
-            watcher: Watcher::default(),
-            reports: mpsc::unbounded_channel().0,
-            taken: mpsc::unbounded_channel().0,
-            desk: Desk { board, requests },
-            built_ins: usher_builtins::built_ins(),
-            feeds: Feeds::default(),
-            reporter: Reporter { complain: |_| {}, compiling: |_| {} },
-        }
-    }
 
     #[tokio::test]
     async fn a_listener_that_has_ended_by_itself_is_opened_by_the_next_reload() {
@@ -375,7 +354,8 @@ mod tests {
         std::fs::write(&file, text).unwrap();
         let loaded = load(std::slice::from_ref(&file), &Overrides::default(), &|_| None);
         let settings = loaded.settings.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
-        let (client, surroundings) = (bind::client(&settings).unwrap(), surroundings());
+        let client = bind::client(&settings).unwrap();
+        let (surroundings, _inbox) = Surroundings::of_test();
         let mut open: Vec<Open> = Vec::new();
         for round in 0..3 {
             let old = (round > 0).then_some((&settings, &open[..]));
