@@ -105,10 +105,10 @@ impl Listeners {
 impl ListenerEntry {
     fn report(&self) -> ListenerReport {
         let Self { traffic, tally, .. } = self;
-        let answers = traffic.requests().map(|(fate, count)| {
+        let answers = traffic.requests().map(|(outcome, count)| {
             // Those that the traffic hasn't seen were refused as well.
-            let unseen = if fate == "refused" { tally.refused() } else { 0 };
-            (fate.to_owned(), count + unseen)
+            let unseen = if outcome == "refused" { tally.refused() } else { 0 };
+            (outcome.to_owned(), count + unseen)
         });
         let answers: BTreeMap<_, _> = answers.collect();
         let durations = traffic.durations();
@@ -120,7 +120,7 @@ impl ListenerEntry {
             identity: self.identity.clone(),
             token_use: self.token_use.to_owned(),
             requests: answers.values().sum(),
-            errors: ERRORS.iter().filter_map(|fate| answers.get(*fate)).sum(),
+            errors: ERRORS.iter().filter_map(|outcome| answers.get(*outcome)).sum(),
             answers,
             connections: tally.connections(),
             received_bytes: tally.received(),
