@@ -49,6 +49,17 @@ pub struct Ended {
     pub results: String,
 }
 
+impl Ended {
+    /// Panics unless it ended with this status and printed all of these parts.
+    #[track_caller]
+    pub fn says(&self, status: i32, parts: &[&str]) {
+        assert_eq!(self.status, status, "{self:?}");
+        for part in parts {
+            assert!(self.results.contains(part), "{part:?}: {self:?}");
+        }
+    }
+}
+
 impl Launch {
     /// `usher` with these arguments.
     pub fn command(arguments: &[&str]) -> Self {
@@ -78,11 +89,19 @@ impl Launch {
         Self::on_configuration("proxy", configuration, "debug")
     }
 
+    /// `usher explain` on this configuration.
+    pub fn explain(configuration: &str) -> Self {
+        Self::command(&["explain"]).configured(configuration)
+    }
+
     fn on_configuration(command: &str, configuration: &str, level: &str) -> Self {
-        let launch = Self::command(&[command, "--log-level", level]);
-        let file = launch.home.path().join("usher.hcl");
+        Self::command(&[command, "--log-level", level]).configured(configuration)
+    }
+
+    fn configured(self, configuration: &str) -> Self {
+        let file = self.home.path().join("usher.hcl");
         std::fs::write(&file, configuration).expect("the configuration");
-        launch.argument("--config").argument(file)
+        self.argument("--config").argument(file)
     }
 
     /// Another build of `usher`.
@@ -96,6 +115,13 @@ impl Launch {
     #[must_use]
     pub fn argument(mut self, argument: impl Into<OsString>) -> Self {
         self.arguments.push(argument.into());
+        self
+    }
+
+    /// More arguments.
+    #[must_use]
+    pub fn arguments(mut self, arguments: &[&str]) -> Self {
+        self.arguments.extend(arguments.iter().map(OsString::from));
         self
     }
 

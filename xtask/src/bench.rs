@@ -3,9 +3,11 @@
 mod calls;
 mod delivery;
 mod identities;
+mod launch;
 mod methods;
 mod plugins;
 mod proxy;
+mod site;
 mod table;
 
 use std::ffi::OsString;
@@ -14,9 +16,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::measure::{self, Usage};
-use crate::openbao::{OpenBao, clean};
+use crate::openbao::OpenBao;
 use crate::process::{self, Running, TemporaryDirectory};
 use crate::{Result, setup};
+use launch::{command, identity, vault};
+use site::Site;
 use table::{Limit, Row, Table};
 
 /// Measures the parts that are named, or all; prints the table. `--check` among the arguments makes
@@ -41,26 +45,21 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let home = TemporaryDirectory::create()?;
     let server_home = home.path().join("server");
     std::fs::create_dir(&server_home).map_err(|error| error.to_string())?;
-    let bao = OpenBao::start(&tools.bao(), &server_home)?;
+    let server = OpenBao::start(&tools.bao(), &server_home)?;
     // Long-lived, so that the idle minute holds no scheduled renewal of either agent.
-    bao.approle(&["token_ttl=1h", "token_max_ttl=24h"])?;
+    server.approle(&["token_ttl=1h", "token_max_ttl=24h"])?;
 
+    let site = Site {
+        usher,
+        bao: tools.bao(),
+        setup: tools.directory(),
+        server: &server,
+        credentials: &server_home,
+        home: home.path(),
+    };
     let mut table = Table::default();
-    for part in parts {
-        let (home, table) = (home.path(), &mut table);
-        match part {
-            Part::Agent => agent(&tools.bao(), &usher, &bao, &server_home, home, table)?,
-            Part::Identities => identities::measure(&usher, &bao, &server_home, home, table)?,
-            Part::Delivery => delivery::measure(&usher, &bao, home, table)?,
-            Part::Plugins => {
-                plugins::measure(&usher, tools.directory(), &bao, &server_home, home, table)?;
-            }
-            Part::Methods => methods::measure(table)?,
-            Part::Calls => calls::measure(tools.directory(), home, table)?,
-            Part::Proxy => {
-                proxy::measure(&usher, tools.directory(), &bao, &server_home, home, table)?;
-            }
-        }
+    for measure in parts {
+        measure(&site, &mut table)?;
     }
     let exceeded = table.print();
     if !flags.is_empty() && exceeded > 0 {
@@ -69,20 +68,11 @@ pub(crate) fn run(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// What can be measured alone.
-#[derive(Clone, Copy)]
-enum Part {
-    Agent,
-    Identities,
-    Delivery,
-    Plugins,
-    Methods,
-    Calls,
-    Proxy,
-}
+/// Measures one part.
+type Measure = fn(&Site<'_>, &mut Table) -> Result<()>;
 
 /// Those of these names; all if there is none.
-fn parts(names: &[&String]) -> Result<Vec<Part>> {
+fn parts(names: &[&String]) -> Result<Vec<Measure>> {
     if names.is_empty() {
         return Ok(PARTS.iter().map(|(_, part)| *part).collect());
     }
@@ -97,20 +87,13 @@ fn parts(names: &[&String]) -> Result<Vec<Part>> {
 }
 
 /// One agent with one identity, and its program.
-fn agent(
-    bao_program: &Path,
-    usher: &Path,
-    bao: &OpenBao,
-    credentials: &Path,
-    home: &Path,
-    table: &mut Table,
-) -> Result<()> {
+fn agent(site: &Site<'_>, table: &mut Table) -> Result<()> {
     let agents = [
-        Agent { program: bao_program.to_owned(), home: home.join("bao") },
-        Agent { program: usher.to_owned(), home: home.join("usher") },
+        Agent { program: site.bao.clone(), home: site.home.join("bao") },
+        Agent { program: site.usher.clone(), home: site.home.join("usher") },
     ];
     for agent in &agents {
-        agent.prepare(bao, credentials)?;
+        agent.prepare(site)?;
     }
     for agent in &agents {
         forget_cached(&agent.program)?;
@@ -119,8 +102,8 @@ fn agent(
     idle(&agents, table)?;
     table.add(Row {
         what: "stripped binary (MB)",
-        bao: Some(megabytes(bao_program)?),
-        usher: stripped_megabytes(usher, home)?,
+        bao: Some(megabytes(&site.bao)?),
+        usher: stripped_megabytes(&site.usher, site.home)?,
         limit: Limit::Absolute(60.0),
     });
     Ok(())
@@ -197,44 +180,19 @@ struct Agent {
 
 impl Agent {
     /// The same two configuration files for both agents: log in once, and stay.
-    fn prepare(&self, bao: &OpenBao, credentials: &Path) -> Result<()> {
+    fn prepare(&self, site: &Site<'_>) -> Result<()> {
         std::fs::create_dir(&self.home).map_err(|error| error.to_string())?;
+        let told = vault(site.server.address())
+            + &identity("auto_auth", "approle", "", site.credentials, &[self.token()]);
         for (name, exit_after_auth) in [("once.hcl", true), ("stay.hcl", false)] {
-            let text = format!(
-                r#"exit_after_auth = {exit_after_auth}
-vault {{
-  address = "{address}"
-}}
-auto_auth {{
-  method "approle" {{
-    config = {{
-      role_id_file_path = "{credentials}/role-id"
-      secret_id_file_path = "{credentials}/secret-id"
-      remove_secret_id_file_after_reading = false
-    }}
-  }}
-  sink "file" {{
-    config = {{
-      path = "{token}"
-    }}
-  }}
-}}
-"#,
-                address = bao.address(),
-                credentials = credentials.display(),
-                token = self.token().display(),
-            );
+            let text = format!("exit_after_auth = {exit_after_auth}\n{told}");
             std::fs::write(self.home.join(name), text).map_err(|error| error.to_string())?;
         }
         Ok(())
     }
 
     fn command(&self, configuration: &str) -> Command {
-        let mut command = Command::new(&self.program);
-        clean(&mut command, &self.home)
-            .arg("agent")
-            .arg(format!("-config={}", self.home.join(configuration).display()));
-        command
+        command(&self.program, &self.home, &self.home.join(configuration))
     }
 
     fn token(&self) -> PathBuf {
@@ -286,14 +244,14 @@ fn median(mut figures: Vec<f64>) -> f64 {
 }
 
 /// In the order in which they are measured.
-const PARTS: [(&str, Part); 7] = [
-    ("agent", Part::Agent),
-    ("identities", Part::Identities),
-    ("delivery", Part::Delivery),
-    ("plugins", Part::Plugins),
-    ("methods", Part::Methods),
-    ("calls", Part::Calls),
-    ("proxy", Part::Proxy),
+const PARTS: [(&str, Measure); 7] = [
+    ("agent", agent),
+    ("identities", identities::measure),
+    ("delivery", delivery::measure),
+    ("plugins", plugins::measure),
+    ("methods", methods::measure),
+    ("calls", calls::measure),
+    ("proxy", proxy::measure),
 ];
 const RUNS: usize = 15;
 const IDLE: Duration = Duration::from_mins(1);

@@ -6,12 +6,10 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use usher_config::{Loaded, Settings};
 use usher_engine::{BuiltIns, Kind};
-use usher_watch::Watcher;
 
-use crate::desk::{Desk, Request};
+use crate::desk::Request;
 use crate::driver::Report;
 use crate::exit::Exit;
-use crate::feeds::Feeds;
 use crate::logging::ASKED_FOR;
 use crate::notify::{Following, Notifier};
 use crate::part::{Ending, Part, PartId};
@@ -22,10 +20,7 @@ use crate::roster::{Purpose, Roster};
 use crate::signals::{Answering, Signals, Wish};
 use crate::status::{Board, Report as Status};
 use crate::supervisor::Supervisor;
-use crate::surroundings::{Surroundings, Taken};
-
-/// How many requests of operators may wait for the run loop.
-const REQUESTS: usize = 8;
+use crate::surroundings::{Inbox, Surroundings, Taken};
 
 /// A clean shutdown takes at most this long, and so does the end of parts that a reload replaces.
 pub(crate) const LONGEST_SHUTDOWN: Duration = Duration::from_secs(10);
@@ -60,19 +55,8 @@ pub async fn run(
     for part in starting {
         supervisor.add(part);
     }
-    let (requests, asked) = mpsc::channel(REQUESTS);
-    let (reports, inbox) = mpsc::unbounded_channel();
-    let (taking, taken) = mpsc::unbounded_channel();
-    let surroundings = Surroundings {
-        board: board.clone(),
-        watcher: Watcher::default(),
-        reports,
-        taken: taking,
-        desk: Desk { board, requests },
-        feeds: Feeds::default(),
-        built_ins,
-        reporter,
-    };
+    let (surroundings, inbox) = Surroundings::new(board, built_ins, reporter);
+    let Inbox { reports, taken, requests: asked } = inbox;
     let purpose =
         if settings.exit_after_auth { Purpose::Deliver { timeout } } else { Purpose::Stay };
     // Compiling a large plug-in takes a while; the agent can be stopped meanwhile.
@@ -98,7 +82,7 @@ pub async fn run(
         supervisor,
         roster: Roster::new(purpose),
         last_number: 0,
-        inbox,
+        reports,
         taken,
         notifier,
         settled: None,
@@ -124,7 +108,7 @@ pub(crate) struct Agent<L> {
     pub(crate) roster: Roster,
     /// Of identities; numbers are never used twice.
     pub(crate) last_number: u64,
-    inbox: mpsc::UnboundedReceiver<Report>,
+    reports: mpsc::UnboundedReceiver<Report>,
     taken: mpsc::UnboundedReceiver<Taken>,
     pub(crate) notifier: Notifier,
     /// Leads to the part that follows the plug-in directory, if there is one.
@@ -160,7 +144,7 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
                 break (Exit::Done, Ending::Leave);
             }
             tokio::select! {
-                Some(report) = self.inbox.recv() => if let Some(exit) = self.roster.judge(&report) {
+                Some(report) = self.reports.recv() => if let Some(exit) = self.roster.judge(&report) {
                     break (exit, Ending::Final);
                 },
                 // Nobody asked it to end, so it panicked. That is logged; the others go on.
@@ -241,20 +225,7 @@ mod tests {
             bind::engine(&settings, usher_builtins::built_ins()).unwrap(),
             bind::client(&settings).unwrap(),
         );
-        let board = Board::new();
-        let (requests, _) = mpsc::channel(1);
-        let (reports, inbox) = mpsc::unbounded_channel();
-        let (taking, taken) = mpsc::unbounded_channel();
-        let surroundings = Surroundings {
-            board: board.clone(),
-            watcher: Watcher::default(),
-            reports,
-            taken: taking,
-            desk: Desk { board, requests },
-            feeds: Feeds::default(),
-            built_ins: usher_builtins::built_ins(),
-            reporter: Reporter { complain: |_| {}, compiling: |_| {} },
-        };
+        let (surroundings, Inbox { reports, taken, .. }) = Surroundings::of_test();
         Agent {
             in_force: InForce { settings, engine, client, listeners: Vec::new() },
             load,
@@ -262,7 +233,7 @@ mod tests {
             supervisor: Supervisor::default(),
             roster: Roster::new(Purpose::Stay),
             last_number: 0,
-            inbox,
+            reports,
             taken,
             notifier: Notifier::default(),
             settled: None,

@@ -3,26 +3,26 @@
 //! Every action runs in a task of its own and answers with exactly one event, also if it panics.
 //! The tokens live here, by generation; the machine never sees one.
 
+mod action;
+mod feed;
 mod outcome;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
 use tokio::time::timeout_at;
-use usher_engine::{Call, Failure, Reason};
-use usher_lifecycle::{
-    Action, Class, Event, Generation, Lifecycle, Notice, Settings, Token, Worth,
-};
-use usher_proxy::{Doubt, Feed};
+use usher_engine::Failure;
+use usher_lifecycle::{Action, Class, Event, Generation, Lifecycle, Settings, Token, Worth};
 use usher_secret::Secret;
 use usher_secret::redactor::Live;
 use usher_watch::Watcher;
 
-use self::outcome::{Outcome, say};
-use crate::identity::{Deadlines, Identity, Life, LoginOutcome};
+use self::feed::Doubts;
+use self::outcome::Outcome;
+use crate::identity::{Deadlines, Identity, Life};
 use crate::inheritance::{Estate, Inheritance};
 use crate::part::{Ending, Order};
 use crate::status::Handle;
@@ -163,7 +163,7 @@ impl Driver {
         let mut watched = self.identity.method.watched();
         let mut changes = watcher.watch(&watched);
         let mut recoveries = self.identity.client.governor().recoveries();
-        let mut doubts = self.identity.feed().map(Feed::doubts);
+        let mut doubts = Doubts::of(self.identity.feed());
         loop {
             while let Some(action) = self.machine.poll_action() {
                 if action == Action::Finished {
@@ -191,9 +191,7 @@ impl Driver {
                 Some(_) = self.aside.join_next(), if !self.aside.is_empty() => None,
                 () = changes.changed(), if ending.is_none() => Some(Event::CredentialsChanged),
                 Ok(()) = recoveries.changed() => Some(Event::ServerReached),
-                Some(Doubt { generation, invalid_token, .. }) = doubted(&mut doubts) => {
-                    Some(Event::RequestRefused { generation, invalid_token })
-                }
+                Some(doubt) = doubts.next() => Some(doubt),
                 () = until(timeout) => {
                     self.machine.handle_timeout(Instant::now());
                     None
@@ -235,17 +233,7 @@ impl Driver {
                         changes = watcher.watch(&watched);
                     }
                 }
-                let doubted = match event {
-                    Event::RequestRefused { generation, .. } => Some((generation, None)),
-                    Event::Checked { generation, .. } | Event::CheckFailed { generation, .. } => {
-                        Some((generation, Some(self.check_began)))
-                    }
-                    _ => None,
-                };
-                self.machine.handle(Instant::now(), event);
-                if let Some((generation, looked_at)) = doubted {
-                    self.vouch(generation, looked_at);
-                }
+                self.handle(event);
             }
             if let Some(trouble) = self.unreported.take() {
                 self.report_login(&trouble);
@@ -255,9 +243,7 @@ impl Driver {
 
     async fn end(&mut self, ending: Ending) -> Estate {
         if ending == Ending::Final {
-            if let Some(feed) = self.identity.feed() {
-                feed.give(None);
-            }
+            self.take_token_back();
             self.identity.withdraw(NamedTarget::is_removed_on_exit).await;
             if self.identity.revoke_on_exit {
                 self.revoke().await;
@@ -316,16 +302,6 @@ impl Driver {
         }
     }
 
-    /// Answers those who doubt a token, unless it is dead: after the look-up that began at
-    /// `looked_at`, also if there is another one to come; or at once if there is none to come.
-    fn vouch(&self, generation: Generation, looked_at: Option<Instant>) {
-        let Some(feed) = self.identity.feed() else { return };
-        let is_known = looked_at.is_some() || !self.machine.is_in_doubt(Instant::now(), generation);
-        if is_known && self.machine.has_good_token() {
-            feed.vouch(generation, looked_at.unwrap_or_else(Instant::now));
-        }
-    }
-
     /// Tells the agent once for each token that every sink has it.
     fn tell_delivered(&mut self) {
         let newest = self.machine.generation();
@@ -335,174 +311,8 @@ impl Driver {
         }
     }
 
-    fn start(&mut self, action: Action) {
-        let identity = Arc::clone(&self.identity);
-        match action {
-            Action::LogIn { generation } if self.inherited.is_some() => {
-                if let Some(inherited) = self.inherited.take() {
-                    let fallback = failed_login(generation);
-                    self.spawn(fallback, async move {
-                        Outcome::Inherited { generation, inheritance: Box::new(inherited) }
-                    });
-                }
-            }
-            Action::LogIn { generation } | Action::Look { generation } => {
-                self.cancel.send_replace(None);
-                let look = matches!(action, Action::Look { .. });
-                if look {
-                    tracing::debug!(
-                        identity = identity.name,
-                        method = identity.kind,
-                        "looking for a new credential"
-                    );
-                } else {
-                    self.login_attempts += 1;
-                    tracing::info!(
-                        identity = identity.name,
-                        method = identity.kind,
-                        attempt = self.login_attempts,
-                        "authenticating"
-                    );
-                }
-                let call = Call {
-                    reason: if look { Reason::Check } else { Reason::Login },
-                    previous_failure: self.login_failure.clone(),
-                };
-                let known = look.then(|| self.revision.clone());
-                let cancel = self.cancel.subscribe();
-                self.spawn(failed_login(generation), async move {
-                    let outcome = identity.log_in(call, known, cancel).await;
-                    Outcome::Login { generation, outcome }
-                });
-            }
-            Action::Renew { generation } => {
-                let patience = self.patience();
-                let fallback = Outcome::RenewalFailed { generation, trouble: Trouble::Defect };
-                self.spawn_with_token(generation, fallback, move |held| async move {
-                    match identity.renew(&held, patience).await {
-                        Ok(token) => Outcome::Renewed { generation, token },
-                        Err(trouble) => Outcome::RenewalFailed { generation, trouble },
-                    }
-                });
-            }
-            Action::Check { generation } => {
-                self.check_began = Instant::now();
-                let patience = self.patience();
-                let fallback = Outcome::CheckFailed { generation, trouble: Trouble::Defect };
-                self.spawn_with_token(generation, fallback, move |held| async move {
-                    match identity.check(&held, patience).await {
-                        Ok(token) => Outcome::Checked { generation, token },
-                        Err(trouble) => Outcome::CheckFailed { generation, trouble },
-                    }
-                });
-            }
-            Action::Deliver { sink, generation } => {
-                self.sink_attempts[sink] += 1;
-                let fallback =
-                    Outcome::DeliveryFailed { sink, generation, trouble: Trouble::Defect };
-                let call = Call {
-                    reason: Reason::Deliver,
-                    previous_failure: self.sink_failures[sink].clone(),
-                };
-                let expires_at = self
-                    .machine
-                    .expires_at()
-                    .map(|at| SystemTime::now() + at.saturating_duration_since(Instant::now()));
-                let stop = self.stop.subscribe();
-                self.spawn_with_token(generation, fallback, move |held| async move {
-                    let delivered =
-                        identity.deliver(sink, call, &held, generation, expires_at, stop).await;
-                    match delivered {
-                        Ok(()) => Outcome::Delivered { sink, generation },
-                        Err(trouble) => Outcome::DeliveryFailed { sink, generation, trouble },
-                    }
-                });
-            }
-            Action::CancelLogin => {
-                let deadlines = self.hand_over;
-                let deadlines = deadlines.unwrap_or_else(|| Deadlines::stopping(Instant::now()));
-                self.cancel.send_replace(Some(deadlines));
-            }
-            Action::Revoke { generation } => {
-                let Some(held) = self.tokens.get(&generation).cloned() else { return };
-                if held.taken_over {
-                    tracing::debug!(
-                        identity = identity.name,
-                        "a token that came from elsewhere is left as it is"
-                    );
-                    return;
-                }
-                self.aside.spawn(async move {
-                    match identity.revoke(&held).await {
-                        Ok(()) => tracing::info!(identity = identity.name, "a token that was never delivered is revoked"),
-                        Err(trouble) => tracing::warn!(identity = identity.name, "a token that was never delivered can't be revoked and stays until it expires: {trouble}"),
-                    }
-                });
-            }
-            Action::Forget { generation } => {
-                if let Some(held) = self.tokens.remove(&generation) {
-                    if self.past.len() == PAST_TOKENS {
-                        self.past.pop_front();
-                    }
-                    self.past.extend(held.into_past());
-                }
-            }
-            Action::Say(notice) => {
-                // Requests wait for the next one instead of trying it.
-                if let Notice::Died { .. } | Notice::Expired { .. } = notice
-                    && let Some(feed) = identity.feed()
-                {
-                    feed.give(None);
-                }
-                say(&identity, notice);
-            }
-            Action::Finished => {}
-        }
-    }
-
-    fn spawn(&mut self, fallback: Outcome, task: impl Future<Output = Outcome> + Send + 'static) {
-        let id = self.work.spawn(task).id();
-        self.answers.insert(id, fallback);
-    }
-
-    fn spawn_with_token<F>(
-        &mut self,
-        generation: Generation,
-        fallback: Outcome,
-        task: impl FnOnce(Arc<Held>) -> F,
-    ) where
-        F: Future<Output = Outcome> + Send + 'static,
-    {
-        match self.tokens.get(&generation) {
-            Some(held) => {
-                let task = task(Arc::clone(held));
-                self.spawn(fallback, task);
-            }
-            // The machine names only tokens it hasn't forgotten.
-            None => self.spawn(fallback, std::future::pending()),
-        }
-    }
-
-    /// How long an answer about the token is awaited: no longer than leaves time to try again
-    /// before it expires.
-    fn patience(&self) -> Duration {
-        const LONGEST: Duration = Duration::from_mins(1);
-        const SHORTEST: Duration = Duration::from_millis(250);
-        let left = self.machine.expires_at().map(|at| at.saturating_duration_since(Instant::now()));
-        left.map_or(LONGEST, |left| (left / 4).clamp(SHORTEST, LONGEST))
-    }
-
     fn expires_in(&self) -> Option<f64> {
         self.machine.expires_at().map(|at| seconds(at.saturating_duration_since(Instant::now())))
-    }
-}
-
-/// The next doubt of somebody who makes requests with the token.
-async fn doubted(doubts: &mut Option<watch::Receiver<Option<Doubt>>>) -> Option<Doubt> {
-    let Some(doubts) = doubts else { return std::future::pending().await };
-    match doubts.changed().await {
-        Ok(()) => *doubts.borrow_and_update(),
-        Err(_) => std::future::pending().await,
     }
 }
 
@@ -513,15 +323,7 @@ async fn until(timeout: Option<Instant>) {
     }
 }
 
-/// What is answered for a login or a look whose task ends without an outcome.
-fn failed_login(generation: Generation) -> Outcome {
-    Outcome::Login { generation, outcome: LoginOutcome::Failed(Trouble::Defect) }
-}
-
 /// For the log: whole milliseconds are enough.
 fn seconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1000.0).round() / 1000.0
 }
-
-/// How many tokens are kept out of the log after they are forgotten.
-const PAST_TOKENS: usize = 8;

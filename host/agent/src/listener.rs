@@ -1,22 +1,21 @@
-//! Listeners: bound while a configuration is prepared, served as parts, and changed in place by a
-//! reload that leaves them where they are.
+//! Prepares listeners: binds what is new in a configuration, and makes ready what a reload changes of
+//! those that it leaves where they are.
 
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::Response;
-use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
 use usher_config::{
     ApiProxy, ClientCertificates, Diagnostic, ListenerPlace, ListenerRole, ListenerTls, Settings,
     TlsVersion, TokenUse,
 };
-use usher_listen::{Access, Allowed, Limits, Manner, Place, Socket, Tally, Tls, TlsFiles, serve};
+use usher_listen::{Access, Allowed, Manner, Place, Socket, Tally, Tls, TlsFiles};
 use usher_proxy::{Gate, Proxy};
 use usher_server::Client;
 
-use crate::part::{Ending, Leaves, Part, PartId, Seat, Tier, Work};
+use crate::listener_part::ListenerPart;
+use crate::part::{Part, PartId};
 use crate::proxy_runtime;
 use crate::reception::Reception;
 use crate::status::ListenerEntry;
@@ -27,7 +26,7 @@ use crate::traffic::Traffic;
 #[derive(Clone)]
 pub(crate) struct Open {
     settings: usher_config::Listener,
-    at: At,
+    bound: Bound,
     manner: watch::Sender<Manner>,
     reception: watch::Sender<Reception>,
     /// What comes here, as long as it stays open.
@@ -45,12 +44,12 @@ impl Open {
 /// Where a socket is. The socket itself belongs to whoever serves it: once it is let go, nobody can
 /// connect.
 #[derive(Clone)]
-struct At {
+struct Bound {
     name: String,
     is_loopback: bool,
 }
 
-impl At {
+impl Bound {
     fn of(socket: &Socket) -> Self {
         let is_loopback = socket.address().is_some_and(|address| is_loopback(address.ip()));
         Self { name: socket.to_string(), is_loopback }
@@ -153,17 +152,17 @@ fn change(
         if let Some(tls) = &known.manner.borrow().tls
             && let Err(error) = tls.reload()
         {
-            tracing::error!(listener = known.at.name, "the certificate in use stays: {error}");
+            tracing::error!(listener = known.bound.name, "the certificate in use stays: {error}");
         }
         None
     } else {
-        Some(manner(listener, &known.at)?)
+        Some(manner(listener, &known.bound)?)
     };
     if before.same_settings(listener) && !proxy_changed {
         return Ok((open, None));
     }
     let traffic = Arc::clone(&known.traffic);
-    let reception = reception(listener, &known.at, settings, client, surroundings, traffic);
+    let reception = reception(listener, &known.bound, settings, client, surroundings, traffic);
     let change = Change { open: open.clone(), manner, reception };
     Ok((open, Some(change)))
 }
@@ -176,7 +175,7 @@ pub(crate) fn entries(settings: &Settings, listeners: &[Open]) -> Vec<ListenerEn
         let required = |tls: &ListenerTls| tls.client_certificates == ClientCertificates::Required;
         ListenerEntry {
             place: written(&listener.place),
-            bound: open.at.name.clone(),
+            bound: open.bound.name.clone(),
             tls: match &listener.tls {
                 None => "off",
                 Some(tls) if required(tls) => "mutual",
@@ -204,7 +203,7 @@ async fn bind(
     settings: &Settings,
     client: &Client,
     surroundings: &Surroundings,
-) -> Result<(Open, Listening), Diagnostic> {
+) -> Result<(Open, ListenerPart), Diagnostic> {
     let problem = |what: String, help: &str| {
         Diagnostic::new_error("listener", what, help, Some(&listener.location))
     };
@@ -213,21 +212,21 @@ async fn bind(
     let socket = place(&listener.place).bind().await.map_err(|error| {
         problem(format!("the listener can't be opened: {error}"), error.remedy())
     })?;
-    let at = At::of(&socket);
-    let manner = watch::Sender::new(manner(listener, &at)?);
+    let bound = Bound::of(&socket);
+    let manner = watch::Sender::new(manner(listener, &bound)?);
     let (traffic, tally) = (Arc::new(Traffic::default()), socket.tally().clone());
     let counted = Arc::clone(&traffic);
-    let reception = reception(listener, &at, settings, client, surroundings, counted);
+    let reception = reception(listener, &bound, settings, client, surroundings, counted);
     reception.takes_over();
     let reception = watch::Sender::new(reception);
-    let part = Listening {
+    let part = ListenerPart {
         id: part_id(&listener.place),
         socket: Arc::new(socket),
         manner: manner.subscribe(),
         reception: reception.subscribe(),
         runtime,
     };
-    Ok((Open { settings: listener.clone(), at, manner, reception, traffic, tally }, part))
+    Ok((Open { settings: listener.clone(), bound, manner, reception, traffic, tally }, part))
 }
 
 fn part_id(place: &ListenerPlace) -> PartId {
@@ -251,10 +250,10 @@ fn place(place: &ListenerPlace) -> Place {
     }
 }
 
-fn manner(listener: &usher_config::Listener, at: &At) -> Result<Manner, Diagnostic> {
+fn manner(listener: &usher_config::Listener, bound: &Bound) -> Result<Manner, Diagnostic> {
     let tls = listener.tls.as_ref().map(|tls| {
         Tls::load(files(tls)).map_err(|error| {
-            let what = format!("the listener {} can't use its certificate: {error}", at.name);
+            let what = format!("the listener {} can't use its certificate: {error}", bound.name);
             Diagnostic::new_error("listener", what, "", Some(&listener.location))
         })
     });
@@ -285,7 +284,7 @@ fn files(tls: &ListenerTls) -> TlsFiles {
 
 fn reception(
     listener: &usher_config::Listener,
-    at: &At,
+    bound: &Bound,
     settings: &Settings,
     client: &Client,
     surroundings: &Surroundings,
@@ -294,9 +293,9 @@ fn reception(
     let forwards = listener.role == ListenerRole::Default;
     let gate = Gate {
         request_header: listener.require_request_header && forwards,
-        no_web_page: at.is_loopback,
+        no_web_page: bound.is_loopback,
         // With TLS nobody gets here under a name that isn't the certificate's.
-        this_machine: at.is_loopback && listener.tls.is_none(),
+        this_machine: bound.is_loopback && listener.tls.is_none(),
     };
     let proxy = forwards.then(|| {
         let identity = listener.identity.as_deref();
@@ -333,117 +332,16 @@ fn proxy_settings(settings: &Settings) -> usher_proxy::Settings {
     }
 }
 
-/// A listener that is bound, and serves nobody yet.
-struct Listening {
-    id: PartId,
-    socket: Arc<Socket>,
-    manner: watch::Receiver<Manner>,
-    reception: watch::Receiver<Reception>,
-    runtime: tokio::runtime::Handle,
-}
-
-impl Part for Listening {
-    fn id(&self) -> PartId {
-        self.id.clone()
-    }
-
-    fn tier(&self) -> Tier {
-        Tier::Listener
-    }
-
-    fn run(self: Box<Self>, mut seat: Seat) -> Work {
-        let Self { socket, manner, reception, runtime, .. } = *self;
-        let name = socket.to_string();
-        tracing::info!(listener = name, tls = manner.borrow().tls.is_some(), "listening");
-        Box::pin(async move {
-            let (stop, stopped) = oneshot::channel::<()>();
-            let current = reception.clone();
-            let service = move |request, _peer| {
-                let reception = reception.borrow().clone();
-                async move {
-                    let response: Response<usher_connector::Body> = reception.answer(request).await;
-                    response
-                }
-            };
-            let limits = Limits { drain: LONGEST_DRAIN, ..Limits::default() };
-            let serving = serve(socket, manner, limits, service, async {
-                let _ = stopped.await;
-            });
-            let mut serving = Serving(runtime.spawn(serving));
-            let ending = tokio::select! {
-                how = seat.end() => how,
-                served = &mut serving.0 => {
-                    match served {
-                        Ok(Ok(())) => {}
-                        Ok(Err(error)) => tracing::error!(listener = name, %error, "the listener can't be served"),
-                        Err(error) => tracing::error!(listener = name, %error, "a defect ended the listener"),
-                    }
-                    return Leaves::Nothing;
-                }
-            };
-            drop(stop);
-            let drained = async {
-                let _ = (&mut serving.0).await;
-            };
-            // What was asked before is answered.
-            let drained = tokio::time::timeout(LONGEST_DRAIN, drained);
-            match ending {
-                Ending::HandOver { .. } => tokio::select! {
-                    _ = drained => {}
-                    () = seat.end_for_good() => {}
-                },
-                Ending::Leave | Ending::Final => {
-                    let _ = drained.await;
-                }
-            }
-            current.borrow().close();
-            Leaves::Nothing
-        })
-    }
-}
-
-/// What runs on the proxy's runtime, and ends with the part.
-struct Serving(JoinHandle<std::io::Result<()>>);
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        self.0.abort();
-    }
-}
-
 /// As the incumbents: `vault.retry.num_retries` is 12 where it is not set.
 const RETRIES: u32 = 12;
 const PATIENCE: Duration = Duration::from_mins(1);
-/// What is under way when a listener closes has so long to end: less than the agent has as a whole.
-const LONGEST_DRAIN: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {
-    use tokio::sync::mpsc;
     use usher_config::{Overrides, load};
-    use usher_watch::Watcher;
 
     use super::*;
     use crate::bind;
-    use crate::desk::Desk;
-    use crate::feeds::Feeds;
-    use crate::reporter::Reporter;
-    use crate::status::Board;
-
-    fn surroundings() -> Surroundings {
-        let board = Board::new();
-        let (requests, _) = mpsc::channel(1);
-        Surroundings {
-            board: board.clone(),
-            watcher: Watcher::default(),
-            reports: mpsc::unbounded_channel().0,
-            taken: mpsc::unbounded_channel().0,
-            desk: Desk { board, requests },
-            built_ins: usher_builtins::built_ins(),
-            feeds: Feeds::default(),
-            reporter: Reporter { complain: |_| {}, compiling: |_| {} },
-        }
-    }
 
     #[tokio::test]
     async fn a_listener_that_has_ended_by_itself_is_opened_by_the_next_reload() {
@@ -456,7 +354,8 @@ mod tests {
         std::fs::write(&file, text).unwrap();
         let loaded = load(std::slice::from_ref(&file), &Overrides::default(), &|_| None);
         let settings = loaded.settings.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics));
-        let (client, surroundings) = (bind::client(&settings).unwrap(), surroundings());
+        let client = bind::client(&settings).unwrap();
+        let (surroundings, _inbox) = Surroundings::of_test();
         let mut open: Vec<Open> = Vec::new();
         for round in 0..3 {
             let old = (round > 0).then_some((&settings, &open[..]));

@@ -4,7 +4,7 @@ use tokio::sync::mpsc;
 use usher_engine::{BuiltIns, Kind};
 use usher_watch::Watcher;
 
-use crate::desk::Desk;
+use crate::desk::{Desk, Request};
 use crate::driver::Report;
 use crate::feeds::Feeds;
 use crate::reporter::Reporter;
@@ -30,3 +30,40 @@ pub(crate) struct Surroundings {
     pub(crate) built_ins: BuiltIns,
     pub(crate) reporter: Reporter,
 }
+
+/// What comes from there to the run loop.
+pub(crate) struct Inbox {
+    pub(crate) reports: mpsc::UnboundedReceiver<Report>,
+    pub(crate) taken: mpsc::UnboundedReceiver<Taken>,
+    /// Of operators.
+    pub(crate) requests: mpsc::Receiver<Request>,
+}
+
+impl Surroundings {
+    pub(crate) fn new(board: Board, built_ins: BuiltIns, reporter: Reporter) -> (Self, Inbox) {
+        let (reports, reported) = mpsc::unbounded_channel();
+        let (taking, taken) = mpsc::unbounded_channel();
+        let (requests, requested) = mpsc::channel(REQUESTS);
+        let surroundings = Self {
+            board: board.clone(),
+            watcher: Watcher::default(),
+            reports,
+            taken: taking,
+            desk: Desk { board, requests },
+            feeds: Feeds::default(),
+            built_ins,
+            reporter,
+        };
+        (surroundings, Inbox { reports: reported, taken, requests: requested })
+    }
+
+    /// Those of a test, in which nobody is told what is wrong.
+    #[cfg(test)]
+    pub(crate) fn of_test() -> (Self, Inbox) {
+        let reporter = Reporter { complain: |_| {}, compiling: |_| {} };
+        Self::new(Board::new(), usher_builtins::built_ins(), reporter)
+    }
+}
+
+/// How many requests of operators may wait for the run loop.
+const REQUESTS: usize = 8;

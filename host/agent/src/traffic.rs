@@ -13,8 +13,8 @@ use usher_proxy::{CacheReport, Proxy, Refused};
 /// The counts of one listener, from the moment it was bound.
 #[derive(Default)]
 pub(crate) struct Traffic {
-    /// By [`Fate::index`].
-    requests: [AtomicU64; FATES.len()],
+    /// By [`Outcome::index`].
+    requests: [AtomicU64; OUTCOMES.len()],
     /// In each bucket those that fit in none before it; in the last one all others.
     durations: [AtomicU64; BUCKETS.len() + 1],
     /// The sum of all durations, in nanoseconds.
@@ -45,14 +45,14 @@ pub(crate) struct Durations {
 }
 
 /// The names of what may become of a request.
-pub(crate) const FATES: [&str; 7] = ["1xx", "2xx", "3xx", "4xx", "5xx", "refused", "gone"];
+pub(crate) const OUTCOMES: [&str; 7] = ["1xx", "2xx", "3xx", "4xx", "5xx", "refused", "gone"];
 
-/// The fates that nobody wants.
+/// The outcomes that nobody wants.
 pub(crate) const ERRORS: [&str; 3] = ["5xx", "refused", "gone"];
 
 /// What became of a request.
 #[derive(Clone, Copy)]
-enum Fate {
+enum Outcome {
     /// The server's answer.
     Answered(StatusCode),
     /// The agent's own answer is no.
@@ -82,10 +82,10 @@ impl Traffic {
         }
     }
 
-    /// How many requests met with each of [`FATES`].
+    /// How many requests met with each of [`OUTCOMES`].
     pub(crate) fn requests(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let counts = self.requests.iter().map(|count| count.load(Ordering::Relaxed));
-        FATES.into_iter().zip(counts)
+        OUTCOMES.into_iter().zip(counts)
     }
 
     pub(crate) fn durations(&self) -> Durations {
@@ -118,12 +118,12 @@ impl Traffic {
         self.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn count(&self, fate: Fate) {
-        self.requests[fate.index()].fetch_add(1, Ordering::Relaxed);
+    fn count(&self, outcome: Outcome) {
+        self.requests[outcome.index()].fetch_add(1, Ordering::Relaxed);
     }
 
     fn refused(&self, status: StatusCode, refused: &Refused) {
-        self.count(Fate::Refused);
+        self.count(Outcome::Refused);
         self.note(refused.why.clone(), Some(status));
     }
 
@@ -150,7 +150,7 @@ impl UnderWay<'_> {
             traffic.refused(status, refused);
             return;
         }
-        traffic.count(Fate::Answered(status));
+        traffic.count(Outcome::Answered(status));
         if status.is_server_error() {
             traffic.note(format!("the server answered {status}"), Some(status));
         }
@@ -164,15 +164,15 @@ impl Drop for UnderWay<'_> {
         }
         let waited = self.began.elapsed();
         self.traffic.took(waited);
-        self.traffic.count(Fate::Gone);
+        self.traffic.count(Outcome::Gone);
         let message =
             format!("a caller left after {:.1} s, without an answer", waited.as_secs_f64());
         self.traffic.note(message, None);
     }
 }
 
-impl Fate {
-    /// Of its name among [`FATES`].
+impl Outcome {
+    /// Of its name among [`OUTCOMES`].
     fn index(self) -> usize {
         match self {
             // What HTTP doesn't know is no success.
@@ -206,9 +206,9 @@ mod tests {
         response
     }
 
-    fn counts(traffic: &Traffic) -> [u64; FATES.len()] {
+    fn counts(traffic: &Traffic) -> [u64; OUTCOMES.len()] {
         let mut counts = traffic.requests().map(|(_, count)| count);
-        FATES.map(|_| counts.next().unwrap())
+        OUTCOMES.map(|_| counts.next().unwrap())
     }
 
     #[test]

@@ -91,3 +91,4 @@ pub use secret_event::{SecretAction, SecretEvent, Validity};
 pub use secret_lease::SecretLease;
 pub use secret_settings::SecretSettings;
 pub use settings::{Settings, TokenCheck};
+pub use token_life::BETWEEN_SUSPICIONS;

@@ -319,8 +319,8 @@ impl TokenLife {
     }
 }
 
-/// From one look-up to another that is made because requests are refused.
-const BETWEEN_SUSPICIONS: Duration = Duration::from_secs(5);
+/// From one look-up of a token to another that is made because requests are refused.
+pub const BETWEEN_SUSPICIONS: Duration = Duration::from_secs(5);
 
 /// A use of its own is too dear for the renewal of a token whose uses count.
 fn granted(token: Token) -> Granted {

@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::answer::{Answer, BoxError, Content};
-use crate::guarded::Guarded;
+use crate::connection_stream::ConnectionStream;
 use crate::life::{LINGER, Late, Life};
 use crate::limits::Limits;
 use crate::manner::Manner;
@@ -66,7 +66,7 @@ pub(crate) async fn converse<S, F, B>(
     let peer = Peer { origin, certificate };
     let life = Arc::new(Life::begin());
     let tally = visit.tally().clone();
-    let stream = Guarded::new(stream, Arc::clone(&life), limits, visit);
+    let stream = ConnectionStream::new(stream, Arc::clone(&life), limits, visit);
 
     let (told, refused) = (Arc::clone(&life), tally.clone());
     let service = service_fn(move |request: Request<Incoming>| {

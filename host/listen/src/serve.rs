@@ -14,9 +14,9 @@ use tokio::time::{sleep, timeout};
 use crate::answer::BoxError;
 use crate::connection::{Arrival, converse};
 use crate::limits::Limits;
+use crate::log_throttle::LogThrottle;
 use crate::manner::Manner;
 use crate::peer::Peer;
-use crate::seldom::Seldom;
 use crate::socket::{Acceptor, Socket};
 use crate::tally::{Tally, Visit};
 
@@ -52,8 +52,8 @@ where
         places: Arc::new(Semaphore::new(limits.connections)),
         tally: socket.tally().clone(),
         name: &name,
-        full: Seldom::default(),
-        failing: Seldom::default(),
+        full: LogThrottle::default(),
+        failing: LogThrottle::default(),
     };
     let (mut stopping, mut is_stopping) = watch::channel(false);
     let mut connections = JoinSet::new();
@@ -91,8 +91,8 @@ struct Entrance<'a> {
     places: Arc<Semaphore>,
     tally: Tally,
     name: &'a str,
-    full: Seldom,
-    failing: Seldom,
+    full: LogThrottle,
+    failing: LogThrottle,
 }
 
 impl Entrance<'_> {

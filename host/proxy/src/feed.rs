@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use http::HeaderValue;
 use tokio::sync::watch;
 use usher_connector::Connector;
-use usher_lifecycle::Generation;
+use usher_lifecycle::{BETWEEN_SUSPICIONS, Generation};
 use usher_server::{Client, Session};
 
 /// Leads from an identity to whoever makes requests in its name. Clones are the same feed; it
@@ -149,7 +149,7 @@ impl Feed {
     }
 
     /// What comes of a doubt about a request made at `sent`. Where the token was looked at for
-    /// another doubt a moment ago, nobody waits for the next look.
+    /// another doubt, nobody waits as long as no other look follows.
     pub(crate) async fn outcome(
         &self,
         old: &Arc<Given>,
@@ -158,7 +158,7 @@ impl Feed {
     ) -> Outcome {
         let stands = |verdict: &Option<Verdict>| {
             verdict.is_some_and(|verdict| {
-                let looked_into = verdict.of_doubt && verdict.began.elapsed() < LASTING;
+                let looked_into = verdict.of_doubt && verdict.began.elapsed() < BETWEEN_SUSPICIONS;
                 verdict.generation == old.generation && (verdict.began >= sent || looked_into)
             })
         };
@@ -186,10 +186,6 @@ impl Feed {
         }
     }
 }
-
-/// How long a verdict answers further doubts: as long as the lifecycle waits from one look to another
-/// that is made for doubts.
-const LASTING: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

@@ -288,9 +288,7 @@ impl Cloud {
     }
 
     fn explain(&self, settings: &str, environment: &[(&str, &str)]) -> Ended {
-        let file = self.site.file("usher.hcl");
-        write(&file, &self.configuration(settings, ""));
-        let mut launch = Launch::command(&["explain", "--config"]).argument(file);
+        let mut launch = Launch::explain(&self.configuration(settings, ""));
         for (name, value) in environment {
             launch = launch.environment(name, value);
         }

@@ -311,13 +311,13 @@ fn usual_mistakes_are_explained() {
     let machine = site.on_a_machine();
     let mut unknown = site.configuration();
     unknown.method_config += "\nclient_id = \"dddddddd-1111-2222-3333-444444444444\"";
-    says(&explain(&unknown, &machine), 3, &["Identity not found", "assign a managed identity"]);
+    explain(&unknown, &machine).says(3, &["Identity not found", "assign a managed identity"]);
     let mut elsewhere = site.configuration();
     elsewhere.method_config = elsewhere.method_config.replace(RESOURCE, "https://other.test");
-    says(&explain(&elsewhere, &machine), 3, &["AADSTS500011", "config.resource"]);
+    explain(&elsewhere, &machine).says(3, &["AADSTS500011", "config.resource"]);
     let mut role = site.configuration();
     role.method_config = role.method_config.replace("\"app\"", "\"nobody\"");
-    says(&explain(&role, &machine), 3, &["could not be found", "create the role"]);
+    explain(&role, &machine).says(3, &["could not be found", "create the role"]);
     // The clock, by what Entra ID says, and by what the token says.
     let skewed = json!({
         "error": "invalid_client",
@@ -325,7 +325,7 @@ fn usual_mistakes_are_explained() {
     });
     site.answer_tokens_with(Some(Answer::json(401, &skewed)));
     let secret = site.of_the_application("AZURE_CLIENT_SECRET", SECRET);
-    says(&explain(&site.from_environment(), &secret), 3, &["AADSTS700024", "clock"]);
+    explain(&site.from_environment(), &secret).says(3, &["AADSTS700024", "clock"]);
     let hour_ago = usher_tests::issuer::in_seconds(-3600);
     for (name, value, said) in [
         (
@@ -337,7 +337,7 @@ fn usual_mistakes_are_explained() {
     ] {
         let answer = json!({ "access_token": site.token_with(name, value) });
         site.answer_tokens_with(Some(Answer::json(200, &answer)));
-        says(&explain(&site.configuration(), &machine), 3, said);
+        explain(&site.configuration(), &machine).says(3, said);
     }
 }
 
@@ -357,18 +357,7 @@ fn an_agent_keeps_its_token_and_asks_for_another_one_only_to_log_in() {
 }
 
 fn explain(configuration: &Configuration, environment: &Environment) -> Ended {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let file = directory.path().join("usher.hcl");
-    std::fs::write(&file, configuration.text()).expect("the configuration");
-    launch(Launch::command(&["explain", "--config"]).argument(file), environment).run(LIMIT)
-}
-
-#[track_caller]
-fn says(ended: &Ended, status: i32, parts: &[&str]) {
-    assert_eq!(ended.status, status, "{ended:?}");
-    for part in parts {
-        assert!(ended.results.contains(part), "{part:?}: {ended:?}");
-    }
+    launch(Launch::explain(&configuration.text()), environment).run(LIMIT)
 }
 
 /// Panics unless the login was refused with these words, and shows none of the secrets.

@@ -301,21 +301,21 @@ fn explain_tells_each_usual_mistake_with_its_remedy() {
     let iam = site.iam(&site.google.key());
     let gce = site.method("type = \"gce\"");
     let good = explain(&site, &iam);
-    says(&good, 0, &["subject web@shop", "audience http://vault/app", "login           ok"]);
+    good.says(0, &["subject web@shop", "audience http://vault/app", "login           ok"]);
     assert_eq!(leaks(&good.results, &site.google.secrets()), [""; 0]);
     site.google.set_creator(false);
     let parts = ["serviceAccounts.signJwt", "roles/iam.serviceAccountTokenCreator on web@shop"];
-    says(&explain(&site, &iam), 3, &parts);
+    explain(&site, &iam).says(3, &parts);
     site.google.set_creator(true);
     for ahead in [3700, -3700] {
         site.google.skew(ahead);
-        says(&explain(&site, &iam), 3, &["reasonable timeframe", "check this machine's clock"]);
+        explain(&site, &iam).says(3, &["reasonable timeframe", "check this machine's clock"]);
     }
     site.google.skew(0);
     site.google.take_complaints();
     site.set_role(&["http://vault/other".to_owned()]);
     for configuration in [&iam, &gce] {
-        says(&explain(&site, configuration), 3, &["audience", "bound_audiences"]);
+        explain(&site, configuration).says(3, &["audience", "bound_audiences"]);
     }
     // As the gcp method of Vault and of OpenBao's plug-ins answers.
     for (configuration, said, remedy) in [
@@ -335,7 +335,7 @@ fn explain_tells_each_usual_mistake_with_its_remedy() {
     ] {
         let body = json!({ "errors": [said] }).to_string();
         site.proxy.fail("auth/gcp/login", Fault::Body(400, body));
-        says(&explain(&site, configuration), 3, &[said, remedy]);
+        explain(&site, configuration).says(3, &[said, remedy]);
         site.proxy.heal();
     }
 }
@@ -348,19 +348,9 @@ fn log_in(site: &GoogleSite, configuration: &Configuration) -> Ended {
 }
 
 fn explain(site: &GoogleSite, configuration: &Configuration) -> Ended {
-    site.write("usher.hcl", &configuration.text());
-    Launch::command(&["explain", "--config"])
-        .argument(site.file("usher.hcl"))
+    Launch::explain(&configuration.text())
         .environment("GCE_METADATA_HOST", &site.google.host())
         .run(LIMIT)
-}
-
-#[track_caller]
-fn says(ended: &Ended, status: i32, parts: &[&str]) {
-    assert_eq!(ended.status, status, "{ended:?}");
-    for part in parts {
-        assert!(ended.results.contains(part), "{part:?}: {ended:?}");
-    }
 }
 
 /// Refused by Google, which has complained, and told without a secret.

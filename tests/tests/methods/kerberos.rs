@@ -320,27 +320,19 @@ fn a_bad_keytab_is_named_and_a_good_one_ends_it() {
 #[test]
 fn explain_goes_the_whole_way_and_leaves_nothing() {
     let site = KerberosSite::new();
-    let explain = || {
-        site.write("usher.hcl", &site.configuration().text());
-        let launch = Launch::command(&["explain", "--config"]);
-        launch.argument(site.file("usher.hcl")).run(LIMIT)
-    };
+    let explain = || Launch::explain(&site.configuration().text()).run(LIMIT);
     let good = explain();
-    assert_eq!(good.status, 0, "{good:?}");
-    for part in [
+    let parts = [
         "identity default: kerberos at auth/kerberos",
         "keytab",
         "sends a Kerberos ticket",
         "login           ok",
         "the token is revoked",
-    ] {
-        assert!(good.results.contains(part), "{part:?}: {good:?}");
-    }
+    ];
+    good.says(0, &parts);
     assert_eq!(leaks(&good.results, &[authorization(&site)]), [""; 0]);
     site.realm.change_keys("app", "");
-    let bad = explain();
-    assert_eq!(bad.status, 3, "{bad:?}");
-    assert!(bad.results.contains("export the keytab again"), "{bad:?}");
+    explain().says(3, &["export the keytab again"]);
 }
 
 /// Panics unless the login was refused and the log has these parts, and no ticket.

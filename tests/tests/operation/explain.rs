@@ -13,22 +13,7 @@ use usher_tests::openbao::text;
 use usher_tests::site::{Configuration, Site};
 
 fn explain(configuration: &Configuration, arguments: &[&str]) -> Ended {
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let file = directory.path().join("usher.hcl");
-    std::fs::write(&file, configuration.text()).expect("the configuration");
-    let mut launch = Launch::command(&["explain", "--config"]).argument(file);
-    for argument in arguments {
-        launch = launch.argument(*argument);
-    }
-    launch.run(LIMIT)
-}
-
-#[track_caller]
-fn says(ended: &Ended, status: i32, parts: &[&str]) {
-    assert_eq!(ended.status, status, "{ended:?}");
-    for part in parts {
-        assert!(ended.results.contains(part), "{part:?}: {ended:?}");
-    }
+    Launch::explain(&configuration.text()).arguments(arguments).run(LIMIT)
 }
 
 #[test]
@@ -38,8 +23,7 @@ fn a_good_login_is_told_step_by_step_and_its_token_revoked() {
     configuration.method_config =
         configuration.method_config.replace("remove_jwt_after_reading = false", "");
     let ended = explain(&configuration, &[]);
-    says(
-        &ended,
+    ended.says(
         0,
         &[
             "identity default: jwt at auth/jwt",
@@ -55,7 +39,7 @@ fn a_good_login_is_told_step_by_step_and_its_token_revoked() {
     let token = text(&site.proxy.requests(site.login_path)[0].answer["auth"]["client_token"]);
     assert!(!site.bao.is_valid(&token));
     assert_eq!(leaks(&ended.results, &[site.credential(), token]), [""; 0]);
-    says(&explain(&configuration, &["--consume"]), 0, &["login           ok"]);
+    explain(&configuration, &["--consume"]).says(0, &["login           ok"]);
     assert!(!site.credential_file.exists());
 }
 
@@ -82,19 +66,19 @@ fn what_the_server_refuses_of_a_jwt_is_told_with_the_remedy() {
     ] {
         site.write_credential(&site.issuer.sign(&claims));
         let ended = explain(&site.configuration(), &[]);
-        says(&ended, 3, parts);
+        ended.says(3, parts);
         assert_eq!(leaks(&ended.results, &[site.credential()]), [""; 0]);
     }
     site.write_credential(&site.issuer.sign(&with("sub", json!("workload"))));
     let mut role = site.configuration();
     role.method_config = role.method_config.replace("role = \"app\"", "role = \"nobody\"");
-    says(&explain(&role, &[]), 3, &["role \"nobody\" could not be found", "create the role"]);
+    explain(&role, &[]).says(3, &["role \"nobody\" could not be found", "create the role"]);
     let mut mount = site.configuration();
     mount.method_settings += "\nmount_path = \"auth/nowhere\"";
-    says(&explain(&mount, &[]), 3, &["auth/nowhere", "check that the method is mounted"]);
+    explain(&mount, &[]).says(3, &["auth/nowhere", "check that the method is mounted"]);
     let mut namespace = site.configuration();
     namespace.method_settings += "\nnamespace = \"nowhere\"";
-    says(&explain(&namespace, &[]), 3, &["in namespace nowhere/", "check the namespace"]);
+    explain(&namespace, &[]).says(3, &["in namespace nowhere/", "check the namespace"]);
 }
 
 #[test]
@@ -105,7 +89,7 @@ fn a_plain_secret_id_in_place_of_a_wrapped_one_is_told() {
         "\nsecret_id_response_wrapping_path = \"auth/approle/role/app/secret-id\"";
     for arguments in [&[][..], &["--consume"]] {
         let ended = explain(&configuration, arguments);
-        says(&ended, 3, &["credential      FAILED", "a plain secret-id", "-wrap-ttl"]);
+        ended.says(3, &["credential      FAILED", "a plain secret-id", "-wrap-ttl"]);
         assert!(!ended.results.contains("intercepted"), "{ended:?}");
     }
     assert!(site.file("secret-id").exists());
@@ -115,10 +99,10 @@ fn a_plain_secret_id_in_place_of_a_wrapped_one_is_told() {
 fn a_refusal_for_the_address_of_the_machine_is_told_with_the_list_to_extend() {
     let site = Site::new(json!({ "secret_id_bound_cidrs": ["10.99.0.0/16"] }));
     let ended = explain(&site.configuration(), &[]);
-    says(&ended, 3, &["login           FAILED", "CIDR restrictions", "secret_id_bound_cidrs"]);
+    ended.says(3, &["login           FAILED", "CIDR restrictions", "secret_id_bound_cidrs"]);
     let site = MethodSite::jwt(json!({ "token_bound_cidrs": ["10.99.0.0/16"] }));
     let ended = explain(&site.configuration(), &[]);
-    says(&ended, 3, &["login           FAILED", "token_bound_cidrs"]);
+    ended.says(3, &["login           FAILED", "token_bound_cidrs"]);
 }
 
 #[test]
@@ -127,7 +111,7 @@ fn an_unknown_setting_is_told_before_the_login() {
     let mut configuration = site.configuration();
     configuration.method_config += "\nsecret_id_path = \"/x\"";
     let ended = explain(&configuration, &[]);
-    says(&ended, 0, &["login           ok"]);
+    ended.says(0, &["login           ok"]);
     assert!(ended.log.contains("`secret_id_path`"), "{ended:?}");
     assert!(ended.log.contains("did you mean `secret_id_file_path`?"), "{ended:?}");
 }
@@ -150,9 +134,9 @@ fn a_certificate_that_is_not_trusted_is_told() {
         site.file("client.key").display()
     );
     let ended = explain(&configuration, &[]);
-    says(&ended, 3, &["a client certificate", "the client certificate is trusted by it"]);
+    ended.says(3, &["a client certificate", "the client certificate is trusted by it"]);
     configuration.vault = String::new();
-    says(&explain(&configuration, &[]), 1, &["server          FAILED", "vault.ca_cert"]);
+    explain(&configuration, &[]).says(1, &["server          FAILED", "vault.ca_cert"]);
 }
 
 #[test]
@@ -166,13 +150,13 @@ fn a_one_shot_secret_id_is_used_only_with_consume() {
     configuration.method_config +=
         "\nsecret_id_response_wrapping_path = \"auth/approle/role/app/secret-id\"";
     let ended = explain(&configuration, &[]);
-    says(&ended, 0, &["left unused", "login           ok      not tried"]);
+    ended.says(0, &["left unused", "login           ok      not tried"]);
     assert!(site.bao.is_wrapped(&wrapper));
     assert_eq!(site.login_attempts(), 0);
-    says(&explain(&configuration, &["--consume"]), 0, &["login           ok      accepted"]);
+    explain(&configuration, &["--consume"]).says(0, &["login           ok      accepted"]);
     assert!(!site.bao.is_wrapped(&wrapper));
     assert!(!site.file("secret-id").exists());
-    says(&explain(&configuration, &[]), 1, &["credential      FAILED", "there is no secret-id"]);
+    explain(&configuration, &[]).says(1, &["credential      FAILED", "there is no secret-id"]);
 }
 
 #[test]
@@ -185,7 +169,7 @@ fn a_handed_over_token_is_looked_up_and_not_revoked() {
     configuration.method = "token_file".into();
     configuration.method_config =
         format!("token_file_path = \"{}\"", site.file("handed-over").display());
-    says(&explain(&configuration, &[]), 0, &["lookup          ok", "handed over"]);
+    explain(&configuration, &[]).says(0, &["lookup          ok", "handed over"]);
     assert!(site.bao.is_valid(&token));
 }
 
@@ -197,7 +181,7 @@ fn a_server_that_is_not_there_and_an_identity_that_is_not_are_told() {
     assert_eq!(nobody.status, 2, "{nobody:?}");
     assert!(nobody.log.contains("there is default"), "{nobody:?}");
     site.take_down();
-    says(&explain(&configuration, &[]), 1, &["server          FAILED"]);
+    explain(&configuration, &[]).says(1, &["server          FAILED"]);
 }
 
 const LIMIT: Duration = Duration::from_secs(30);

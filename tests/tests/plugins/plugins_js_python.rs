@@ -154,14 +154,8 @@ fn a_component_that_breaks_off_says_why_in_the_log_in_explain_and_in_inspect() {
     assert!(!log.contains("step 1 ") && !log.contains("[31m"), "{log}");
     agent.stop();
 
-    site.write("usher.hcl", &configuration.text());
-    let ended = Launch::command(&["explain", "--config"])
-        .argument(site.file("usher.hcl"))
-        .keep_code()
-        .run(LIMIT);
-    assert_eq!(ended.status, 1, "{ended:?}");
-    assert!(ended.results.contains("boom.py"), "{ended:?}");
-    assert!(ended.results.contains("RuntimeError: boom [redacted]"), "{ended:?}");
+    let ended = Launch::explain(&configuration.text()).keep_code().run(LIMIT);
+    ended.says(1, &["boom.py", "RuntimeError: boom [redacted]"]);
     assert_eq!(leaks(&(log + &ended.results + &ended.log), &[jwt.into(), secret.into()]), [""; 0]);
 
     configuration.method_config = String::new();

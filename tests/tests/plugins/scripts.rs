@@ -94,11 +94,7 @@ fn what_a_script_wrote_last_stands_in_its_error_in_the_log_in_the_status_in_expl
     let status = command("status", &socket, &[]);
     assert!(status.results.contains("\n      before [redacted]\n"), "{status:?}");
     agent.stop();
-    site.write("usher.hcl", &configuration.text());
-    let ended =
-        Launch::command(&["explain", "--config"]).argument(site.file("usher.hcl")).run(LIMIT);
-    assert_eq!(ended.status, 1, "{ended:?}");
-    assert!(ended.results.contains("before [redacted]"), "{ended:?}");
+    Launch::explain(&configuration.text()).run(LIMIT).says(1, &["before [redacted]"]);
     let text =
         broken("").replace("describe: () => (", "describe: () => console.log('here') || no(");
     let file = directory.add_script("broken", &text);

@@ -28,22 +28,8 @@ fn started(site: &Site, configuration: &Configuration) -> Agent {
     agent
 }
 
-fn explain(site: &Site, configuration: &Configuration, arguments: &[&str]) -> Ended {
-    let file = site.file("explained.hcl");
-    std::fs::write(&file, configuration.text()).unwrap();
-    let mut launch = Launch::command(&["explain", "--config"]).argument(file);
-    for argument in arguments {
-        launch = launch.argument(*argument);
-    }
-    launch.run(LIMIT)
-}
-
-#[track_caller]
-fn says(ended: &Ended, status: i32, parts: &[&str]) {
-    assert_eq!(ended.status, status, "{ended:?}");
-    for part in parts {
-        assert!(ended.results.contains(part), "{part:?}: {ended:?}");
-    }
+fn explain(configuration: &Configuration, arguments: &[&str]) -> Ended {
+    Launch::explain(&configuration.text()).arguments(arguments).run(LIMIT)
 }
 
 #[test]
@@ -51,14 +37,11 @@ fn a_request_is_told_with_whose_token_it_had_and_what_the_server_said() {
     let mut site = site();
     let configuration = configured(&site, &api_proxy("use_auto_auth_token = true"));
     let agent = started(&site, &configuration);
-    let ask = |site: &Site, method: &str, path: &str| {
-        explain(site, &configuration, &["--request", method, path])
-    };
+    let ask = |path: &str| explain(&configuration, &["--request", "GET", path]);
     let place = socket(&site).display().to_string();
     for path in ["secret/data/app", "/v1/secret/data/app"] {
-        let ended = ask(&site, "GET", path);
-        says(
-            &ended,
+        let ended = ask(path);
+        ended.says(
             0,
             &[
                 "token           ok      that of the identity default",
@@ -71,21 +54,14 @@ fn a_request_is_told_with_whose_token_it_had_and_what_the_server_said() {
         let secrets = [PASSWORD.to_owned(), site.token().unwrap()];
         assert_eq!(leaks(&(ended.log + &ended.results), &secrets), [""; 0]);
     }
-    says(
-        &ask(&site, "GET", "secret/data/other"),
-        3,
-        &["request         FAILED", "permission denied", "give the token a policy"],
-    );
-    says(&ask(&site, "GET", "secret/data/write/none"), 3, &["nothing is there"]);
+    ask("secret/data/other")
+        .says(3, &["request         FAILED", "permission denied", "give the token a policy"]);
+    ask("secret/data/write/none").says(3, &["nothing is there"]);
 
     site.proxy.down();
-    says(&ask(&site, "GET", "secret/data/app"), 1, &["the agent answers 50", "itself: "]);
+    ask("secret/data/app").says(1, &["the agent answers 50", "itself: "]);
     agent.stop();
-    says(
-        &ask(&site, "GET", "secret/data/app"),
-        1,
-        &["listener        FAILED", "nobody listens at"],
-    );
+    ask("secret/data/app").says(1, &["listener        FAILED", "nobody listens at"]);
 }
 
 #[test]
@@ -93,8 +69,8 @@ fn a_request_without_token_is_told_where_it_could_get_one() {
     let site = site();
     let configuration = configured(&site, "");
     let _agent = started(&site, &configuration);
-    let ended = explain(&site, &configuration, &["--request", "GET", "secret/data/app"]);
-    says(&ended, 3, &["token           ok      none", "use_auto_auth_token = true"]);
+    let ended = explain(&configuration, &["--request", "GET", "secret/data/app"]);
+    ended.says(3, &["token           ok      none", "use_auto_auth_token = true"]);
 }
 
 #[test]
@@ -106,14 +82,12 @@ fn a_listener_is_named_and_found_where_only_the_agent_knows_its_port() {
     let _agent = started(&site, &configuration);
     status_when(&admin, "a listener", |status| status["listeners"][1]["bound"].is_string());
     let request = ["--request", "GET", "secret/data/app", "--listener"];
-    let at = |place: &'static str| {
-        explain(&site, &configuration, &[&request[..], &[place][..]].concat())
-    };
-    says(&at("127.0.0.1:0"), 0, &["listener 127.0.0.1:0, without TLS", "200 OK"]);
+    let at = |place: &'static str| explain(&configuration, &[&request[..], &[place][..]].concat());
+    at("127.0.0.1:0").says(0, &["listener 127.0.0.1:0, without TLS", "200 OK"]);
     let nowhere = at("127.0.0.1:1");
     assert_eq!(nowhere.status, 2, "{nowhere:?}");
     assert!(nowhere.log.contains("there is "), "{nowhere:?}");
-    let writing = explain(&site, &configuration, &["--request", "POST", "secret/data/app"]);
+    let writing = explain(&configuration, &["--request", "POST", "secret/data/app"]);
     assert_eq!(writing.status, 2, "{writing:?}");
     assert!(writing.log.contains("may change something"), "{writing:?}");
 }
@@ -142,11 +116,11 @@ fn a_listener_with_tls_is_asked_unless_it_wants_a_certificate() {
     let _agent = started(&site, &configuration);
     let at = |place: &str| {
         let arguments = ["--request", "GET", "secret/data/app", "--listener", place];
-        explain(&site, &configuration, &arguments)
+        explain(&configuration, &arguments)
     };
-    says(&at(&open), 0, &["with TLS", "200 OK"]);
-    says(&at(&closed), 1, &["listener        FAILED", "wants a certificate of every client"]);
-    says(&at(&file("other.sock")), 0, &["200 OK"]);
+    at(&open).says(0, &["with TLS", "200 OK"]);
+    at(&closed).says(1, &["listener        FAILED", "wants a certificate of every client"]);
+    at(&file("other.sock")).says(0, &["200 OK"]);
 }
 
 const LIMIT: Duration = Duration::from_mins(1);

@@ -4,13 +4,13 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use super::{Limit, Row, Table, median};
+use super::{Limit, Row, Site, Table, median};
 use crate::{Result, process};
 
 /// Measured inside one process, by an example of the built-ins'.
-pub(super) fn measure(setup: &Path, home: &Path, table: &mut Table) -> Result<()> {
+pub(super) fn measure(site: &Site<'_>, table: &mut Table) -> Result<()> {
     println!("\nCalls of plug-ins …");
-    let home = home.join("calls");
+    let home = site.home.join("calls");
     std::fs::create_dir(&home).map_err(|error| error.to_string())?;
     let mut row = |what, usher, limit| {
         table.add(Row { what, bao: None, usher, limit: Limit::Absolute(limit) });
@@ -19,8 +19,11 @@ pub(super) fn measure(setup: &Path, home: &Path, table: &mut Table) -> Result<()
     row("fresh instance + call of a script (µs)", median(scripts?), 1000.0);
     let config = r#"{"role_id_file": "/role-id", "secret_id_file": "/secret-id"}"#;
     for (what, component) in [
-        ("fresh instance + trivial call, JavaScript component (µs)", javascript(setup, &home)?),
-        ("fresh instance + trivial call, Python component (µs)", python(setup, &home)?),
+        (
+            "fresh instance + trivial call, JavaScript component (µs)",
+            javascript(site.setup, &home)?,
+        ),
+        ("fresh instance + trivial call, Python component (µs)", python(site.setup, &home)?),
     ] {
         row(what, microseconds(&[&component, config])?, f64::INFINITY);
     }

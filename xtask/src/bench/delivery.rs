@@ -1,27 +1,26 @@
 //! From a new token to the files of ten sinks: on a RAM disk and on the disk.
 
-use std::fmt::Write as _;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use super::{Limit, Row, Table, pause};
+use super::launch::{command, identity, vault};
+use super::{Limit, Row, Site, Table, pause};
 use crate::Result;
-use crate::openbao::{OpenBao, clean};
 use crate::process::{self, Running, TemporaryDirectory};
 
 const SINKS: usize = 10;
 const CHANGES: usize = 200;
 
 /// Measures both places; only the RAM disk has a limit, for a disk's sync takes what it takes.
-pub(super) fn measure(usher: &Path, bao: &OpenBao, home: &Path, table: &mut Table) -> Result<()> {
+pub(super) fn measure(site: &Site<'_>, table: &mut Table) -> Result<()> {
     println!("\n{CHANGES} token changes to {SINKS} sinks, twice …");
     let memory = TemporaryDirectory::create_in(Path::new("/dev/shm"))?;
     for (what, place, limit) in [
         ("token change to 10 files on tmpfs, p99 (ms)", memory.path(), 5.0),
-        ("token change to 10 files on disk, p99 (ms)", home, f64::INFINITY),
+        ("token change to 10 files on disk, p99 (ms)", site.home, f64::INFINITY),
     ] {
-        let mut times = changes(usher, bao, &home.join("delivery"), &place.join("sinks"))?;
+        let mut times = changes(site, &place.join("sinks"))?;
         times.sort_by(f64::total_cmp);
         let p99 = times[(times.len() * 99).div_ceil(100) - 1];
         table.add(Row { what, bao: None, usher: p99, limit: Limit::Absolute(limit) });
@@ -31,54 +30,31 @@ pub(super) fn measure(usher: &Path, bao: &OpenBao, home: &Path, table: &mut Tabl
 
 /// Milliseconds of each change: from the answer to the login until the last file is in place, by
 /// the agent's own log, whose times are in microseconds.
-fn changes(usher: &Path, bao: &OpenBao, home: &Path, place: &Path) -> Result<Vec<f64>> {
-    for directory in [home, place] {
+fn changes(site: &Site<'_>, place: &Path) -> Result<Vec<f64>> {
+    let (server, home) = (site.server, site.home.join("delivery"));
+    for directory in [&*home, place] {
         std::fs::create_dir_all(directory).map_err(|error| error.to_string())?;
     }
-    let role_id = bao.run(&["read", "-field=role_id", "auth/approle/role/app/role-id"])?;
+    let role_id = server.run(&["read", "-field=role_id", "auth/approle/role/app/role-id"])?;
     std::fs::write(home.join("role-id"), role_id).map_err(|error| error.to_string())?;
     let secret_id = || -> Result<()> {
         let secret_id =
-            bao.run(&["write", "-f", "-field=secret_id", "auth/approle/role/app/secret-id"])?;
+            server.run(&["write", "-f", "-field=secret_id", "auth/approle/role/app/secret-id"])?;
         std::fs::write(home.join("secret-id"), secret_id).map_err(|error| error.to_string())
     };
     secret_id()?;
-    let mut sinks = String::new();
-    for number in 0..SINKS {
-        writeln!(
-            sinks,
-            "  sink \"file\" {{\n    config = {{\n      path = \"{}/token-{number}\"\n    }}\n  }}",
-            place.display()
-        )
-        .map_err(|error| error.to_string())?;
-    }
-    let text = format!(
-        r#"log_format = "json"
-vault {{
-  address = "{address}"
-}}
-auto_auth {{
-  method "approle" {{
-    min_backoff = "50ms"
-    config = {{
-      role_id_file_path = "{home}/role-id"
-      secret_id_file_path = "{home}/secret-id"
-      remove_secret_id_file_after_reading = false
-    }}
-  }}
-{sinks}}}
-"#,
-        address = bao.address(),
-        home = home.display(),
-    );
+    let tokens: Vec<PathBuf> =
+        (0..SINKS).map(|number| place.join(format!("token-{number}"))).collect();
+    let text = "log_format = \"json\"\n".to_owned()
+        + &vault(server.address())
+        + &identity("auto_auth", "approle", "min_backoff = \"50ms\"", &home, &tokens);
     let configuration = home.join("agent.hcl");
     std::fs::write(&configuration, text).map_err(|error| error.to_string())?;
     // Apart from the credentials: in their directory each line would be a change that the agent
     // looks into.
     let log = home.with_extension("log");
     let file = std::fs::File::create(&log).map_err(|error| error.to_string())?;
-    let mut command = Command::new(usher);
-    clean(&mut command, home).arg("agent").arg("--config").arg(&configuration);
+    let mut command = command(&site.usher, &home, &configuration);
     let mut agent = Running::start(command.stdout(Stdio::null()).stderr(Stdio::from(file)))?;
     let written = || {
         let log = std::fs::read_to_string(&log).unwrap_or_default();

@@ -1,14 +1,12 @@
 //! One agent with many identities: how long until all have a token, and what each one costs.
 
-use std::fmt::Write as _;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use super::{Limit, Row, Table, mebibytes, pause};
+use super::launch::{command, identity, vault};
+use super::{Limit, Row, Site, Table, mebibytes, pause};
 use crate::Result;
 use crate::measure::{self, Usage};
-use crate::openbao::{OpenBao, clean};
 use crate::process::{self, Running};
 
 const COUNTS: [usize; 4] = [1, 10, 100, 1000];
@@ -18,13 +16,7 @@ const PER_SECOND: f64 = 20.0;
 const IDLE: Duration = Duration::from_secs(30);
 
 /// Measures each count after the other.
-pub(super) fn measure(
-    usher: &Path,
-    bao: &OpenBao,
-    credentials: &Path,
-    home: &Path,
-    table: &mut Table,
-) -> Result<()> {
+pub(super) fn measure(site: &Site<'_>, table: &mut Table) -> Result<()> {
     println!("Many identities …");
     println!(
         "\n| identities | all delivered (s) | mapped (MiB) | private (MiB) | for each (KiB) | idle CPU (%) |"
@@ -32,7 +24,7 @@ pub(super) fn measure(
     println!("| ---: | ---: | ---: | ---: | ---: | ---: |");
     let mut one = 0;
     for count in COUNTS {
-        let measured = measure_one(usher, bao, credentials, &home.join(count.to_string()), count)?;
+        let measured = measure_one(site, count)?;
         if count == 1 {
             one = measured.usage.resident_kib;
         }
@@ -78,48 +70,23 @@ struct Measured {
     idle: Duration,
 }
 
-fn measure_one(
-    usher: &Path,
-    bao: &OpenBao,
-    credentials: &Path,
-    home: &Path,
-    count: usize,
-) -> Result<Measured> {
-    std::fs::create_dir_all(home).map_err(|error| error.to_string())?;
-    let mut text = format!("vault {{\n  address = \"{}\"\n}}\n", bao.address());
+fn measure_one(site: &Site<'_>, count: usize) -> Result<Measured> {
+    let home = site.home.join(count.to_string());
+    std::fs::create_dir_all(&home).map_err(|error| error.to_string())?;
+    let token = |number: usize| home.join(format!("token-{number}"));
+    let mut text = vault(site.server.address());
     for number in 0..count {
-        write!(
-            text,
-            r#"identity "workload-{number}" {{
-  method "approle" {{
-    mount_path = "auth/approle"
-    config = {{
-      role_id_file_path = "{credentials}/role-id"
-      secret_id_file_path = "{credentials}/secret-id"
-      remove_secret_id_file_after_reading = false
-    }}
-  }}
-  sink "file" {{
-    config = {{
-      path = "{home}/token-{number}"
-    }}
-  }}
-}}
-"#,
-            credentials = credentials.display(),
-            home = home.display(),
-        )
-        .map_err(|error| error.to_string())?;
+        let block = format!("identity \"workload-{number}\"");
+        text += &identity(&block, "approle", "", site.credentials, &[token(number)]);
     }
     let file = home.join("agent.hcl");
     std::fs::write(&file, text).map_err(|error| error.to_string())?;
-    let mut command = Command::new(usher);
-    clean(&mut command, home).arg("agent").arg("--config").arg(&file);
+    let mut command = command(&site.usher, &home, &file);
     let started = Instant::now();
     let agent = Running::start(command.stdout(Stdio::null()).stderr(Stdio::null()))?;
     let mut missing: Vec<usize> = (0..count).collect();
     process::wait_until("every token", Duration::from_mins(4), || {
-        missing.retain(|number| !home.join(format!("token-{number}")).exists());
+        missing.retain(|number| !token(*number).exists());
         missing.is_empty().then_some(())
     })?;
     let delivered = started.elapsed();

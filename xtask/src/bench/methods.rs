@@ -2,11 +2,11 @@
 
 use std::process::Command;
 
-use super::{Limit, Row, Table};
+use super::{Limit, Row, Site, Table};
 use crate::{Result, process};
 
 /// Measured inside one process, by an example of the built-ins', which prints a line for each.
-pub(super) fn measure(table: &mut Table) -> Result<()> {
+pub(super) fn measure(_: &Site<'_>, table: &mut Table) -> Result<()> {
     let example = process::target_directory().join("release/examples/method_figures");
     let free = process::free_address()?;
     let printed = process::output(

@@ -4,32 +4,26 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::slice;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::delivery::milliseconds_of_day;
-use super::{Limit, Row, Table, median};
+use super::launch::{command, identity, vault};
+use super::{Limit, Row, Site, Table, median};
 use crate::Result;
-use crate::openbao::{OpenBao, clean};
 use crate::process::{self, Running};
 
 /// Changes of each kind.
 const CHANGES: u32 = 7;
 
 /// Measures a component of 200 kB, changed and back again, and one in JavaScript of 12 MB.
-pub(super) fn measure(
-    usher: &Path,
-    setup: &Path,
-    bao: &OpenBao,
-    credentials: &Path,
-    home: &Path,
-    table: &mut Table,
-) -> Result<()> {
+pub(super) fn measure(site: &Site<'_>, table: &mut Table) -> Result<()> {
     println!("\nPlug-ins replaced under a running agent …");
-    let home = home.join("plugins");
+    let home = site.home.join("plugins");
     std::fs::create_dir(&home).map_err(|error| error.to_string())?;
     let component = built_in_component()?;
-    let mut agent = Agent::start(usher, bao, credentials, &home, &component)?;
+    let mut agent = Agent::start(site, &home, &component)?;
     let mut compiled = Vec::new();
     for number in 1..=CHANGES {
         compiled.push(agent.replace("acme", &version(&component, number))?);
@@ -50,7 +44,7 @@ pub(super) fn measure(
         usher: median(cached),
         limit: Limit::Absolute(50.0),
     });
-    let javascript = javascript(setup, &home)?;
+    let javascript = javascript(site.setup, &home)?;
     let (live, longest_pause) = agent.replace_and_watch("acme", &javascript)?;
     table.add(Row {
         what: "component in JavaScript, 12 MB, live (ms)",
@@ -100,17 +94,12 @@ struct Agent {
 }
 
 impl Agent {
-    fn start(
-        usher: &Path,
-        bao: &OpenBao,
-        credentials: &Path,
-        home: &Path,
-        component: &[u8],
-    ) -> Result<Self> {
+    fn start(site: &Site<'_>, home: &Path, component: &[u8]) -> Result<Self> {
         let directory = home.join("directory");
         std::fs::create_dir(&directory).map_err(|error| error.to_string())?;
         std::fs::write(directory.join("acme.wasm"), component)
             .map_err(|error| error.to_string())?;
+        let token = home.join("token");
         let text = format!(
             r#"log_format = "json"
 metrics_address = "127.0.0.1:0"
@@ -121,42 +110,19 @@ plugin "acme" {{
     watch = ["{credentials}/*"]
   }}
 }}
-vault {{
-  address = "{address}"
-}}
-auto_auth {{
-  method "acme" {{
-    mount_path = "auth/approle"
-    config = {{
-      role_id_file_path = "{credentials}/role-id"
-      secret_id_file_path = "{credentials}/secret-id"
-      remove_secret_id_file_after_reading = false
-    }}
-  }}
-  sink "file" {{
-    config = {{
-      path = "{home}/token"
-    }}
-  }}
-}}
-"#,
-            address = bao.address(),
-            credentials = credentials.display(),
+{vault}{identity}"#,
             directory = directory.display(),
-            home = home.display(),
+            credentials = site.credentials.display(),
+            vault = vault(site.server.address()),
+            identity = identity("auto_auth", "acme", "", site.credentials, slice::from_ref(&token)),
         );
         let configuration = home.join("agent.hcl");
         std::fs::write(&configuration, text).map_err(|error| error.to_string())?;
         let log = home.join("log");
         let file = std::fs::File::create(&log).map_err(|error| error.to_string())?;
-        let mut command = Command::new(usher);
-        clean(&mut command, home)
-            .env("CACHE_DIRECTORY", home.join("cache"))
-            .arg("agent")
-            .arg("--config")
-            .arg(&configuration);
+        let mut command = command(&site.usher, home, &configuration);
+        command.env("CACHE_DIRECTORY", home.join("cache"));
         let process = Running::start(command.stdout(Stdio::null()).stderr(Stdio::from(file)))?;
-        let token = home.join("token");
         process::wait_until("the token", Duration::from_secs(30), || token.exists().then_some(()))?;
         let text = std::fs::read_to_string(&log).map_err(|error| error.to_string())?;
         let metrics = text

@@ -12,7 +12,7 @@ mod memory;
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Limit, Row, Table, median, pause};
+use super::{Limit, Row, Site, Table, median, pause};
 use crate::openbao::OpenBao;
 use crate::{Result, measure};
 use agent::{Agent, FixedServer, Listener};
@@ -20,30 +20,22 @@ use load::{LARGE, Load, SMALL, Wrk};
 use memory::Memory;
 
 /// Measures with the real server, and with one that costs nothing.
-pub(super) fn measure(
-    usher: &Path,
-    setup: &Path,
-    bao: &OpenBao,
-    credentials: &Path,
-    home: &Path,
-    table: &mut Table,
-) -> Result<()> {
+pub(super) fn measure(site: &Site<'_>, table: &mut Table) -> Result<()> {
     println!("\nThe API proxy, {ROUNDS} rounds …");
-    let home = home.join("proxy");
+    let home = site.home.join("proxy");
     std::fs::create_dir(&home).map_err(|error| error.to_string())?;
-    prepare(bao, &home)?;
-    let wrk = Wrk::new(setup);
+    prepare(site.server, &home)?;
+    let wrk = Wrk::new(site.setup);
     let fixed = FixedServer::start()?;
-    let programs = [setup.join("bao"), usher.to_owned()];
-    let memory = Memory::begin(&programs, &fixed.address(), credentials, &home, &wrk)?;
+    let memory = Memory::begin(site, &fixed.address(), &home, &wrk)?;
     let start = |server: &str, name: &str| -> Result<[Agent; 2]> {
         let start = |program: &Path, whose: &str| {
             let home = home.join(format!("{name}-{whose}"));
-            Agent::start(program, server, credentials, home, Listener::Tcp)
+            Agent::start(program, server, site.credentials, home, Listener::Tcp)
         };
-        Ok([start(&programs[0], "bao")?, start(&programs[1], "usher")?])
+        Ok([start(&site.bao, "bao")?, start(&site.usher, "usher")?])
     };
-    with_real_server(&wrk, bao, &start(bao.address(), "real")?, table)?;
+    with_real_server(&wrk, site.server, &start(site.server.address(), "real")?, table)?;
     with_fixed_server(&wrk, &start(&fixed.address(), "fixed")?, table)?;
     memory.end(table)
 }

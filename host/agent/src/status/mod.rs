@@ -4,10 +4,15 @@
 //! metrics, the probes and systemd read. Nothing here runs by itself, so an agent that nobody
 //! asks stays asleep.
 
-mod entry;
-mod listeners;
-mod plugins;
+mod attempts;
+pub(crate) mod cache;
+pub(crate) mod entry;
+pub(crate) mod listeners;
+pub mod moment;
+pub(crate) mod plugins;
 mod report;
+pub(crate) mod server;
+pub(crate) mod sink;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -16,33 +21,25 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch;
 use usher_engine::{Engine, Kind};
 use usher_lifecycle::{Generation, Lifecycle, NextStep, State};
-use usher_secret::redactor::redact;
 use usher_server::{Client, Governor};
 
-pub use report::{
-    ActionReport, CacheReport, Counts, DurationsReport, ErrorReport, IdentityReport,
-    ListenerErrorReport, ListenerReport, PluginErrorReport, PluginReport, Report, ServerReport,
-    SinkReport, TokenReport, moment,
-};
+pub use self::attempts::{Counts, ErrorReport};
+pub use self::cache::CacheReport;
+pub use self::entry::{ActionReport, IdentityReport, TokenReport};
+pub use self::listeners::{DurationsReport, ListenerErrorReport, ListenerReport};
+pub use self::plugins::{PluginErrorReport, PluginReport};
+pub use self::report::Report;
+pub use self::server::ServerReport;
+pub use self::sink::SinkReport;
 
+pub(crate) use self::attempts::Attempt;
 pub(crate) use self::listeners::ListenerEntry;
 
-use self::entry::{Clocks, Entry, LastError, SinkEntry};
+use self::entry::{Clocks, Entry};
 use self::listeners::Listeners;
 use self::plugins::Plugins;
+use self::sink::SinkEntry;
 use crate::trouble::Trouble;
-
-/// Every state that a report may name. "failed": a defect in Usher ended the identity.
-pub(crate) const STATES: [&str; 8] = [
-    "unauthenticated",
-    "authenticating",
-    "valid",
-    "renewing",
-    "degraded",
-    "expired",
-    "stopping",
-    "failed",
-];
 
 /// What all identities look like. Clones are the same board.
 #[derive(Clone)]
@@ -62,16 +59,6 @@ pub(crate) struct Readiness {
 pub(crate) struct Handle {
     board: Board,
     id: u64,
-}
-
-/// What an identity tried.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Attempt {
-    Login,
-    Renewal,
-    Check,
-    /// To the sink with this index.
-    Delivery(usize),
 }
 
 struct Shared {
@@ -157,31 +144,8 @@ impl Board {
         method: &str,
         sinks: impl IntoIterator<Item = (String, String)>,
     ) -> Handle {
-        let sinks = sinks.into_iter().map(|(name, kind)| SinkEntry {
-            name,
-            kind,
-            pending: true,
-            generation: None,
-            last_delivery_at: None,
-            deliveries: Counts::default(),
-            last_error: None,
-        });
-        let entry = Entry {
-            name: name.to_owned(),
-            method: method.to_owned(),
-            state: Some(State::Unauthenticated),
-            ready: false,
-            generation: None,
-            accessor: String::new(),
-            expires_at: None,
-            next: None,
-            last_login_at: None,
-            logins: Counts::default(),
-            renewals: Counts::default(),
-            checks: Counts::default(),
-            last_error: None,
-            sinks: sinks.collect(),
-        };
+        let sinks = sinks.into_iter().map(|(name, kind)| SinkEntry::new(name, kind));
+        let entry = Entry::new(name, method, sinks.collect());
         // It takes the place of one that a defect ended.
         self.forget_failed(name);
         let mut entries = self.entries();
@@ -235,14 +199,7 @@ impl Board {
 
     fn server(&self) -> ServerReport {
         let governor = self.0.governor.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(governor) = &*governor else { return ServerReport::default() };
-        let requests = governor.requests();
-        ServerReport {
-            in_trouble: governor.is_open(),
-            succeeded: requests.succeeded,
-            refused: requests.refused,
-            passing: requests.passing,
-        }
+        governor.as_ref().map(ServerReport::of).unwrap_or_default()
     }
 
     fn entries(&self) -> MutexGuard<'_, Entries> {
@@ -285,42 +242,12 @@ impl Handle {
 
     /// Notes a success.
     pub(crate) fn succeeded(&self, attempt: Attempt) {
-        self.update(|entry| {
-            if attempt == Attempt::Login {
-                entry.last_login_at = Some(SystemTime::now());
-            }
-            if let Attempt::Delivery(sink) = attempt {
-                entry.sinks[sink].last_delivery_at = Some(SystemTime::now());
-            }
-            let (counts, error) = entry.of(attempt);
-            counts.succeeded += 1;
-            if let Some(error) = error
-                && (error.attempt == attempt || attempt == Attempt::Login)
-            {
-                error.current = false;
-            }
-        });
+        self.update(|entry| entry.succeeded(attempt));
     }
 
     /// Notes a failure.
     pub(crate) fn failed(&self, attempt: Attempt, trouble: &Trouble) {
-        let failure = trouble.failure();
-        let now = SystemTime::now();
-        self.update(|entry| {
-            let (counts, error) = entry.of(attempt);
-            counts.failed += 1;
-            let row = error.as_ref().filter(|error| error.current);
-            *error = Some(LastError {
-                attempt,
-                class: trouble.class(),
-                code: failure.code.clone(),
-                message: redact(&failure.told()).into_owned(),
-                since: row.map_or(now, |error| error.since),
-                at: now,
-                count: row.map_or(0, |error| error.count) + 1,
-                current: true,
-            });
-        });
+        self.update(|entry| entry.failed(attempt, trouble));
     }
 
     fn update(&self, change: impl FnOnce(&mut Entry)) {
@@ -361,7 +288,6 @@ mod tests {
     use usher_engine::{Failure, FailureKind};
     use usher_lifecycle::{Action, Event, Settings, Token};
 
-    use super::entry::state_name;
     use super::*;
 
     fn machine(now: Instant) -> Lifecycle {
@@ -468,20 +394,5 @@ mod tests {
         let text = serde_json::to_string(&board.report()).unwrap();
         let report: Report = serde_json::from_str(&text).unwrap();
         assert_eq!(serde_json::to_string(&report).unwrap(), text);
-    }
-
-    #[test]
-    fn every_state_is_listed() {
-        for state in [
-            State::Unauthenticated,
-            State::Authenticating,
-            State::Valid,
-            State::Renewing,
-            State::Degraded,
-            State::Expired,
-            State::ShutDown,
-        ] {
-            assert!(STATES.contains(&state_name(state)));
-        }
     }
 }

@@ -1,14 +1,53 @@
-//! What the board says of plug-ins: which serve, which are awaited, and what went wrong with their
-//! files.
+//! What the board says of plug-ins, in reports and metrics: which serve, which are awaited, and what
+//! went wrong with their files.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
+use serde::{Deserialize, Serialize};
 use usher_engine::{Engine, InUse, Kind, Origin};
 use usher_secret::redactor::redact;
 
-use super::report::{Counts, PluginErrorReport, PluginReport};
+use super::attempts::{Counts, RESULT};
+use super::moment;
+use crate::metric::{self, Label, Metric, Metrics};
+
+/// A plug-in in use.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PluginReport {
+    /// As in the configuration.
+    pub name: String,
+    /// "auth-method" or "sink".
+    pub kind: String,
+    /// Whether it serves its uses; else they wait for it.
+    pub loaded: bool,
+    /// "built-in", or the path of the file. Of one that is loaded, as the next two.
+    pub origin: Option<String>,
+    /// As the plug-in says.
+    pub version: Option<String>,
+    /// Of the file, in hexadecimal digits.
+    pub sha256: Option<String>,
+    /// When a file took its place while the agent ran.
+    #[serde(with = "moment::optional")]
+    pub last_load_at: Option<SystemTime>,
+    /// Files that took their place while the agent ran, and files that couldn't.
+    pub loads: Counts,
+    /// What was last wrong with its file.
+    pub last_error: Option<PluginErrorReport>,
+}
+
+/// What was wrong with a plug-in's file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PluginErrorReport {
+    /// For people, redacted.
+    pub message: String,
+    /// When.
+    #[serde(with = "moment")]
+    pub at: SystemTime,
+    /// Whether it is still so.
+    pub current: bool,
+}
 
 /// The plug-ins in use; what the engine doesn't know of them is kept here.
 #[derive(Default)]
@@ -117,3 +156,44 @@ fn report(used: &InUse, record: Option<&Record>) -> PluginReport {
     }
     report
 }
+
+pub(crate) const METRICS: Metrics<PluginReport, 2> = Metrics {
+    labels: [Label::named("plugin"), Label::named("kind")],
+    each: &[
+        Metric {
+            name: "usher_plugin_info",
+            kind: metric::Kind::Gauge,
+            help: "A plug-in that serves its uses; always 1.",
+            labels: &[Label::named("version"), Label::named("sha256")],
+            samples: |plugin, samples| {
+                if let (Some(version), Some(sha256)) = (&plugin.version, &plugin.sha256) {
+                    samples.add(&[version, sha256], 1);
+                }
+            },
+        },
+        Metric {
+            name: "usher_plugin_loaded",
+            kind: metric::Kind::Gauge,
+            help: "Whether the plug-in serves its uses; else they wait for it.",
+            labels: &[],
+            samples: |plugin, samples| samples.add(&[], u8::from(plugin.loaded)),
+        },
+        Metric {
+            name: "usher_plugin_amiss",
+            kind: metric::Kind::Gauge,
+            help: "Whether the plug-in's file can't be used, or is gone.",
+            labels: &[],
+            samples: |plugin, samples| {
+                let is_amiss = plugin.last_error.as_ref().is_some_and(|error| error.current);
+                samples.add(&[], u8::from(is_amiss));
+            },
+        },
+        Metric {
+            name: "usher_plugin_loads_total",
+            kind: metric::Kind::Counter,
+            help: "Files that took a plug-in's place while the agent ran, and files that couldn't.",
+            labels: &[RESULT],
+            samples: |plugin, samples| plugin.loads.sample(samples),
+        },
+    ],
+};

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::Result;
-use crate::openbao::clean;
+use crate::bench::launch::{command, identity, vault};
 use crate::process::{self, Running};
 
 /// An agent that has logged in.
@@ -47,32 +47,13 @@ listener "tcp" {{
 "#
             ),
         };
-        let text = format!(
-            r#"vault {{
-  address = "{server}"
-}}
-auto_auth {{
-  method "approle" {{
-    config = {{
-      role_id_file_path = "{credentials}/role-id"
-      secret_id_file_path = "{credentials}/secret-id"
-      remove_secret_id_file_after_reading = false
-    }}
-  }}
-  sink "file" {{
-    config = {{
-      path = "{home}/token"
-    }}
-  }}
-}}
-{listening}"#,
-            credentials = credentials.display(),
-            home = home.display(),
-        );
+        let tokens = [home.join("token")];
+        let text = vault(server)
+            + &identity("auto_auth", "approle", "", credentials, &tokens)
+            + &listening;
         let file = home.join("agent.hcl");
         std::fs::write(&file, text).map_err(|error| error.to_string())?;
-        let mut command = Command::new(program);
-        clean(&mut command, &home).arg("agent").arg(format!("-config={}", file.display()));
+        let mut command = command(program, &home, &file);
         let process = Running::start(command.stdout(Stdio::null()).stderr(Stdio::null()))?;
         let agent = Self { process, home, address };
         process::wait_until("the token", Duration::from_secs(20), || agent.token().ok())?;

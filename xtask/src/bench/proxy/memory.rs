@@ -1,11 +1,11 @@
 //! What a listener costs in memory: while nobody asks, while many do, and a minute later.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::agent::{Agent, Listener};
 use super::load::{LARGE, Load, SMALL, Wrk};
-use crate::bench::{Limit, Row, Table, forget_cached, mebibytes, pause};
+use crate::bench::{Limit, Row, Site, Table, forget_cached, mebibytes, pause};
 use crate::{Result, measure};
 
 /// The agents that were busy, and what they held.
@@ -29,28 +29,21 @@ impl Memory {
     /// Measures all but the last figure, for which time has to pass. The server should be the one
     /// that costs nothing, so that as much as can be is under way. No other Usher may run, whose
     /// pages would count as this one's: see [`forget_cached`].
-    pub(super) fn begin(
-        programs: &[PathBuf; 2],
-        server: &str,
-        credentials: &Path,
-        home: &Path,
-        wrk: &Wrk,
-    ) -> Result<Self> {
+    pub(super) fn begin(site: &Site<'_>, server: &str, home: &Path, wrk: &Wrk) -> Result<Self> {
         println!("Memory of {CONNECTIONS} busy connections …");
         let start = |program: &Path, name: &str, listener| -> Result<(Agent, u64)> {
             // Each finds the program's pages as after a boot.
             forget_cached(program)?;
-            let agent = Agent::start(program, server, credentials, home.join(name), listener)?;
+            let agent = Agent::start(program, server, site.credentials, home.join(name), listener)?;
             pause(SETTLE)?;
             let resident = measure::resident_kib(agent.id())?;
             Ok((agent, resident))
         };
-        let [bao, usher] = programs;
-        let (agent, without) = start(usher, "usher-alone", Listener::No)?;
+        let (agent, without) = start(&site.usher, "usher-alone", Listener::No)?;
         drop(agent);
-        let (agent, with) = start(usher, "usher-busy", Listener::Tcp)?;
+        let (agent, with) = start(&site.usher, "usher-busy", Listener::Tcp)?;
         let usher = Burdened::load(agent, with, wrk)?;
-        let (agent, idle) = start(bao, "bao-busy", Listener::Tcp)?;
+        let (agent, idle) = start(&site.bao, "bao-busy", Listener::Tcp)?;
         let bao = Burdened::load(agent, idle, wrk)?;
         Ok(Self { listener: with.saturating_sub(without), agents: [bao, usher] })
     }

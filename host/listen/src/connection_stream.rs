@@ -13,7 +13,7 @@ use crate::refusal;
 use crate::stream::Stream;
 use crate::tally::Visit;
 
-pub(crate) struct Guarded {
+pub(crate) struct ConnectionStream {
     stream: Stream,
     life: Arc<Life>,
     limits: Limits,
@@ -32,7 +32,7 @@ struct Refusal {
     written: usize,
 }
 
-impl Guarded {
+impl ConnectionStream {
     pub(crate) fn new(stream: Stream, life: Arc<Life>, limits: Limits, visit: Visit) -> Self {
         Self { stream, life, limits, refusal: None, is_still_written: false, is_shut: false, visit }
     }
@@ -78,7 +78,7 @@ impl Guarded {
     }
 }
 
-impl AsyncRead for Guarded {
+impl AsyncRead for ConnectionStream {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -96,7 +96,7 @@ impl AsyncRead for Guarded {
     }
 }
 
-impl AsyncWrite for Guarded {
+impl AsyncWrite for ConnectionStream {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,

@@ -1,13 +1,13 @@
-//! Says again and again what stays true, but seldom.
+//! Logs at most once a minute what stays true for long.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Something that is said at most once a minute.
+/// One such message.
 #[derive(Default)]
-pub(crate) struct Seldom(Mutex<Option<Instant>>);
+pub(crate) struct LogThrottle(Mutex<Option<Instant>>);
 
-impl Seldom {
+impl LogThrottle {
     pub(crate) fn say(&self, say: impl FnOnce()) {
         let mut said = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if said.is_none_or(|said| said.elapsed() >= AGAIN) {
