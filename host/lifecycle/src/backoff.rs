@@ -41,6 +41,11 @@ impl Backoff {
     pub(crate) fn max(&self) -> Duration {
         self.max.max(self.min())
     }
+
+    /// The first wait with the least of its jitter.
+    pub(crate) fn shortest(&self) -> Duration {
+        self.min().mul_f64(0.75)
+    }
 }
 
 /// A token that surely lives until `end`, and the moment at which there is another attempt rather than
@@ -49,6 +54,13 @@ impl Backoff {
 pub(crate) struct LastChance {
     pub(crate) at: Instant,
     pub(crate) end: Instant,
+}
+
+impl LastChance {
+    /// The moment for what the server puts off, so that something else can still come after it.
+    pub(crate) fn before_another(&self, backoff: &Backoff) -> Instant {
+        self.end.checked_sub(backoff.min()).map_or(self.at, |room| room.min(self.at))
+    }
 }
 
 /// One schedule of attempts at one thing.
@@ -128,7 +140,7 @@ impl Retry {
         random: &mut SmallRng,
     ) {
         let scheduled = after(now, spread(nominal, 0.75, 1.0, random));
-        let shortest = after(now, backoff.min().mul_f64(0.75));
+        let shortest = after(now, backoff.shortest());
         self.ready_at = Some(match chance {
             Some(chance) if scheduled >= chance.end => chance.at.max(shortest).min(scheduled),
             _ => scheduled,
@@ -157,7 +169,9 @@ impl Retry {
                 asked.saturating_add(spread(backoff.min(), 0.0, 0.25, random)).min(longest)
             };
             match chance {
-                Some(chance) if after(now, asked.min(wait)) >= chance.end => chance.at,
+                Some(chance) if after(now, asked.min(wait)) >= chance.end => {
+                    chance.before_another(backoff)
+                }
                 _ => after(now, wait),
             }
         });

@@ -29,7 +29,7 @@ pub(crate) struct Lease {
     /// The TTL that was granted when its life was last prolonged.
     granted: Option<Duration>,
     expires_at: Option<Instant>,
-    /// At 60 to 70 % of what was granted.
+    /// At 60 to 70 % of what was granted, sooner where that is a few seconds.
     renew_at: Option<Instant>,
     /// At 80 to 90 % of what was granted, and before its last second.
     replace_at: Option<Instant>,
@@ -248,9 +248,17 @@ impl Lease {
     fn plan(&mut self, now: Instant, ttl: Option<Duration>, random: &mut SmallRng) {
         self.granted = ttl;
         self.expires_at = ttl.map(|ttl| after(now, ttl));
-        self.renew_at = ttl.map(|ttl| after(now, spread(ttl, 0.6, 0.7, random).max(SHORTEST_PLAN)));
+        self.renew_at = ttl.map(|ttl| after(now, renewal(ttl, random)));
         self.replace_at = ttl.map(|ttl| after(now, replacement(ttl, random)));
     }
+}
+
+/// How long after it is granted it should be renewed: so that there is time for a second attempt, and
+/// for having another one after that.
+fn renewal(ttl: Duration, random: &mut SmallRng) -> Duration {
+    let attempts = Duration::from_secs(3);
+    let latest = ttl.saturating_sub(attempts).max(ttl / 2);
+    spread(ttl, 0.6, 0.7, random).min(spread(latest, 0.9, 1.0, random)).max(SHORTEST_PLAN)
 }
 
 /// How long after it is granted another one should be in its place. [`MARGIN`] matters for TTLs of a

@@ -118,7 +118,8 @@ impl Logins {
         // One that the server put off has its turn before the login that would make it needless, if
         // there is time for both.
         let both = |chance: LastChance| {
-            after(self.retry.scheduled_from(chance.at), backoff.min()) <= chance.end
+            let renewal = self.retry.scheduled_from(chance.before_another(backoff));
+            after(renewal, backoff.shortest()) <= chance.end
         };
         self.renewal_first = failure.retry_after.is_some() && chance.is_none_or(both);
     }

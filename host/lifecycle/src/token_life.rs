@@ -227,11 +227,8 @@ impl TokenLife {
         random: &mut SmallRng,
     ) -> bool {
         let refused = failure.class == Class::Refused && !self.looked_up;
-        if std::mem::replace(&mut self.lookup_refused, refused) && refused {
-            self.lookup_forbidden = true;
-            self.check_retry.reset();
-            return true;
-        }
+        let forbidden = std::mem::replace(&mut self.lookup_refused, refused) && refused;
+        self.lookup_forbidden |= forbidden;
         self.check_retry.fail(now, failure.class, backoff, None, random);
         self.check_retry.obey(now, failure.retry_after, backoff, None, random);
         let retry_at = self.check_retry.next_from(now);
@@ -240,7 +237,7 @@ impl TokenLife {
             (None, Some(interval)) => retry_at.min(after(now, interval)),
             _ => retry_at,
         };
-        false
+        forbidden
     }
 
     /// Asks for a look-up now, once: the server refused to wrap the token. That alone proves

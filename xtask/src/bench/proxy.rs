@@ -28,26 +28,32 @@ pub(super) fn measure(site: &Site<'_>, table: &mut Table) -> Result<()> {
     let wrk = Wrk::new(site.setup);
     let fixed = FixedServer::start()?;
     let memory = Memory::begin(site, &fixed.address(), &home, &wrk)?;
-    let start = |server: &str, name: &str| -> Result<[Agent; 2]> {
+    let start = |server: &str, name: &str, listener| -> Result<[Agent; 2]> {
         let start = |program: &Path, whose: &str| {
             let home = home.join(format!("{name}-{whose}"));
-            Agent::start(program, server, site.credentials, home, Listener::Tcp)
+            Agent::start(program, server, site.credentials, home, listener)
         };
         Ok([start(&site.bao, "bao")?, start(&site.usher, "usher")?])
     };
-    with_real_server(&wrk, site.server, &start(site.server.address(), "real")?, table)?;
-    with_fixed_server(&wrk, &start(&fixed.address(), "fixed")?, table)?;
+    let real = site.server.address();
+    with_real_server(&wrk, site.server, &start(real, "real", Listener::Tcp)?, table)?;
+    with_fixed_server(&wrk, &start(&fixed.address(), "fixed", Listener::Tcp)?, table)?;
+    from_cache(&wrk, &home, &start(real, "cache", Listener::TcpAndCache)?, table)?;
     memory.end(table)
 }
 
-/// A secret of a few words, one of 1 MB, and the role's right to read them.
+/// A secret of a few words, one of 1 MB, and the role's right to read them and to make tokens.
 fn prepare(bao: &OpenBao, home: &Path) -> Result<()> {
     let write = |name: &str, content: String| -> Result<String> {
         let file = home.join(name);
         std::fs::write(&file, content).map_err(|error| error.to_string())?;
         Ok(file.display().to_string())
     };
-    let policy = write("policy", r#"path "secret/data/*" { capabilities = ["read"] }"#.to_owned())?;
+    let rules = r#"
+path "secret/data/*" { capabilities = ["read"] }
+path "auth/token/create" { capabilities = ["update"] }
+"#;
+    let policy = write("policy", rules.to_owned())?;
     bao.run(&["policy", "write", "proxy", &policy])?;
     bao.run(&["write", "auth/approle/role/app", "token_policies=proxy"])?;
     for (name, length) in [("small", 64), ("large", 1_000_000)] {
@@ -67,7 +73,7 @@ fn with_real_server(
     println!("… with the real server …");
     let token = agents[1].token()?;
     let [bao, usher] = agents.each_ref().map(Target::through);
-    let direct = Target { address: server.address().to_owned(), token: Some(&token), proxy: None };
+    let direct = Target { address: server.address().to_owned(), token: Some(&token), script: None, proxy: None };
     let seconds = 2;
 
     let targets = [bao, usher, direct];
@@ -126,6 +132,36 @@ fn with_fixed_server(wrk: &Wrk, agents: &[Agent; 2], table: &mut Table) -> Resul
     Ok(())
 }
 
+/// A token that was made once, as both agents keep it.
+fn from_cache(wrk: &Wrk, home: &Path, agents: &[Agent; 2], table: &mut Table) -> Result<()> {
+    const PATH: &str = "/v1/auth/token/create";
+    const BODY: &str = r#"{"ttl":"1h"}"#;
+    println!("… from the cache …");
+    let script = home.join("create-token.lua");
+    let text = format!(
+        "wrk.method = \"POST\"\nwrk.body = '{BODY}'\n\
+         wrk.headers[\"Content-Type\"] = \"application/json\"\n"
+    );
+    std::fs::write(&script, text).map_err(|error| error.to_string())?;
+    for agent in agents {
+        if !agent.answers_from_cache(PATH, BODY)? {
+            return Err(format!("{} keeps no token", agent.address()));
+        }
+    }
+    let targets = agents
+        .each_ref()
+        .map(|agent| Target { script: Some(&script), ..Target::through(agent) });
+    for (connections, what) in [
+        (1, "from the cache, 1 connection, CPU (µs)"),
+        (16, "from the cache, 16 connections, CPU (µs)"),
+        (64, "from the cache, 64 connections, CPU (µs)"),
+    ] {
+        let [bao, usher] = rounds(wrk, &targets, PATH, connections, 1)?;
+        cpu(table, what, &bao, &usher, 0.35);
+    }
+    Ok(())
+}
+
 fn cpu(table: &mut Table, what: &'static str, bao: &Figures, usher: &Figures, limit: f64) {
     let [bao, usher] = [bao, usher].map(|figures| median(figures.cpu.clone()));
     table.add(Row { what, bao: Some(bao), usher, limit: Limit::Ratio(limit) });
@@ -140,13 +176,14 @@ fn throughput(table: &mut Table, what: &'static str, bao: &Figures, usher: &Figu
 struct Target<'a> {
     address: String,
     token: Option<&'a str>,
+    script: Option<&'a Path>,
     /// The proxy's process.
     proxy: Option<u32>,
 }
 
 impl Target<'_> {
     fn through(agent: &Agent) -> Self {
-        Self { address: agent.address(), token: None, proxy: Some(agent.id()) }
+        Self { address: agent.address(), token: None, script: None, proxy: Some(agent.id()) }
     }
 }
 
@@ -181,7 +218,8 @@ fn rounds<const COUNT: usize>(
             let index = (position + round) % COUNT;
             let (target, figures) = (&targets[index], &mut figures[index]);
             let url = format!("{}{path}", target.address);
-            let load = Load { url, token: target.token, connections, seconds };
+            let Target { token, script, .. } = *target;
+            let load = Load { url, token, script, connections, seconds };
             let spent = || target.proxy.map_or(Ok(Duration::ZERO), measure::cpu);
             let before = spent()?;
             let report = wrk.run(&load, || ())?;

@@ -373,6 +373,22 @@ fn a_token_that_may_not_look_itself_up_is_looked_up_where_somebody_says_that_it_
 }
 
 #[test]
+fn look_ups_that_are_forbidden_follow_the_back_off_where_requests_are_refused() {
+    let mut driver = Driver::with(settings(0), renewable(secs(3600)));
+    let check = [Action::Check { generation: nth(1) }];
+    assert_eq!(driver.actions(), check);
+    driver.event(Event::CheckFailed { generation: nth(1), failure: forbidden() });
+    assert_eq!(driver.next().1, check);
+    // The second time it is believed, and no look-up is planned any more.
+    driver.event(Event::CheckFailed { generation: nth(1), failure: forbidden() });
+    driver.actions();
+    driver.event(Event::RequestRefused { generation: nth(1), invalid_token: true });
+    let (wait, actions) = driver.next();
+    assert_eq!(actions, check);
+    assert!(wait >= settings(0).backoff.min * 3 / 4, "{wait:?}");
+}
+
+#[test]
 fn a_passing_failure_of_a_check_keeps_the_token_and_is_retried_within_the_interval() {
     let mut driver = Driver::settled(settings(1), renewable(secs(3600)));
     driver.next();

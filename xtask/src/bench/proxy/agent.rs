@@ -1,5 +1,6 @@
 //! The two agents with a listener, and the server whose answers are fixed.
 
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -16,11 +17,12 @@ pub(super) struct Agent {
     address: SocketAddr,
 }
 
-/// Whether an agent has a listener.
+/// Whether an agent has a listener, and a cache behind it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Listener {
     No,
     Tcp,
+    TcpAndCache,
 }
 
 impl Agent {
@@ -34,9 +36,10 @@ impl Agent {
     ) -> Result<Self> {
         std::fs::create_dir(&home).map_err(|error| format!("{}: {error}", home.display()))?;
         let address = process::free_address()?;
+        let cache = if listener == Listener::TcpAndCache { "cache {}" } else { "" };
         let listening = match listener {
             Listener::No => String::new(),
-            Listener::Tcp => format!(
+            Listener::Tcp | Listener::TcpAndCache => format!(
                 r#"api_proxy {{
   use_auto_auth_token = true
 }}
@@ -44,6 +47,7 @@ listener "tcp" {{
   address = "{address}"
   tls_disable = true
 }}
+{cache}
 "#
             ),
         };
@@ -57,10 +61,29 @@ listener "tcp" {{
         let process = Running::start(command.stdout(Stdio::null()).stderr(Stdio::null()))?;
         let agent = Self { process, home, address };
         process::wait_until("the token", Duration::from_secs(20), || agent.token().ok())?;
-        if listener == Listener::Tcp {
+        if listener != Listener::No {
             answers(address)?;
         }
         Ok(agent)
+    }
+
+    /// Whether what is posted there for the second time is answered from the cache.
+    pub(super) fn answers_from_cache(&self, path: &str, body: &str) -> Result<bool> {
+        let ask = || -> std::io::Result<String> {
+            let mut stream = TcpStream::connect(self.address)?;
+            let length = body.len();
+            write!(
+                stream,
+                "POST {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\
+                 Content-Type: application/json\r\nContent-Length: {length}\r\n\r\n{body}",
+                self.address
+            )?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        };
+        let second = ask().and_then(|_| ask()).map_err(|error| error.to_string())?;
+        Ok(second.to_ascii_lowercase().contains("x-cache: hit"))
     }
 
     /// Process id.

@@ -19,6 +19,8 @@ pub(super) struct Load<'a> {
     pub(super) url: String,
     /// For whoever has none to add.
     pub(super) token: Option<&'a str>,
+    /// What is asked, in wrk's words; else its path is read.
+    pub(super) script: Option<&'a Path>,
     pub(super) connections: u32,
     pub(super) seconds: u32,
 }
@@ -52,6 +54,9 @@ impl Wrk {
             .arg(format!("--duration={}s", load.seconds));
         if let Some(token) = load.token {
             command.arg(format!("--header=X-Vault-Token: {token}"));
+        }
+        if let Some(script) = load.script {
+            command.arg("--script").arg(script);
         }
         let mut wrk = Running::start(command.arg(&load.url).stdout(Stdio::piped()))?;
         let limit = Duration::from_secs(u64::from(load.seconds) + 30);

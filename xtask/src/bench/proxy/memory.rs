@@ -70,6 +70,7 @@ impl Burdened {
             let load = Load {
                 url: format!("{}{path}", agent.address()),
                 token: None,
+                script: None,
                 connections: CONNECTIONS,
                 seconds,
             };
