@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers fail the test that calls them")]
 
 use std::net::TcpListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use tempfile::TempDir;
@@ -32,6 +32,14 @@ fn reload(agent: &mut Agent, configuration: &str, outcome: &str) {
     let before = agent.log().len();
     agent.reload(configuration);
     eventually_true(outcome, LIMIT, || agent.log()[before..].contains(outcome));
+}
+
+/// An agent with this socket alone.
+fn serving(upstream: &Upstream, socket: &Path) -> (Agent, ApiClient) {
+    let agent = Agent::start(&upstream.configuration(&unix(socket, "")));
+    let client = ApiClient::unix(socket);
+    client.wait_until_open();
+    (agent, client)
 }
 
 fn sockets(home: &TempDir) -> [PathBuf; 3] {
@@ -73,9 +81,7 @@ fn what_is_unchanged_keeps_its_connections_and_the_rest_comes_and_goes() {
 fn a_changed_listener_asks_for_what_it_has_to_ask_for() {
     let (upstream, home) = (Upstream::echo(), tempfile::tempdir().unwrap());
     let [socket, ..] = sockets(&home);
-    let mut agent = Agent::start(&upstream.configuration(&unix(&socket, "")));
-    let client = ApiClient::unix(&socket);
-    client.wait_until_open();
+    let (mut agent, client) = serving(&upstream, &socket);
     assert_eq!(client.get("/v1/x").status, 200);
     let demanding = upstream.configuration(&unix(&socket, "require_request_header = true"));
     reload(&mut agent, &demanding, "is in force");
@@ -92,9 +98,7 @@ fn a_changed_listener_asks_for_what_it_has_to_ask_for() {
 fn who_may_not_call_any_more_has_no_connection_left() {
     let (upstream, home) = (Upstream::echo(), tempfile::tempdir().unwrap());
     let [socket, ..] = sockets(&home);
-    let mut agent = Agent::start(&upstream.configuration(&unix(&socket, "")));
-    let client = ApiClient::unix(&socket);
-    client.wait_until_open();
+    let (mut agent, client) = serving(&upstream, &socket);
     let mut talk = client.connect().unwrap();
     assert_eq!(talk.ask(&Request::get("/v1/x")).unwrap().status, 200);
     let others = unix(&socket, "allow_users = [\"12345678\"]");
@@ -107,9 +111,7 @@ fn who_may_not_call_any_more_has_no_connection_left() {
 fn a_configuration_whose_listener_can_not_open_changes_nothing() {
     let (upstream, home) = (Upstream::echo(), tempfile::tempdir().unwrap());
     let [socket, ..] = sockets(&home);
-    let mut agent = Agent::start(&upstream.configuration(&unix(&socket, "")));
-    let client = ApiClient::unix(&socket);
-    client.wait_until_open();
+    let (mut agent, client) = serving(&upstream, &socket);
     let mut talk = client.connect().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
@@ -144,9 +146,7 @@ fn a_request_in_flight_is_answered_before_the_agent_ends() {
     let gate = Gate::default();
     let (upstream, home) = (slow_upstream(&gate), tempfile::tempdir().unwrap());
     let [socket, ..] = sockets(&home);
-    let mut agent = Agent::start(&upstream.configuration(&unix(&socket, "")));
-    let client = ApiClient::unix(&socket);
-    client.wait_until_open();
+    let (mut agent, client) = serving(&upstream, &socket);
     let mut idle = client.connect().unwrap();
     assert_eq!(idle.ask(&Request::get("/v1/x")).unwrap().status, 200);
     let mut talk = client.connect().unwrap();
@@ -167,9 +167,7 @@ fn a_request_that_never_ends_holds_the_end_up_for_a_while_only() {
     let gate = Gate::default();
     let (upstream, home) = (slow_upstream(&gate), tempfile::tempdir().unwrap());
     let [socket, ..] = sockets(&home);
-    let mut agent = Agent::start(&upstream.configuration(&unix(&socket, "")));
-    let client = ApiClient::unix(&socket);
-    client.wait_until_open();
+    let (mut agent, client) = serving(&upstream, &socket);
     let mut talk = client.connect().unwrap();
     talk.send(&Request::get("/v1/slow")).unwrap();
     eventually_true("the request", LIMIT, || upstream.heads("/v1/slow").len() == 1);
