@@ -3,7 +3,6 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use usher_config::{
@@ -174,7 +173,7 @@ pub(crate) fn entries(settings: &Settings, listeners: &[Open]) -> Vec<ListenerEn
         let listener = &open.settings;
         let required = |tls: &ListenerTls| tls.client_certificates == ClientCertificates::Required;
         ListenerEntry {
-            place: written(&listener.place),
+            place: listener.place.to_string(),
             bound: open.bound.name.clone(),
             tls: match &listener.tls {
                 None => "off",
@@ -230,15 +229,7 @@ async fn bind(
 }
 
 fn part_id(place: &ListenerPlace) -> PartId {
-    PartId::Listener(written(place))
-}
-
-/// As the configuration has it.
-fn written(place: &ListenerPlace) -> String {
-    match place {
-        ListenerPlace::Tcp { address } => address.clone(),
-        ListenerPlace::Unix { path, .. } => path.display().to_string(),
-    }
+    PartId::Listener(place.to_string())
 }
 
 fn place(place: &ListenerPlace) -> Place {
@@ -327,14 +318,13 @@ fn proxy_settings(settings: &Settings) -> usher_proxy::Settings {
             // Negative: none.
             Some(number) => u32::try_from(number).unwrap_or(0),
         },
-        patience: settings.server.client_timeout.unwrap_or(PATIENCE),
+        patience: settings.server.proxied_timeout(),
         cache: settings.cache,
     }
 }
 
 /// As the incumbents: `vault.retry.num_retries` is 12 where it is not set.
 const RETRIES: u32 = 12;
-const PATIENCE: Duration = Duration::from_mins(1);
 
 #[cfg(test)]
 mod tests {

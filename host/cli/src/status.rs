@@ -51,13 +51,16 @@ pub(crate) fn run(arguments: &StatusArguments) -> Exit {
 }
 
 fn show(answer: &str, json: bool) -> Result<String, String> {
-    let unclear = |error| format!("the agent's answer isn't clear: {error}");
     // Printed as it came: a newer agent may say more than this command knows.
     if json {
         return Ok(answer.to_owned());
     }
-    let report: Report = serde_json::from_str(answer).map_err(unclear)?;
-    Ok(for_people(&report))
+    Ok(for_people(&parse(answer)?))
+}
+
+/// The report that an agent answered with.
+pub(crate) fn parse(answer: &str) -> Result<Report, String> {
+    serde_json::from_str(answer).map_err(|error| format!("the agent's answer isn't clear: {error}"))
 }
 
 /// The report as it is printed now.

@@ -7,11 +7,11 @@ use clap::{Args, ValueEnum};
 use hyper::{Method, StatusCode};
 use tokio::time::{Instant, sleep, timeout_at};
 use usher_agent::Exit;
-use usher_agent::status::Report;
 
 use crate::agent::duration;
 use crate::runtime::block_on;
 use crate::socket::{SocketArguments, Unreachable, ask, refused};
+use crate::status::{parse, problems};
 use crate::stop::failure;
 
 /// Flags of `usher wait`.
@@ -93,14 +93,10 @@ async fn too_late(socket: &Path, timeout: Duration, last: Option<String>) -> Str
         },
     };
     match asked {
-        Ok(report) => text += &crate::status::problems(&report),
+        Ok(report) => text += &problems(&report),
         Err(reason) => text += &reason,
     }
     text.trim_end().to_owned()
-}
-
-fn parse(text: &str) -> Result<Report, String> {
-    serde_json::from_str(text).map_err(|error| format!("the agent's answer isn't clear: {error}"))
 }
 
 /// Between attempts to find the agent.

@@ -96,7 +96,7 @@ pub struct Server {
     pub tls_server_name: Option<String>,
     /// The server's certificate is not verified. Always comes with a warning.
     pub tls_skip_verify: bool,
-    /// For one request. None: the client's default (the incumbents': 60 s).
+    /// For one request. None: the default of whoever makes it.
     pub client_timeout: Option<Duration>,
     /// Don't keep idle connections for the next request.
     pub disable_idle_connections: bool,
@@ -134,6 +134,13 @@ fields!(Server {
     srv_lookup: ["srv_lookup"],
     disable_redirects: ["disable_redirects"],
 } and {});
+
+impl Server {
+    /// For a request that comes through a listener; as the incumbents' where nothing is set.
+    pub fn proxied_timeout(&self) -> Duration {
+        self.client_timeout.unwrap_or(Duration::from_mins(1))
+    }
+}
 
 /// The address only, which shows no password.
 impl fmt::Debug for Server {

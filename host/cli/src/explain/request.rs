@@ -13,7 +13,7 @@ use usher_config::{ClientCertificates, Listener, ListenerRole, Settings, TokenUs
 use usher_server::refusal_of_another;
 
 use super::steps::{bad, exit, good, note};
-use super::way::{Way, place};
+use super::way::Way;
 use crate::exchange::exchange;
 use crate::stop::usage;
 
@@ -61,7 +61,7 @@ pub(super) async fn explain(settings: &Settings, wanted: &Wanted, at: Option<&st
     };
     let tls = if listener.tls.is_some() { "with TLS" } else { "without TLS" };
     let server = &settings.server.address;
-    good("configuration", &format!("listener {}, {tls}; the server is {server}", place(listener)));
+    good("configuration", &format!("listener {}, {tls}; the server is {server}", listener.place));
     let lent = lent(settings, listener);
     good("token", &whose(settings, lent));
     let answer = match asked(settings, listener, wanted).await {
@@ -79,11 +79,12 @@ pub(super) async fn explain(settings: &Settings, wanted: &Wanted, at: Option<&st
 fn chosen<'a>(settings: &'a Settings, at: Option<&str>) -> Result<&'a Listener, String> {
     let forwards = |listener: &&Listener| listener.role == ListenerRole::Default;
     let mut forwarding = settings.listeners.iter().filter(forwards);
-    let known: Vec<String> = forwarding.clone().map(place).collect();
+    let known: Vec<String> =
+        forwarding.clone().map(|listener| listener.place.to_string()).collect();
     if known.is_empty() {
         return Err("no listener of this configuration forwards requests".to_owned());
     }
-    let is_it = |listener: &&Listener| at.is_none_or(|at| at == place(listener));
+    let is_it = |listener: &&Listener| at.is_none_or(|at| at == listener.place.to_string());
     forwarding.find(is_it).ok_or_else(|| {
         let at = at.unwrap_or_default();
         format!("no listener that forwards requests is at {at:?}; there is {}", known.join(", "))
@@ -129,7 +130,7 @@ async fn asked(
         let stream = way.connect(listener).await?;
         exchange(stream, request).await
     };
-    let patience = settings.server.client_timeout.unwrap_or(PATIENCE).saturating_add(FIRST_LOGIN);
+    let patience = settings.server.proxied_timeout().saturating_add(FIRST_LOGIN);
     let in_time = tokio::time::timeout(patience, asking).await;
     in_time.unwrap_or_else(|_| Err(format!("no answer within {} s", patience.as_secs())))
 }
@@ -182,8 +183,6 @@ fn texts(list: &Value) -> Vec<String> {
 
 /// What changes nothing, but for leases. LIST is the servers' own method.
 const READING: [&str; 3] = ["GET", "LIST", "HEAD"];
-/// As the proxy's own, where the configuration says nothing.
-const PATIENCE: Duration = Duration::from_mins(1);
 /// The agent waits for a token before it goes on, and for another one if that is refused.
 const FIRST_LOGIN: Duration = Duration::from_secs(20);
 

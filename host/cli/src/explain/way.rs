@@ -9,11 +9,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
-use usher_agent::status::Report;
 use usher_config::{Listener, ListenerPlace, Settings};
 use usher_trust::{Trust, client_config};
 
 use crate::socket::{Unreachable, ask, refused};
+use crate::status::parse;
 
 /// A connection.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Unpin {}
@@ -26,14 +26,6 @@ pub(super) enum Way {
     Tcp(String),
     /// A socket.
     Unix(PathBuf),
-}
-
-/// A listener's place, as the configuration has it.
-pub(super) fn place(listener: &Listener) -> String {
-    match &listener.place {
-        ListenerPlace::Tcp { address } => address.clone(),
-        ListenerPlace::Unix { path, .. } => path.display().to_string(),
-    }
 }
 
 impl Way {
@@ -67,7 +59,7 @@ impl Way {
     /// # Errors
     /// Why there is no connection, and what to do.
     pub(super) async fn connect(&self, listener: &Listener) -> Result<Box<dyn Stream>, String> {
-        let at = place(listener);
+        let at = listener.place.to_string();
         let stream: Box<dyn Stream> = match self {
             Self::Unix(path) => {
                 Box::new(UnixStream::connect(path).await.map_err(|error| told(&at, &error))?)
@@ -106,9 +98,7 @@ async fn bound(settings: &Settings, address: &str) -> Result<String, String> {
     if status != StatusCode::OK {
         return Err(refused(status, &text));
     }
-    let report: Report = serde_json::from_str(&text)
-        .map_err(|error| format!("the agent's answer isn't clear: {error}"))?;
-    let found = report.listeners.into_iter().find(|listener| listener.place == address);
+    let found = parse(&text)?.listeners.into_iter().find(|listener| listener.place == address);
     let found = found.ok_or_else(|| {
         format!("the running agent has no listener at {address}: run `usher reload`")
     })?;

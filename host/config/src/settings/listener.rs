@@ -1,5 +1,6 @@
 //! Where requests of others come in, and what becomes of them.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use usher_address::Namespace;
@@ -93,6 +94,16 @@ pub enum ListenerPlace {
         /// Its group, by name or number. `None`: the agent's.
         group: Option<String>,
     },
+}
+
+/// As the configuration has it: an address, or the path of a socket.
+impl fmt::Display for ListenerPlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp { address } => f.write_str(address),
+            Self::Unix { path, .. } => write!(f, "{}", path.display()),
+        }
+    }
 }
 
 /// What a listener serves.
