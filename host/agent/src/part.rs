@@ -31,7 +31,7 @@ pub(crate) enum PartId {
     Identity(String),
     /// Follows the plug-in directory.
     PluginFollower,
-    /// Where requests to the secrets server come in: the address or the path as configured.
+    /// Where requests to the secrets server come in: the address with its port, or the path.
     Listener(String),
     /// Where requests come in, by the key that names it.
     Door(&'static str),

@@ -59,7 +59,11 @@ impl Reception {
         let own = match (refusal, Question::of(*dialect, head.uri.path()), proxy) {
             (Some(refusal), ..) => refusal,
             (None, Some(Question::Metrics), _) => self.metrics(&head.method, head.uri.query()),
-            (None, _, None) => refuse(StatusCode::NOT_FOUND, "only metrics are served here"),
+            (None, _, None) => {
+                let path = format!("/{}/v1/metrics", dialect.name());
+                let why = format!("this listener has only {path} (role = \"metrics_only\")");
+                refuse(StatusCode::NOT_FOUND, &why)
+            }
             (None, Some(Question::CacheClear), Some(proxy)) => {
                 return clear(proxy, &head.method, body).await;
             }
@@ -91,13 +95,12 @@ impl Reception {
         let mut pairs = query.unwrap_or_default().split('&');
         let format = pairs.find_map(|pair| pair.strip_prefix("format=")).unwrap_or_default();
         if !matches!(format, "" | "prometheus") {
-            // In the incumbents' words.
+            // As the incumbents have it, in their words.
             let why = format!("metric response format {format:?} unknown");
-            let mut response = Response::new(Body::from(Bytes::from(why)));
-            *response.status_mut() = StatusCode::BAD_REQUEST;
+            let mut response = refuse(StatusCode::BAD_REQUEST, &why);
             let kind = HeaderValue::from_static("text/plain");
             response.headers_mut().insert(CONTENT_TYPE, kind);
-            return response;
+            return response.map(|_| Body::from(Bytes::from(why)));
         }
         let text = metrics::text(&self.0.desk.board.report());
         let mut response = Response::new(Body::from(Bytes::from(text)));
@@ -108,7 +111,7 @@ impl Reception {
 
     async fn quit(&self, method: &Method) -> Response<Body> {
         if !self.0.may_quit {
-            let why = format!("{}.enable_quit is not set", self.0.dialect.api());
+            let why = format!("{}.enable_quit is not set in this listener", self.0.dialect.api());
             return refuse(StatusCode::NOT_FOUND, &why);
         }
         if *method != Method::POST {
@@ -126,7 +129,14 @@ async fn clear(proxy: &Proxy, method: &Method, body: Incoming) -> Response<Body>
     let read = Limited::new(body, LONGEST_ORDER).collect();
     let order = match tokio::time::timeout(LONGEST_READING, read).await {
         Ok(Ok(order)) => order.to_bytes(),
-        _ => return refuse(StatusCode::BAD_REQUEST, "the order can't be read"),
+        Ok(Err(_)) => {
+            let why = format!("the order breaks off or is larger than {LONGEST_ORDER} bytes");
+            return refuse(StatusCode::BAD_REQUEST, &why);
+        }
+        Err(_) => {
+            let why = format!("the order didn't come within {} s", LONGEST_READING.as_secs());
+            return refuse(StatusCode::REQUEST_TIMEOUT, &why);
+        }
     };
     if !matches!(*method, Method::POST | Method::PUT) {
         return Response::new(Body::default());

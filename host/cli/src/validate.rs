@@ -4,10 +4,10 @@ use std::io::Write as _;
 
 use clap::{Args, ValueEnum};
 use serde::Serialize;
-use usher_agent::Exit;
 use usher_agent::bind::{self, Named};
 use usher_agent::plugins::{Absence, Patience, Plugins, permissions};
-use usher_config::{Diagnostic, Identity, PluginConfig, Settings, Severity, load};
+use usher_agent::{Exit, check_listeners};
+use usher_config::{Diagnostic, Dialect, Identity, PluginConfig, Settings, Severity, load};
 use usher_engine::{Kind, Use};
 
 use crate::flags::Flags;
@@ -15,7 +15,7 @@ use crate::runtime::runtime;
 use crate::stop::failure;
 use crate::terminal::REPORTER;
 
-/// Reads flags, environment and files as `usher agent` does.
+/// Reads flags, environment and files as `usher agent` does, or `usher proxy`.
 #[derive(Args)]
 #[command(
     args_override_self = true,
@@ -26,14 +26,17 @@ use crate::terminal::REPORTER;
 
 Plug-ins are loaded, those of the plug-in directory too, and asked whether their settings will do
 and what they need; what is compiled for that goes into the agent's cache. Nothing is started: no
-login, no delivery, no request. Of the files that settings name only certificates and keys for the
-connection are looked at; the agent looks at the others at its start.
+login, no delivery, no request, no listener. Of the files that settings name only certificates and
+keys are looked at, of the connection and of listeners; the agent looks at the others at its start.
 
 Exit status: {} valid, {} otherwise.", Verdict::Valid.exit(), Verdict::Invalid.exit())
 )]
 pub(crate) struct ValidateArguments {
     #[command(flatten)]
     flags: Flags,
+    /// Judge it as usher proxy does.
+    #[arg(long)]
+    proxy: bool,
     /// Take warnings for errors.
     #[arg(long)]
     strict: bool,
@@ -65,11 +68,15 @@ struct Judgement {
 }
 
 pub(crate) fn run(arguments: ValidateArguments) -> Exit {
-    let (config, overrides) = arguments.flags.into_parts();
+    let (config, mut overrides) = arguments.flags.into_parts();
+    if arguments.proxy {
+        overrides.dialect = Dialect::Proxy;
+    }
     let loaded = load(&config, &overrides, &|name| std::env::var(name).ok());
     let mut problems = loaded.diagnostics;
     let readable = loaded.settings.as_ref().or(loaded.draft.as_ref());
     problems.extend(check_connection(readable, &problems));
+    problems.extend(loaded.settings.as_ref().map(check_listeners).unwrap_or_default());
     if let Some(settings) = loaded.settings.as_ref().or(loaded.draft.as_ref()) {
         let checked = runtime().and_then(|runtime| runtime.block_on(check_plugins(settings)));
         match checked {

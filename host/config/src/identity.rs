@@ -48,14 +48,25 @@ pub(crate) fn auto_auth(
     Reader { form: &AUTO_AUTH, environment }.identity(DEFAULT_NAME, block, report)
 }
 
-/// Somebody must take the token.
-pub(crate) fn check_sinks(identity: &Identity, kind: &str, report: &mut Report) {
+/// Somebody must take the token. `listens`: a listener could.
+pub(crate) fn check_sinks(identity: &Identity, kind: &str, listens: bool, report: &mut Report) {
     // With a wrap_ttl it is said there.
     if identity.sinks.is_empty() && identity.method.wrap_ttl.is_none() {
+        let lend = match (listens, kind) {
+            (false, _) => String::new(),
+            (true, "auto_auth") => {
+                ", or have the listener lend the token: api_proxy { use_auto_auth_token = true }"
+                    .to_owned()
+            }
+            (true, _) => format!(
+                ", or have a listener lend the token: api_proxy {{ use_auto_auth_token = true }}, and identity = \"{}\" in the listener",
+                identity.name
+            ),
+        };
         report.push(Diagnostic::new_error(
             format!("{kind}.sink"),
             format!("`{kind}` has no sink, so nobody would get the token"),
-            "write sink \"file\" { config { path = \"…\" } } in it",
+            format!("write sink \"file\" {{ config {{ path = \"…\" }} }} in it{lend}"),
             Some(&identity.location),
         ));
     }
@@ -292,6 +303,10 @@ fn check_wrapping(
                 sink.location
             ),
             "keep one: in the method the server wraps the login, in the sink the agent goes on renewing the token",
+        ),
+        [] => (
+            "`wrap_ttl` of the method wraps the login for a sink, and there is none".to_owned(),
+            "write one sink, or take `wrap_ttl` out of the method",
         ),
         _ => (
             format!("`wrap_ttl` of the method allows one sink, and there are {}", sinks.len()),

@@ -159,8 +159,9 @@ impl Fields<'_> {
         }
         let yes = self.weak_boolean(key, &mut Report::new());
         if yes.is_none() {
-            let takes = "true, false or \"force\"";
-            report.push(self.mismatch(key, takes, "something else", "", &node.location));
+            let message = format!("`{key}` in {} takes true, false or \"force\"", self.block.name);
+            let help = format!("write {key} = true: callers without a token get the agent's");
+            report.push(Diagnostic::new_error("type", message, help, Some(&node.location)));
         }
         yes.map(|yes| if yes.value { TokenUse::WhenAbsent } else { TokenUse::Never })
     }

@@ -121,7 +121,10 @@ pub fn load(
         report.push(Diagnostic::new_error(
             "config.missing",
             "no configuration is named",
-            "give --config FILE, or a directory",
+            format!(
+                "give --config FILE, or a directory, or set BAO_{}",
+                overrides.dialect.variable("AGENT_CONFIG_PATH")
+            ),
             None,
         ));
         return Loaded { settings: None, draft: None, diagnostics: report };
@@ -166,10 +169,10 @@ fn check_whole(whole: &Part, report: &mut Vec<Diagnostic>) {
     listeners.check(&names, token_use, report);
     let taken = unbuilt.takes_token();
     if let Some(identity) = default.filter(|identity| !taken && !forwarded(&identity.name)) {
-        identity::check_sinks(identity, "auto_auth", report);
+        identity::check_sinks(identity, "auto_auth", beside.listener, report);
     }
     for identity in identities.iter().filter(|identity| !forwarded(&identity.name)) {
-        identity::check_sinks(identity, "identity", report);
+        identity::check_sinks(identity, "identity", beside.listener, report);
     }
     if !there_is_one && listeners.count == 0 && !unbuilt.runs_alone() {
         report.push(Diagnostic::new_error(

@@ -298,6 +298,15 @@ impl Reader<'_> {
                     report.push(self.error("address", message, help, None));
                     return None;
                 };
+                if let Some(bare) = path.value.strip_prefix("unix:") {
+                    let bare = bare.trim_start_matches('/');
+                    report.push(self.error(
+                        "address",
+                        "`address` is a URL, and a socket has a path",
+                        &format!("write address = \"/{bare}\"; clients take unix:///{bare}"),
+                        Some(&path.location),
+                    ));
+                }
                 return Some(ListenerPlace::Unix {
                     path: PathBuf::from(path.value),
                     mode: self.mode(report),

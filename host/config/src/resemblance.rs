@@ -13,7 +13,8 @@ pub(crate) fn nearest<'a>(
             let known = letters_of(name);
             let distance = strsim::damerau_levenshtein(&known, &letters);
             let shorter = known.chars().count().min(letters.chars().count());
-            let is_close = distance <= (shorter / 3).clamp(1, 3);
+            // A name of one letter is like no other.
+            let is_close = distance <= (shorter / 3).clamp(1, 3) && distance < shorter;
             (is_close || differ_by_words(name, written)).then_some((distance, name))
         })
         .min_by_key(|(distance, _)| *distance)
@@ -71,5 +72,6 @@ mod tests {
         ] {
             assert_eq!(nearest(written, known.iter().copied()), meant, "{written}");
         }
+        assert_eq!(nearest("c", ["a", "b"]), None);
     }
 }

@@ -133,8 +133,9 @@ impl Unbuilt {
         for (name, block) in [("cache", cache), ("api_proxy", api_proxy)] {
             let Some((_, place)) = block.filter(|(token, _)| is_used(*token)) else { continue };
             if !beside.identity {
-                let message = format!("`{name}` uses the token of `auto_auth`, which there isn't");
-                error(message, "write an `auto_auth` block", place);
+                let message = format!("`{name}` uses the token of `auto_auth`, and there is none");
+                let help = "write an `auto_auth` block, or take `use_auto_auth_token` out: callers then bring their own";
+                error(message, help, place);
             } else if beside.wrapped {
                 let message =
                     format!("`{name}` uses the token of `auto_auth`, whose method wraps it");

@@ -262,7 +262,7 @@ impl Connector {
         // First: a sender may have come over TLS, too.
         if let Failed::Body(_) = failed {
             let why = format!("the request's body broke off: {innermost}");
-            return trouble(TroubleKind::RequestBody, &why, "");
+            return Trouble::new(TroubleKind::RequestBody, why, "");
         }
         let at_proxy = failed.causes().any(<dyn std::error::Error>::is::<NoProxy>);
         if let Some(error) = failed.causes().find_map(tls_error) {
@@ -311,6 +311,10 @@ impl Connector {
                 let to = if at_proxy { " to the proxy" } else { "" };
                 connection(format!("no connection{to}: {innermost}"), remedy)
             }
+            Failed::Broken(_) if failed.causes().any(is_no_http) => {
+                let remedy = "check vault.address: https:// or http://, and the port";
+                connection(format!("what answers doesn't speak HTTP: {innermost}"), remedy)
+            }
             Failed::Body(_) | Failed::Broken(_) => {
                 connection(format!("the connection broke: {innermost}"), "")
             }
@@ -334,6 +338,12 @@ fn below(base: &Url, path: Option<&PathAndQuery>) -> Option<Uri> {
     let prefix = base.path().trim_end_matches('/');
     let path = path.map(PathAndQuery::as_str).filter(|path| path.starts_with('/'))?;
     format!("{origin}{prefix}{path}").parse().ok()
+}
+
+/// What came couldn't be read, as an alert of TLS can't be.
+fn is_no_http(cause: &(dyn std::error::Error + 'static)) -> bool {
+    let error = cause.downcast_ref::<hyper::Error>();
+    error.is_some_and(|error| error.is_parse() && !error.is_parse_too_large())
 }
 
 fn not_http() -> Trouble {

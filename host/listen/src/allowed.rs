@@ -1,6 +1,8 @@
 //! Which users of this machine may ask on a unix socket.
 
+use crate::access::known;
 use crate::accounts::{self, GROUP, PASSWD};
+use crate::bind_error::BindError;
 
 /// Users and groups, each by name or number; whoever is one of the users or in one of the groups
 /// may ask. With neither, everybody may who can open the socket. Root and the agent's own user
@@ -20,6 +22,13 @@ impl Allowed {
     /// Whether nobody is turned away.
     pub fn is_everybody(&self) -> bool {
         self.users.is_empty() && self.groups.is_empty()
+    }
+
+    /// The names among them that this machine doesn't know, which let nobody in. Reads files.
+    pub fn unknown(&self) -> Vec<BindError> {
+        let users = self.users.iter().map(|name| known(name, "user", PASSWD));
+        let groups = self.groups.iter().map(|name| known(name, "group", GROUP));
+        users.chain(groups).filter_map(Result::err).collect()
     }
 
     /// Whether a process of this user and group may ask. May read files.
@@ -94,5 +103,9 @@ mod tests {
         let allowed = Allowed { users: vec!["root".to_owned()], groups: Vec::new() };
         assert!(allowed.admits(0, 0));
         assert!(!allowed.admits(12_345_678, 12_345_678));
+        let groups = vec!["none-of-this-name".to_owned(), "7".to_owned()];
+        let unknown = Allowed { users: allowed.users, groups }.unknown();
+        let unknown: Vec<String> = unknown.iter().map(ToString::to_string).collect();
+        assert_eq!(unknown, ["there is no group named \"none-of-this-name\" in /etc/group"]);
     }
 }

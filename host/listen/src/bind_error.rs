@@ -1,6 +1,7 @@
 //! Why a place can't be listened on, and what to do.
 
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::sockaddr::TemplateError;
@@ -9,7 +10,7 @@ use crate::sockaddr::TemplateError;
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// A template in the address stands for nothing.
-    #[error("the address \"{address}\" can't be used: {source}")]
+    #[error("in the address \"{address}\" {source}")]
     Template {
         /// As it is written.
         address: String,
@@ -22,11 +23,19 @@ pub enum BindError {
         /// As it is written.
         address: String,
     },
-    /// The host is unknown.
-    #[error("the host of the address \"{address}\" can't be resolved: {source}")]
-    Unresolved {
+    /// The same with a template, behind which nothing stands, most likely.
+    #[error("the address \"{address}\" stands for {stands_for}, which isn't a host and a port")]
+    MalformedTemplate {
         /// As it is written.
         address: String,
+        /// With the addresses that the templates stand for.
+        stands_for: String,
+    },
+    /// The host is unknown.
+    #[error("no address is found for the host \"{host}\": {source}")]
+    Unresolved {
+        /// As it is written.
+        host: String,
         /// The resolver's.
         source: io::Error,
     },
@@ -34,27 +43,27 @@ pub enum BindError {
     #[error("another process listens on {address}")]
     PortInUse {
         /// With the port.
-        address: String,
+        address: SocketAddr,
     },
     /// No interface has this address.
     #[error("{address} isn't an address of this machine")]
     NotHere {
         /// With the port.
-        address: String,
+        address: SocketAddr,
     },
     /// A port below 1024, most likely.
     #[error("the agent may not listen on {address}: {source}")]
     Forbidden {
         /// With the port.
-        address: String,
+        address: SocketAddr,
         /// The system's.
         source: io::Error,
     },
     /// Anything else about TCP.
-    #[error("{address} can't be listened on: {source}")]
+    #[error("the system doesn't give {address}: {source}")]
     Tcp {
         /// With the port.
-        address: String,
+        address: SocketAddr,
         /// The system's.
         source: io::Error,
     },
@@ -97,7 +106,7 @@ pub enum BindError {
         database: &'static str,
     },
     /// The socket's owner or mode can't be set.
-    #[error("the owner or the mode of {} can't be set: {source}", path.display())]
+    #[error("the agent may not give {} this owner or mode: {source}", path.display())]
     Access {
         /// Of the socket.
         path: PathBuf,
@@ -105,7 +114,7 @@ pub enum BindError {
         source: io::Error,
     },
     /// Anything else about sockets.
-    #[error("the socket {} can't be opened: {source}", path.display())]
+    #[error("no socket can be made at {}: {source}", path.display())]
     Unix {
         /// Of the socket.
         path: PathBuf,
@@ -122,6 +131,7 @@ impl BindError {
             Self::Malformed { .. } => {
                 "write it as 127.0.0.1:8200, with brackets around an IPv6 address: [::1]:8200"
             }
+            Self::MalformedTemplate { .. } => "write the port after it: {{ GetPrivateIP }}:8200",
             Self::Unresolved { .. } => "correct the name, or write an address of this machine",
             Self::PortInUse { .. } => {
                 "stop that process (\"ss -ltnp\" names it), or write another port"

@@ -22,7 +22,7 @@ use crate::manner::Manner;
 use crate::peer::{Certificate, Origin, Peer};
 use crate::refusal;
 use crate::stream::{Plain, Stream};
-use crate::tally::Visit;
+use crate::tally::{Tally, Visit};
 use crate::watchdog::Watchdog;
 
 /// Somebody who connected.
@@ -49,7 +49,7 @@ pub(crate) async fn converse<S, F, B>(
     let Arrival { stream, origin, visit } = arrival;
     let stranger = stranger(&manner, origin).await;
     let introduced = tokio::select! {
-        introduced = timeout(limits.header, introduce(stream, &manner)) => introduced,
+        introduced = timeout(limits.header, introduce(stream, &manner, visit.tally())) => introduced,
         _ = stopping.wait_for(|stopping| *stopping) => return,
     };
     let (stream, certificate) = match introduced {
@@ -156,11 +156,35 @@ async fn stranger(manner: &Manner, origin: Origin) -> Option<u32> {
 }
 
 /// The stream that HTTP is spoken on, and what the client showed of itself.
-async fn introduce(stream: Plain, manner: &Manner) -> std::io::Result<(Stream, Certificate)> {
+async fn introduce(
+    stream: Plain,
+    manner: &Manner,
+    tally: &Tally,
+) -> std::io::Result<(Stream, Certificate)> {
     let Some(tls) = &manner.tls else { return Ok((Stream::Plain(stream), Certificate::None)) };
+    if speaks_plain_http(&stream).await? {
+        tally.refuse();
+        let _ = timeout(LINGER, turn_away(stream)).await;
+        return Err(std::io::Error::other("the client speaks HTTP without it"));
+    }
     let (acceptor, shown) = tls.acceptor().await;
     let stream = acceptor.accept(stream).await?;
     let has_certificate = stream.get_ref().1.peer_certificates().is_some();
     let certificate = if has_certificate { shown } else { Certificate::None };
     Ok((Stream::Tls(Box::new(stream)), certificate))
+}
+
+/// Whether the first byte is a method's and not that of a handshake. It stays to be read.
+async fn speaks_plain_http(stream: &Plain) -> std::io::Result<bool> {
+    let Plain::Tcp(stream) = stream else { return Ok(false) };
+    let mut first = [0];
+    Ok(stream.peek(&mut first).await? == 1 && first[0].is_ascii_uppercase())
+}
+
+/// The alert that the TLS library would send says nothing to a client of HTTP.
+async fn turn_away(mut stream: Plain) -> std::io::Result<()> {
+    stream.write_all(&refusal::to_plain_http()).await?;
+    stream.shutdown().await?;
+    // What is unread at the end takes what was said away from the client (RFC 9112, section 9.6).
+    tokio::io::copy(&mut stream, &mut tokio::io::sink()).await.map(drop)
 }

@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+mod access;
 mod accounts;
 mod allowed;
 mod answer;
@@ -35,6 +36,7 @@ mod tcp;
 mod tls;
 mod watchdog;
 
+pub use access::{Access, AccessChange};
 pub use allowed::Allowed;
 pub use answer::BoxError;
 pub use bind_error::BindError;
@@ -46,6 +48,6 @@ pub use place::Place;
 pub use serve::serve;
 pub use sockaddr::TemplateError;
 pub use socket::Socket;
-pub use socket_file::{Access, SocketFile};
+pub use socket_file::SocketFile;
 pub use tally::Tally;
 pub use tls::{Tls, TlsError, TlsFiles, TlsVersion};

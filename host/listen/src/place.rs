@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use crate::access::Access;
 use crate::bind_error::BindError;
 use crate::socket::Socket;
-use crate::socket_file::{Access, SocketFile};
+use crate::socket_file::SocketFile;
 use crate::tcp;
 
 /// Where to listen.
@@ -26,6 +27,18 @@ pub enum Place {
 }
 
 impl Place {
+    /// What can be known without taking it. Reads files, asks the system for its interfaces, and asks
+    /// no resolver.
+    ///
+    /// # Errors
+    /// What [`Place::bind`] would say.
+    pub fn check(&self) -> Result<(), BindError> {
+        match self {
+            Self::Tcp { address } => tcp::host_and_port(address).map(drop),
+            Self::Unix { path, access } => SocketFile::check(path, access).map(drop),
+        }
+    }
+
     /// Takes the place, so that clients can connect; they are let in by [`crate::serve`].
     pub async fn bind(&self) -> Result<Socket, BindError> {
         match self {

@@ -12,7 +12,7 @@ use crate::limits::Limits;
 /// The answer to somebody who may not ask.
 pub(crate) fn to_stranger(uid: u32) -> Response<Full<Bytes>> {
     let body = json(&format!(
-        "uid {uid} may not use this socket: its listener lets in only certain users and groups"
+        "uid {uid} may not use this socket: its listener lets in those of allow_users and allow_groups"
     ));
     let mut response = Response::new(Full::from(body));
     *response.status_mut() = StatusCode::FORBIDDEN;
@@ -27,9 +27,19 @@ pub(crate) fn to_stranger(uid: u32) -> Response<Full<Bytes>> {
 pub(crate) fn to_late(limit: Duration) -> Vec<u8> {
     let body =
         json(&format!("the head of the request wasn't complete {limit:?} after its first byte"));
+    whole("408 Request Timeout", &body)
+}
+
+/// The whole answer to somebody who speaks HTTP where TLS is spoken.
+pub(crate) fn to_plain_http() -> Vec<u8> {
+    let body = json("this listener speaks TLS: write https:// in the address");
+    whole("400 Bad Request", &body)
+}
+
+fn whole(status: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!(
-        "HTTP/1.1 408 Request Timeout\r\ncontent-type: {JSON}\r\nproxy-status: {SPEAKER}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
+        "HTTP/1.1 {status}\r\ncontent-type: {JSON}\r\nproxy-status: {SPEAKER}\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
     )
     .into_bytes()
 }

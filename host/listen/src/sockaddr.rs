@@ -13,19 +13,19 @@ use regex_lite::Regex;
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum TemplateError {
     /// `{{` without `}}`.
-    #[error("the template has no end")]
+    #[error("a template has no end")]
     Unfinished,
     /// Something else than the functions that are known.
-    #[error("the template \"{0}\" isn't known")]
+    #[error("the template {{{{ {0} }}}} isn't known")]
     Unknown(String),
     /// Not a name of interfaces.
-    #[error("\"{0}\" names no interface and isn't a regular expression for such names")]
+    #[error("\"{0}\" is neither an interface nor a regular expression for names of interfaces")]
     BadExpression(String),
     /// No interface has an address of the kind.
-    #[error("this machine has no address for the template \"{0}\"")]
+    #[error("the template {{{{ {0} }}}} finds no address of this machine")]
     None(String),
     /// A listener has one address.
-    #[error("the template \"{template}\" stands for several addresses: {addresses}")]
+    #[error("the template {{{{ {template} }}}} stands for several addresses: {addresses}")]
     Several {
         /// As it is written.
         template: String,

@@ -7,6 +7,8 @@ use std::os::unix::net::UnixListener;
 
 use tokio::net;
 
+use crate::access::{Access, AccessChange};
+use crate::bind_error::BindError;
 use crate::peer::Origin;
 use crate::socket_file::SocketFile;
 use crate::stream::Plain;
@@ -46,6 +48,21 @@ impl Socket {
         match &self.bound {
             Bound::Tcp(listener) => listener.local_addr().ok(),
             Bound::Unix(..) => None,
+        }
+    }
+
+    /// What it takes that others than before may connect to a unix socket. Nothing is changed yet.
+    ///
+    /// # Errors
+    /// Why it can't be.
+    pub fn change_access(
+        &self,
+        before: &Access,
+        wanted: &Access,
+    ) -> Result<Option<AccessChange>, BindError> {
+        match &self.bound {
+            Bound::Tcp(_) => Ok(None),
+            Bound::Unix(_, file) => file.change_access(before, wanted).map(Some),
         }
     }
 

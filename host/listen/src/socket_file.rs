@@ -3,27 +3,16 @@
 
 use std::fs::Metadata;
 use std::io;
-use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Gid, Mode, OFlags, Uid};
+use rustix::fs::{Mode, OFlags};
 use tokio::net::UnixSocket;
 
-use crate::accounts::{self, GROUP, PASSWD};
+use crate::access::{Access, AccessChange, Owners, PERMISSIONS, chmod};
 use crate::bind_error::BindError;
-
-/// Whose a socket is, and who may connect: who may write to it.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub struct Access {
-    /// Its permission bits; without, all that the umask leaves of 0777.
-    pub mode: Option<u32>,
-    /// By name or number; without, the agent's.
-    pub user: Option<String>,
-    /// By name or number; without, the agent's.
-    pub group: Option<String>,
-}
 
 /// The file of a socket that is in place; removed when dropped, if it is still the same.
 #[derive(Debug)]
@@ -37,14 +26,11 @@ pub struct SocketFile {
 impl SocketFile {
     /// Makes a socket and listens on it. Nobody can connect before its owner and mode are right.
     pub async fn listen(path: &Path, access: &Access) -> Result<(UnixListener, Self), BindError> {
-        if path.as_os_str().len() > LONGEST_PATH {
-            return Err(BindError::PathTooLong { path: path.to_owned() });
-        }
+        let owners = Self::check(path, access)?;
         let failed = |source: io::Error| told(path, source);
-        let owners = Owners::look_up(access)?;
         clear(path).await?;
         let socket = UnixSocket::new_stream().map_err(failed)?;
-        let wanted = access.mode.map(|mode| Mode::from_raw_mode(mode & PERMISSIONS));
+        let wanted = access.mode();
         if let Some(mode) = wanted {
             // The file gets the mode that the socket has, less the umask (unix(7)).
             rustix::fs::fchmod(&socket, mode).map_err(io::Error::from).map_err(failed)?;
@@ -59,9 +45,31 @@ impl SocketFile {
         Ok((listener.map_err(failed)?, file))
     }
 
+    /// What can be known before: that the path is short enough and leads to nothing else, and whose
+    /// the socket will be.
+    pub(crate) fn check(path: &Path, access: &Access) -> Result<Owners, BindError> {
+        if path.as_os_str().len() > LONGEST_PATH {
+            return Err(BindError::PathTooLong { path: path.to_owned() });
+        }
+        let found = std::fs::symlink_metadata(path);
+        if found.is_ok_and(|found| !found.file_type().is_socket()) {
+            return Err(BindError::NotASocket { path: path.to_owned() });
+        }
+        Owners::look_up(access)
+    }
+
     /// Where it is, absolute.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What it takes that others than before may connect.
+    pub(crate) fn change_access(
+        &self,
+        before: &Access,
+        wanted: &Access,
+    ) -> Result<AccessChange, BindError> {
+        AccessChange::prepare(&self.path, &self.handle, before, wanted)
     }
 
     /// Of the socket that was just made. What is done to it from now on is done to this file:
@@ -83,9 +91,7 @@ impl SocketFile {
         if found.st_mode & PERMISSIONS == mode.bits() {
             return Ok(());
         }
-        // A handle of this kind can't be told to chmod, but what it leads to can.
-        rustix::fs::chmod(format!("/proc/self/fd/{}", self.handle.as_raw_fd()), mode)?;
-        Ok(())
+        chmod(&self.handle, mode)
     }
 }
 
@@ -127,40 +133,13 @@ async fn clear(path: &Path) -> Result<(), BindError> {
     }
 }
 
-/// As numbers.
-struct Owners {
-    user: Option<Uid>,
-    group: Option<Gid>,
-}
-
-impl Owners {
-    fn look_up(access: &Access) -> Result<Self, BindError> {
-        let find = |name: &Option<String>, kind, database| {
-            let Some(name) = name else { return Ok(None) };
-            let read = || std::fs::read_to_string(database).unwrap_or_default();
-            let number = name.parse().ok().or_else(|| accounts::number(name, &read()));
-            let unknown = || BindError::NoSuchAccount { kind, name: name.clone(), database };
-            number.map(Some).ok_or_else(unknown)
-        };
-        Ok(Self {
-            user: find(&access.user, "user", PASSWD)?.map(Uid::from_raw),
-            group: find(&access.group, "group", GROUP)?.map(Gid::from_raw),
-        })
-    }
-
-    fn apply(&self, handle: &OwnedFd) -> io::Result<()> {
-        if self.user.is_some() || self.group.is_some() {
-            rustix::fs::chownat(handle, "", self.user, self.group, AtFlags::EMPTY_PATH)?;
-        }
-        Ok(())
-    }
-}
-
 fn told(path: &Path, source: io::Error) -> BindError {
     let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = directory.unwrap_or(Path::new("."));
     match source.kind() {
-        io::ErrorKind::NotFound => {
-            BindError::NoDirectory { directory: directory.unwrap_or(Path::new(".")).to_owned() }
+        // There are directories in which nothing can be made, and the system says the same of them.
+        io::ErrorKind::NotFound if !directory.is_dir() => {
+            BindError::NoDirectory { directory: directory.to_owned() }
         }
         io::ErrorKind::AddrInUse => BindError::SocketInUse { path: path.to_owned() },
         _ => BindError::Unix { path: path.to_owned(), source },
@@ -169,7 +148,6 @@ fn told(path: &Path, source: io::Error) -> BindError {
 
 /// `sun_path` has 108 bytes, and the last one is the end.
 const LONGEST_PATH: usize = 107;
-const PERMISSIONS: u32 = 0o777;
 const BACKLOG: u32 = 1024;
 
 #[cfg(test)]
@@ -248,6 +226,8 @@ mod tests {
         SocketFile::listen(&at("live"), &access).await.unwrap();
 
         assert!(matches!(error(&at("none/s"), &access).await, BindError::NoDirectory { .. }));
+        let of_processes = error(Path::new("/proc/s"), &access).await;
+        assert!(matches!(of_processes, BindError::Unix { .. }), "{of_processes}");
         let long = at(&"x".repeat(108));
         assert!(matches!(error(&long, &access).await, BindError::PathTooLong { .. }));
     }

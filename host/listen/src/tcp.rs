@@ -12,18 +12,15 @@ use crate::sockaddr;
 
 /// Binds the first address of the host that can be bound.
 pub(crate) async fn bind(written: &str) -> Result<TcpListener, BindError> {
-    let expanded = sockaddr::expand(written, sockaddr::of_this_machine)
-        .map_err(|source| BindError::Template { address: written.to_owned(), source })?;
-    let malformed = || BindError::Malformed { address: expanded.clone() };
-    let (host, port) = split(&expanded).ok_or_else(malformed)?;
+    let (host, port) = host_and_port(written)?;
+    let unresolved = |source| BindError::Unresolved { host: host.clone(), source };
     let addresses: Vec<SocketAddr> = if host.is_empty() {
         // All interfaces: IPv6's "any" takes IPv4 too, where there is IPv6.
         [IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::UNSPECIFIED)]
             .map(|any| SocketAddr::new(any, port))
             .to_vec()
     } else {
-        let found = tokio::net::lookup_host((host, port)).await;
-        let unresolved = |source| BindError::Unresolved { address: expanded.clone(), source };
+        let found = tokio::net::lookup_host((&*host, port)).await;
         found.map_err(unresolved)?.collect()
     };
     let mut first_error = None;
@@ -36,7 +33,19 @@ pub(crate) async fn bind(written: &str) -> Result<TcpListener, BindError> {
             }
         }
     }
-    Err(first_error.unwrap_or_else(malformed))
+    Err(first_error.unwrap_or_else(|| unresolved(io::Error::other("it has no address"))))
+}
+
+/// What an address stands for: the host, without brackets, and the port.
+pub(crate) fn host_and_port(written: &str) -> Result<(String, u16), BindError> {
+    let address = written.to_owned();
+    let expanded = sockaddr::expand(written, sockaddr::of_this_machine)
+        .map_err(|source| BindError::Template { address: address.clone(), source })?;
+    match split(&expanded) {
+        Some((host, port)) => Ok((host.to_owned(), port)),
+        None if expanded == written => Err(BindError::Malformed { address }),
+        None => Err(BindError::MalformedTemplate { address, stands_for: expanded }),
+    }
 }
 
 /// Host and port. The host without its brackets.
@@ -73,7 +82,6 @@ fn is_without_ipv6(address: SocketAddr, error: &io::Error) -> bool {
 }
 
 fn told(address: SocketAddr, source: io::Error) -> BindError {
-    let address = address.to_string();
     match source.kind() {
         io::ErrorKind::AddrInUse => BindError::PortInUse { address },
         io::ErrorKind::AddrNotAvailable => BindError::NotHere { address },
@@ -90,6 +98,7 @@ const BACKLOG: u32 = 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sockaddr::TemplateError;
 
     #[test]
     fn an_address_is_a_host_and_a_port() {
@@ -134,11 +143,15 @@ mod tests {
         for (address, said) in [
             (format!("localhost:{port}"), "another process listens on"),
             ("192.0.2.77:0".to_owned(), "isn't an address of this machine"),
-            ("nothing.invalid:1".to_owned(), "can't be resolved"),
+            ("nothing.invalid:1".to_owned(), "no address is found"),
             ("8200".to_owned(), "isn't a host and a port"),
             ("{{ GetIP }}:1".to_owned(), "isn't known"),
+            ("{{ GetPrivateIP }}".to_owned(), "isn't a host and a port"),
         ] {
-            let error = bind(&address).await.unwrap_err();
+            let error = match bind(&address).await {
+                Err(BindError::Template { source: TemplateError::None(_), .. }) => continue,
+                bound => bound.unwrap_err(),
+            };
             assert!(error.to_string().contains(said), "{address}: {error}");
             assert!(!error.remedy().is_empty());
         }

@@ -46,14 +46,11 @@ pub enum TlsVersion {
     Tls13,
 }
 
-/// Why the files make no TLS. Shown as what happened and what to do.
+/// Why the files make no TLS. Shown as what happened; [`TlsError::remedy`] says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// One of the files.
-    #[error(
-        "the {what} \"{}\" can't be read: {source}; check the path and that the agent may read it",
-        path.display()
-    )]
+    #[error("the {what} \"{}\" can't be read: {source}", path.display())]
     Unreadable {
         /// Which one.
         what: &'static str,
@@ -77,27 +74,19 @@ pub enum TlsError {
         why: String,
     },
     /// What the file of the authorities holds.
-    #[error("the authorities of clients \"{}\" can't be used: {why}", path.display())]
+    #[error("the authorities of clients can't be used: {why}")]
     Authorities {
-        /// Their file.
-        path: PathBuf,
-        /// In words.
+        /// In words, with the file.
         why: String,
     },
     /// Clients must show a certificate, and nobody is named who signs them.
-    #[error(
-        "clients must show a certificate, and no authority is named that signs them; name the file with its certificate"
-    )]
+    #[error("clients must show a certificate, and no authority is named that signs them")]
     NoAuthorities,
     /// A name that isn't known.
-    #[error(
-        "the cipher suite \"{0}\" isn't known; write it as TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"
-    )]
+    #[error("the cipher suite \"{0}\" isn't known")]
     UnknownSuite(String),
     /// None is left that is fit for use with the versions.
-    #[error(
-        "none of the cipher suites can be used with these versions of TLS; leave the list out, or add TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"
-    )]
+    #[error("none of the cipher suites can be used with these versions of TLS")]
     NoSuite,
     /// The oldest version is newer than the newest.
     #[error("the oldest version of TLS is newer than the newest one")]
@@ -105,6 +94,28 @@ pub enum TlsError {
     /// The TLS library wants something else.
     #[error("TLS can't be set up: {0}")]
     Setup(String),
+}
+
+impl TlsError {
+    /// What to do about it, a sentence without capital and full stop.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::Unreadable { .. } => "check the path, and that the agent's user may read it",
+            Self::Certificate { .. } => {
+                "write files in PEM form: the certificate and those between it and its authority, and the key that belongs to it"
+            }
+            Self::Authorities { .. } => {
+                "write the certificates of the authorities in PEM form into the file"
+            }
+            Self::NoAuthorities => "name the file with its certificate: tls_client_ca_file",
+            Self::UnknownSuite(_) => "write it as TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256",
+            Self::NoSuite => {
+                "leave tls_cipher_suites out, or add one of TLS 1.2: TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256"
+            }
+            Self::Versions => "leave tls_min_version and tls_max_version out",
+            Self::Setup(_) => "leave the settings of TLS out but for the files",
+        }
+    }
 }
 
 /// TLS as its files are at the moment.
@@ -160,7 +171,7 @@ impl Tls {
     }
 
     /// Reads the files again, whether they have changed or not. After an error everything is as
-    /// before.
+    /// before, and whoever asked has to tell it.
     pub fn reload(&self) -> Result<(), TlsError> {
         self.take(stamps(&self.files))
     }
@@ -198,19 +209,27 @@ impl Tls {
             return;
         }
         let certificate = self.files.certificate.display();
-        match self.take(now.clone()) {
+        match self.take(now) {
             Ok(()) => tracing::info!(%certificate, "the certificate was loaded anew"),
             Err(error) => {
-                tracing::error!(%error, "the new certificate is of no use, the old one stays");
-                self.loaded().refused = Some(now);
+                let remedy = error.remedy();
+                tracing::error!(%error, remedy, "the new certificate is of no use, the old one stays");
             }
         }
     }
 
     fn take(&self, stamps: Vec<Stamp>) -> Result<(), TlsError> {
-        let mut loaded = Loaded::new(make(&self.files)?, stamps);
-        loaded.watch_expiry(&self.files.certificate);
-        *self.loaded() = loaded;
+        match make(&self.files) {
+            Ok(made) => {
+                let mut loaded = Loaded::new(made, stamps);
+                loaded.watch_expiry(&self.files.certificate);
+                *self.loaded() = loaded;
+            }
+            Err(error) => {
+                self.loaded().refused = Some(stamps);
+                return Err(error);
+            }
+        }
         Ok(())
     }
 
@@ -292,17 +311,18 @@ fn client_verifier(
         }
         return verifier(asked, None, provider).map_err(TlsError::Setup);
     };
-    let unusable = |why| TlsError::Authorities { path: path.clone(), why };
+    let file = path.display().to_string();
     let mut authorities = Authorities::default();
-    authorities.add_pem("it", &read("file of clients' authorities", path)?);
+    authorities.add_pem(&file, &read("file of clients' authorities", path)?);
     if authorities.is_empty() {
         let broken = authorities.broken().first().cloned();
-        let why = broken.unwrap_or_else(|| "there is no certificate in PEM form".to_owned());
-        return Err(unusable(why));
+        let why = broken.unwrap_or_else(|| format!("{file}: there is no certificate in PEM form"));
+        return Err(TlsError::Authorities { why });
     }
     for broken in authorities.broken() {
-        tracing::warn!(file = %path.display(), "a certificate of an authority is passed over: {broken}");
+        tracing::warn!("a certificate of an authority is passed over: {broken}");
     }
+    let unusable = |why| TlsError::Authorities { why: format!("{file}: {why}") };
     verifier(asked, Some(authorities.roots().clone()), provider).map_err(unusable)
 }
 
@@ -373,5 +393,10 @@ mod tests {
         write();
         tls.look();
         assert!(!Arc::ptr_eq(&second, &loaded()) && tls.loaded().refused.is_none());
+
+        std::fs::write(path("cert.pem"), "").unwrap();
+        tls.reload().unwrap_err();
+        let refused = tls.loaded().refused.clone();
+        assert_eq!(refused, Some(stamps(&tls.files)), "it isn't told again");
     }
 }

@@ -44,8 +44,31 @@ pub(crate) fn unanswered(trouble: &Trouble) -> Response<Body> {
             #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "small")]
             put_off(&trouble.to_string(), seconds as u64)
         }
-        (TroubleKind::Request, _) => refuse(StatusCode::BAD_REQUEST, &trouble.to_string()),
+        (TroubleKind::Request | TroubleKind::RequestBody, _) => {
+            refuse(StatusCode::BAD_REQUEST, &trouble.to_string())
+        }
         (TroubleKind::Timeout, _) => refuse(StatusCode::GATEWAY_TIMEOUT, &trouble.to_string()),
         _ => refuse(StatusCode::INTERNAL_SERVER_ERROR, &trouble.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_says_whose_affair_it_is_that_there_is_no_answer() {
+        for (kind, status) in [
+            (TroubleKind::Request, 400),
+            (TroubleKind::RequestBody, 400),
+            (TroubleKind::Connection, 500),
+            (TroubleKind::Tls, 500),
+            (TroubleKind::Timeout, 504),
+            (TroubleKind::Held, 503),
+        ] {
+            let (what, remedy) = ("what happened".to_owned(), String::new());
+            let trouble = Trouble { kind, what, remedy, status: None, retry_after: None };
+            assert_eq!(unanswered(&trouble).status(), status, "{kind:?}");
+        }
     }
 }

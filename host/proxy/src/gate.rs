@@ -25,11 +25,11 @@ impl Gate {
     /// The refusal, if it isn't let through.
     pub fn refusal(&self, head: &request::Parts) -> Option<Response<Body>> {
         if matches!(head.method, Method::CONNECT | Method::TRACE) {
-            let why = format!("{} is not answered here", head.method);
+            let why = format!("the agent passes on no {}", head.method);
             return Some(refuse(StatusCode::METHOD_NOT_ALLOWED, &why));
         }
         if self.no_web_page && is_of_a_web_page(&head.headers) {
-            let why = "a web page may not make requests here; the listener is for programs of this machine (header Origin or Sec-Fetch-Site)";
+            let why = "a web page may not make requests here: the listener is for programs of this machine, which leave out the headers Origin and Sec-Fetch-Site";
             return Some(refuse(StatusCode::FORBIDDEN, why));
         }
         if self.this_machine && !names_this_machine(head) {

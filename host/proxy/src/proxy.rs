@@ -143,7 +143,7 @@ impl Inner {
         let shows_token = given.is_some() && may_show_token(head.uri.path());
         if shows_token {
             if head.headers.contains_key(WRAP_TTL) {
-                let why = "an answer about the agent's own token is not to be had wrapped: unwrapping it would show the token";
+                let why = "an answer about the agent's own token is not to be had wrapped, since unwrapping it would show the token: leave X-Vault-Wrap-TTL out";
                 return Err(Refusal(refuse(StatusCode::FORBIDDEN, why)));
             }
             // It is looked into.
@@ -249,7 +249,7 @@ impl Inner {
         let identity = given.map_or(&self.plain, |given| given.session().tls());
         loop {
             let Some(request) = outgoing.request(given) else {
-                let why = "the request's path can't be sent on";
+                let why = "what is asked for is no path, and can't be sent on: write one such as /v1/secret/data/app";
                 return Err(Refusal(refuse(StatusCode::BAD_REQUEST, why)));
             };
             let sent = self.connector.send(Lane::Proxied, identity, request).await;

@@ -79,10 +79,8 @@ mod tests {
             params.not_after = rcgen::date_time_ymd(2031, 2, 3);
             let key = rcgen::KeyPair::generate().unwrap();
             let chain = params.self_signed(&key).unwrap().pem();
-            let pair = ClientCertificate::from_pem(
-                chain.as_bytes(),
-                key.serialize_pem().as_bytes(),
-            );
+            let pair =
+                ClientCertificate::from_pem(chain.as_bytes(), key.serialize_pem().as_bytes());
             let expires_at = pair.ok().and_then(|pair| pair.expires_at()).expect("it is known");
             let since = expires_at.duration_since(UNIX_EPOCH).unwrap();
             assert_eq!(since, Duration::from_secs(1_927_843_200), "CA: {is_ca}");

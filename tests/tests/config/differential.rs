@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use usher_tests::agent::{Launch, is_root};
+use usher_tests::authority::Authority;
 use usher_tests::plugins::setup_directory;
 use usher_tests::site::Site;
 
@@ -21,7 +22,7 @@ mod cases;
 mod effects;
 mod proxy;
 
-use cases::{Case, cases};
+use cases::{Case, DIRECTORY, cases};
 
 /// A wanted difference.
 struct Difference {
@@ -155,6 +156,11 @@ const DIFFERENCES: &[Difference] = &[
         cases: &["listener certificate without key", "listener key without certificate"],
     },
     Difference {
+        told: "A certificate or a key of a `listener` that can't be used",
+        taken: false,
+        cases: &["listener certificate missing"],
+    },
+    Difference {
         told: "TLS versions of a `listener` that are none, or reversed",
         taken: false,
         cases: &["listener version unknown", "listener versions reversed"],
@@ -224,6 +230,12 @@ fn what_openbao_agent_takes_is_taken_but_for_the_differences_that_are_told() {
 fn disagreement(Case { name, file, text }: &Case) -> Option<String> {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join(file);
+    if text.contains(DIRECTORY) {
+        let server = Authority::new("listeners").issue_for_server("127.0.0.1");
+        std::fs::write(directory.path().join("c"), server.certificate).unwrap();
+        std::fs::write(directory.path().join("k"), server.key).unwrap();
+    }
+    let text = text.replace(DIRECTORY, &directory.path().display().to_string());
     std::fs::write(&path, text).unwrap();
     let theirs = is_taken_by_openbao(&path);
     let (verdict, problems) = verdict(&path);

@@ -437,3 +437,25 @@ fn the_schema_is_printed_as_json() {
     assert_eq!(schema["properties"]["exit_after_auth"]["type"], "boolean");
     assert!(schema["$defs"]["sink"]["properties"]["wrap_ttl"].is_object());
 }
+
+#[test]
+fn what_keeps_a_listener_from_being_opened_is_said_as_at_a_start() {
+    let missing = "listener \"tcp\" {\n  address = \"127.0.0.1:0\"\n  tls_cert_file = \"/nowhere/c\"\n  tls_key_file = \"/nowhere/k\"\n}\n";
+    let unknown = "listener \"unix\" {\n  address = \"/nowhere/s\"\n  socket_user = \"nobody-of-this-name\"\n}\n";
+    let template =
+        "listener \"tcp\" {\n  address = \"{{ GetIP }}:8200\"\n  tls_disable = true\n}\n";
+    let vault = "vault {\n  address = \"http://127.0.0.1:9\"\n}\n";
+    for (listener, told) in [
+        (missing, "the certificate \"/nowhere/c\" can't be read"),
+        (unknown, "there is no user named \"nobody-of-this-name\""),
+        (template, "the template {{ GetIP }} isn't known"),
+    ] {
+        let text = format!("{vault}{listener}");
+        let ended = validate(&[("usher.hcl", &text)], &[]);
+        assert_eq!(ended.status, 2, "{ended:?}");
+        assert!(ended.results.contains(told) && ended.results.contains("help: "), "{ended:?}");
+        let started = Launch::agent(&text).run(LIMIT);
+        assert_eq!(started.status, 2, "{started:?}");
+        assert!(started.log.contains(told), "{started:?}");
+    }
+}

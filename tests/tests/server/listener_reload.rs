@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers fail the test that calls them")]
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -92,6 +93,71 @@ fn a_changed_listener_asks_for_what_it_has_to_ask_for() {
     reload(&mut agent, &upstream.configuration(&unix(&socket, "")), "is in force");
     client.wait_until_open();
     assert_eq!(client.get("/v1/x").status, 200);
+}
+
+#[test]
+fn another_mode_of_a_socket_is_set_and_its_connections_go_on() {
+    let (upstream, home) = (Upstream::echo(), tempfile::tempdir().unwrap());
+    let [socket, ..] = sockets(&home);
+    let mode = || std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777;
+    let block = |mode: &str| upstream.configuration(&unix(&socket, mode));
+    let mut agent = Agent::start(&block("socket_mode = \"0666\""));
+    let client = ApiClient::unix(&socket);
+    client.wait_until_open();
+    assert_eq!(mode(), 0o666);
+    let mut talk = client.connect().unwrap();
+    for (wanted, expected) in [("socket_mode = \"0600\"", 0o600), ("", 0o755)] {
+        reload(&mut agent, &block(wanted), "is in force");
+        assert_eq!(mode(), expected, "{wanted}");
+        assert_eq!(talk.ask(&Request::get("/v1/x")).unwrap().status, 200);
+        assert_eq!(client.get("/v1/x").status, 200);
+    }
+    let unknown = block("socket_group = \"none-of-this-name\"");
+    reload(&mut agent, &unknown, "stays as it is");
+    assert!(agent.log().contains("no group named"));
+    assert_eq!(mode(), 0o755);
+    assert_eq!(talk.ask(&Request::get("/v1/x")).unwrap().status, 200);
+}
+
+#[test]
+fn a_port_that_the_agents_own_listener_has_until_then_is_told_as_such() {
+    let (upstream, address) = (Upstream::echo(), free_authority());
+    let mut agent = Agent::start(&upstream.configuration(&tcp(&address, "")));
+    let client = ApiClient::tcp(&address);
+    client.wait_until_open();
+    let mut talk = client.connect().unwrap();
+    let everywhere = address.replace("127.0.0.1", "0.0.0.0");
+    reload(&mut agent, &upstream.configuration(&tcp(&everywhere, "")), "stays as it is");
+    let own = format!("the agent's own listener {address} is in the way");
+    let log = agent.log();
+    assert!(log.contains(&own) && !log.contains("another process"), "{log}");
+    assert_eq!(talk.ask(&Request::get("/v1/x")).unwrap().status, 200);
+    // As the help says.
+    let socket = agent.home().join("s");
+    reload(&mut agent, &upstream.configuration(&unix(&socket, "")), "is in force");
+    reload(&mut agent, &upstream.configuration(&tcp(&everywhere, "")), "is in force");
+    client.wait_until_open();
+    assert_eq!(client.get("/v1/x").status, 200);
+}
+
+#[test]
+fn ports_that_the_system_chose_stay_over_a_reload() {
+    let upstream = Upstream::echo();
+    let two = upstream.configuration(&tcp("127.0.0.1:0", "").repeat(2));
+    let mut agent = Agent::start(&two);
+    let bound = |agent: &Agent| -> Vec<String> {
+        let log = agent.log();
+        let told = log.split("listening: listener=").skip(1);
+        told.filter_map(|rest| rest.split_whitespace().next().map(str::to_owned)).collect()
+    };
+    eventually_true("both listen", LIMIT, || bound(&agent).len() == 2);
+    let before = bound(&agent);
+    reload(&mut agent, &two, "is in force");
+    reload(&mut agent, &upstream.configuration(&tcp("127.0.0.1:0", "")), "is in force");
+    assert_eq!(bound(&agent), before);
+    assert_eq!(ApiClient::tcp(&before[0]).get("/v1/x").status, 200);
+    let second = ApiClient::tcp(&before[1]);
+    eventually_true("the end of the second", LIMIT, || !second.is_open());
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn each_serves_its_own_paths_and_forwards_those_of_the_other() {
         assert_eq!(ask("POST", "cache-clear").status, 200);
         let refused = ask("POST", "quit");
         assert_eq!(refused.status, 404, "{refused:?}");
-        assert_eq!(refused.errors(), format!("{name}_api.enable_quit is not set"));
+        assert_eq!(refused.errors(), format!("{name}_api.enable_quit is not set in this listener"));
         assert_eq!(upstream.count(), before, "the server isn't asked");
 
         for (method, path) in [("GET", "metrics"), ("POST", "cache-clear"), ("POST", "quit")] {
@@ -127,6 +127,16 @@ fn templates_and_processes_are_passed_over_with_a_warning() {
     assert!(!file.exists());
     let strict = Launch::proxy(&configuration).argument("--strict").run(LIMIT);
     assert_eq!(strict.status, 2, "{strict:?}");
+    let written = home.path().join("proxy.hcl");
+    std::fs::write(&written, &configuration).unwrap();
+    for (command, status, verdict) in [
+        (&["validate", "--proxy", "--config"], 0, "\nvalid\n"),
+        (&["validate", "--format=text", "--config"], 2, "\nunsupported\n"),
+    ] {
+        let judged = Launch::command(command).argument(&written).run(LIMIT);
+        assert_eq!(judged.status, status, "{judged:?}");
+        assert!(judged.results.ends_with(verdict), "{judged:?}");
+    }
 }
 
 #[test]

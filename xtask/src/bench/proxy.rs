@@ -73,7 +73,12 @@ fn with_real_server(
     println!("… with the real server …");
     let token = agents[1].token()?;
     let [bao, usher] = agents.each_ref().map(Target::through);
-    let direct = Target { address: server.address().to_owned(), token: Some(&token), script: None, proxy: None };
+    let direct = Target {
+        address: server.address().to_owned(),
+        token: Some(&token),
+        script: None,
+        proxy: None,
+    };
     let seconds = 2;
 
     let targets = [bao, usher, direct];
@@ -148,9 +153,8 @@ fn from_cache(wrk: &Wrk, home: &Path, agents: &[Agent; 2], table: &mut Table) ->
             return Err(format!("{} keeps no token", agent.address()));
         }
     }
-    let targets = agents
-        .each_ref()
-        .map(|agent| Target { script: Some(&script), ..Target::through(agent) });
+    let targets =
+        agents.each_ref().map(|agent| Target { script: Some(&script), ..Target::through(agent) });
     for (connections, what) in [
         (1, "from the cache, 1 connection, CPU (µs)"),
         (16, "from the cache, 16 connections, CPU (µs)"),

@@ -45,6 +45,13 @@ impl Wanted {
         };
         let path = path.trim_start_matches('/');
         let path = path.strip_prefix("v1/").unwrap_or(path).to_owned();
+        let before_query = path.split('?').next().unwrap_or_default();
+        if before_query.trim_end_matches('/').split('/').any(|step| matches!(step, "" | "." | ".."))
+        {
+            return Err(format!(
+                "{path:?} is no path of the server's API: write one without empty and dotted steps, such as secret/data/app"
+            ));
+        }
         let uri = format!("/v1/{path}").parse::<Uri>();
         let uri = uri.map_err(|error| {
             format!("the path {path:?} can't be sent: {error}; write it percent-encoded")
@@ -220,6 +227,7 @@ mod tests {
         }
         assert_eq!(wanted("LIST", "secret/metadata").unwrap().method.as_str(), "LIST");
         assert_eq!(wanted("GET", "x?version=1").unwrap().uri.query(), Some("version=1"));
+        assert_eq!(wanted("LIST", "secret/metadata/").unwrap().path, "secret/metadata/");
     }
 
     #[test]
@@ -228,6 +236,9 @@ mod tests {
             assert!(wanted(method, "x").unwrap_err().contains("may change something"), "{method}");
         }
         assert!(wanted("GET", "a b").unwrap_err().contains("percent-encoded"));
+        for path in ["", "/", "v1/", "../x", "a/./b", "a//b", "?list=true"] {
+            assert!(wanted("GET", path).unwrap_err().contains("no path of"), "{path:?}");
+        }
     }
 
     #[test]

@@ -8,9 +8,9 @@ use hyper::{Method, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
-use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{self, pki_types::ServerName};
 use usher_config::{Listener, ListenerPlace, Settings};
-use usher_trust::{Trust, client_config};
+use usher_trust::{Trust, client_config, tls_error};
 
 use crate::socket::{Unreachable, ask, refused};
 use crate::status::parse;
@@ -77,11 +77,7 @@ impl Way {
         let name = name.trim_matches(['[', ']']).to_owned();
         let name = ServerName::try_from(name).map_err(|error| format!("{at}: {error}"))?;
         let stream = TlsConnector::from(Arc::new(tls)).connect(name, stream).await;
-        let stream = stream.map_err(|error| {
-            format!(
-                "TLS with {at}: {error}; if the configuration has changed since the agent read it, run `usher reload`"
-            )
-        })?;
+        let stream = stream.map_err(|error| no_tls(&at, &error))?;
         Ok(Box::new(stream))
     }
 }
@@ -105,6 +101,18 @@ async fn bound(settings: &Settings, address: &str) -> Result<String, String> {
     Ok(found.bound)
 }
 
+fn no_tls(at: &str, error: &io::Error) -> String {
+    let why = match tls_error(error) {
+        Some(rustls::Error::InvalidMessage(_)) => "the agent speaks none there".to_owned(),
+        // The library says it in a way that is for its own authors.
+        Some(_) => "the handshake failed".to_owned(),
+        None => error.to_string(),
+    };
+    format!(
+        "no TLS with {at}: {why}; if the configuration has changed since the agent read it, run `usher reload`"
+    )
+}
+
 fn told(at: &str, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => format!(
@@ -114,5 +122,24 @@ fn told(at: &str, error: &io::Error) -> String {
             "this user may not connect to {at}: {error}; run this as one whom socket_mode, socket_user or socket_group let in"
         ),
         _ => format!("{at} can't be reached: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fails_with_a_listener_is_told_without_the_librarys_own_words() {
+        let garbled = rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType);
+        let said = no_tls("127.0.0.1:1", &io::Error::new(io::ErrorKind::InvalidData, garbled));
+        assert!(
+            said.starts_with("no TLS with 127.0.0.1:1: the agent speaks none there;"),
+            "{said}"
+        );
+        assert!(said.ends_with("run `usher reload`"), "{said}");
+        let alert = rustls::Error::AlertReceived(rustls::AlertDescription::ProtocolVersion);
+        let said = no_tls("127.0.0.1:1", &io::Error::new(io::ErrorKind::InvalidData, alert));
+        assert!(!said.contains("ProtocolVersion"), "{said}");
     }
 }

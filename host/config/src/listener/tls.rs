@@ -56,16 +56,18 @@ pub(super) fn read(reader: &Reader<'_>, is_tcp: bool, report: &mut Report) -> Op
 
 /// What the incumbents ask of keys that nothing is done with.
 fn check_reload(reader: &Reader<'_>, report: &mut Report) {
-    if reader.is_on("tls_auto_reload") && reader.text("tls_cert_file").is_none() {
+    let reload = reader.switch("tls_auto_reload");
+    if let Some(reload) = reload.filter(|_| reader.text("tls_cert_file").is_none()) {
         let message = "`tls_auto_reload` without `tls_cert_file`";
         let help = "name the certificate: tls_cert_file = \"…\"";
-        report.push(reader.error("tls_auto_reload", message, help, None));
+        report.push(reader.error("tls_auto_reload", message, help, Some(&reload.location)));
     }
     let interval = reader.fields.duration("tls_auto_reload_interval", &mut Report::new());
-    if interval.is_some_and(|interval| interval.value < SHORTEST_RELOAD) {
+    if let Some(interval) = interval.filter(|interval| interval.value < SHORTEST_RELOAD) {
         let message = "`tls_auto_reload_interval` is less than 5s";
         let help = "write 5s or more";
-        report.push(reader.error("tls_auto_reload_interval", message, help, None));
+        let place = Some(&interval.location);
+        report.push(reader.error("tls_auto_reload_interval", message, help, place));
     }
 }
 

@@ -226,6 +226,21 @@ fn an_identity_whose_token_requests_get_needs_no_sink() {
 }
 
 #[test]
+fn whoever_has_a_listener_and_no_sink_is_told_how_the_token_is_lent() {
+    let default = "auto_auth { method \"approle\" { } }\n";
+    let listener = "listener \"tcp\" { tls_disable = true }\n";
+    let help = |text: &str| Case::new(text).refused().remove(0).help;
+    let lent = "api_proxy { use_auto_auth_token = true }";
+    let alone = help(default);
+    assert!(!alone.contains("lend"), "{alone}");
+    let said = help(&format!("{default}{listener}"));
+    assert!(said.contains(lent), "{said}");
+    let web = "identity \"web\" { method \"approle\" { } }\n";
+    let said = help(&format!("{web}{GOOD}{listener}"));
+    assert!(said.contains(lent) && said.contains("identity = \"web\""), "{said}");
+}
+
+#[test]
 fn what_a_listener_can_not_be_is_refused_with_one_message() {
     for (inner, problem) in [
         ("\"tcp\" { }".to_owned(), "!unsupported@1:1"),
@@ -236,6 +251,7 @@ fn what_a_listener_can_not_be_is_refused_with_one_message() {
         ("{ }".to_owned(), "!listener.type@1:1"),
         ("\"unix\" { }".to_owned(), "!listener.address@1:1"),
         ("\"unix\" { address = \"\" }".to_owned(), "!listener.address@1:1"),
+        ("\"unix\" { address = \"unix:///s\" }".to_owned(), "!listener.address@1:29"),
         ("\"tcp\" { tls_cert_file = \"/c\" }".to_owned(), "!listener.tls_cert_file@1:34"),
         ("\"tcp\" { tls_key_file = \"/k\" }".to_owned(), "!listener.tls_cert_file@1:33"),
         (
@@ -284,11 +300,11 @@ fn what_a_listener_can_not_be_is_refused_with_one_message() {
         ),
         (
             "\"tcp\" { tls_disable = true tls_auto_reload = true }".to_owned(),
-            "!listener.tls_auto_reload@1:1",
+            "!listener.tls_auto_reload@1:55",
         ),
         (
             format!("\"tcp\" {{ tls_auto_reload_interval = \"4s\" {FILES} }}"),
-            "!listener.tls_auto_reload_interval@1:1",
+            "!listener.tls_auto_reload_interval@1:45",
         ),
         ("\"tcp\" { tls_disable = true role = \"zzz\" }".to_owned(), "!listener.role@1:44"),
         (

@@ -200,7 +200,13 @@ async fn versions_and_suites_are_those_that_are_chosen() {
 #[tokio::test]
 async fn files_that_make_no_tls_are_told_in_words() {
     let setup = Setup::new();
-    let told = |files: TlsFiles| Tls::load(files).unwrap_err().to_string();
+    let told = |files: TlsFiles| {
+        let error = Tls::load(files).unwrap_err();
+        assert!(!error.remedy().is_empty(), "{error}");
+        let said = error.to_string();
+        assert!(said.matches("can't").count() <= 1, "{said}");
+        said
+    };
     let said = told(TlsFiles { certificate: setup.path("none.pem"), ..setup.files() });
     assert!(said.starts_with("the certificate \"") && said.contains("can't be read"), "{said}");
     let said = told(TlsFiles { key: setup.path("cert.pem"), ..setup.files() });
@@ -247,12 +253,23 @@ async fn a_handshake_that_does_not_come_is_given_up() {
     let begin = Instant::now();
     assert_eq!(soon(rest(&mut silent)).await, "");
     assert!(begin.elapsed().as_millis() >= 130);
+}
+
+#[tokio::test]
+async fn whoever_speaks_http_without_tls_is_told_so() {
+    let setup = Setup::new();
+    let (listener, _) = setup.listen(setup.files()).await;
     let mut plain = listener.connect().await;
     plain.write_all(request("/").as_bytes()).await.unwrap();
-    let mut told = Vec::new();
-    // An alert of TLS, or nothing.
-    let _ = soon(plain.read_to_end(&mut told)).await;
-    assert!(!told.starts_with(b"HTTP"));
+    let told = soon(rest(&mut plain)).await;
+    assert!(told.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{told}");
+    assert!(
+        told.ends_with(
+            "{\"errors\":[\"this listener speaks TLS: write https:// in the address\"]}\n"
+        ),
+        "{told}"
+    );
+    setup.connect(&listener, None, rustls::ALL_VERSIONS).await.unwrap();
 }
 
 #[tokio::test]

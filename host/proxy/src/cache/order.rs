@@ -11,15 +11,21 @@ use super::wiped::Wiped;
 /// Why an order can't be followed.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub(crate) enum Disorder {
-    #[error("the body is no JSON object with type, value and namespace")]
+    #[error(
+        "the order is no JSON object: write {{\"type\": \"all\"}}, or a type with value and namespace"
+    )]
     Body,
-    #[error("no type is given: request_path, token, token_accessor, lease or all")]
+    #[error("the order has no type: write request_path, token, token_accessor, lease or all")]
     TypeMissing,
-    #[error("the type is none of request_path, token, token_accessor, lease, all")]
+    #[error(
+        "the order's type isn't known: write request_path, token, token_accessor, lease or all"
+    )]
     TypeUnknown,
-    #[error("no value is given, which all types need but \"all\"")]
+    #[error("the order has no value: every type needs one but \"all\"")]
     ValueMissing,
-    #[error("the namespace can't be read")]
+    #[error(
+        "the order's namespace can't be one: write it as in X-Vault-Namespace, such as team/web"
+    )]
     Namespace,
 }
 

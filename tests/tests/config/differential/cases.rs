@@ -7,9 +7,12 @@ pub(crate) struct Case {
     pub(crate) name: &'static str,
     /// The name of the file.
     pub(crate) file: &'static str,
-    /// What is in it.
+    /// What is in it; [`DIRECTORY`] is that of the file.
     pub(crate) text: String,
 }
+
+/// Where the certificate "c" with its key "k" is.
+pub(crate) const DIRECTORY: &str = "@DIRECTORY";
 
 /// All of them.
 pub(crate) fn cases() -> Vec<Case> {
@@ -34,7 +37,7 @@ const SHORT: [(&str, &str); 9] = [
     ("@ROLE", "config { role_id_file_path = \"/r\" }"),
     ("@PATH", "config { path = \"/s\" }"),
     ("@LISTENER", "listener \"tcp\" { tls_disable = true }"),
-    ("@TLS", "tls_cert_file = \"/c\" tls_key_file = \"/k\""),
+    ("@TLS", "tls_cert_file = \"@DIRECTORY/c\" tls_key_file = \"@DIRECTORY/k\""),
     ("@FILES", "source = \"/x\" destination = \"/y\""),
     ("@ENV", "env_template \"A\" { contents = \"x\" }"),
     ("@EXEC", "exec { command = [\"env\"] }"),
@@ -156,6 +159,10 @@ const TOP: &[(&str, &str)] = &[
     ),
     ("listener without certificate", "listener \"tcp\" { }"),
     ("listener certificate", "listener \"tcp\" { @TLS }"),
+    (
+        "listener certificate missing",
+        "listener \"tcp\" { tls_cert_file = \"/nowhere/c\" tls_key_file = \"/nowhere/k\" }",
+    ),
     ("listener certificate without key", "listener \"tcp\" { tls_cert_file = \"/c\" }"),
     ("listener key without certificate", "listener \"tcp\" { tls_key_file = \"/k\" }"),
     ("listener version unknown", "listener \"tcp\" { @TLS tls_min_version = \"zzz\" }"),
