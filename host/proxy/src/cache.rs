@@ -48,7 +48,7 @@ mod tests;
 
 pub(crate) use answer::Answer;
 pub(crate) use ask::{Ask, Head};
-pub(crate) use counts::Cause;
+pub use counts::Counts;
 pub(crate) use event::{
     Action, AgentToken, Denial, Event, Hit, Outcome, Owner, Renewal, Renewed, Reply, Woken,
 };
@@ -61,6 +61,7 @@ pub(crate) use settings::Settings;
 #[cfg(test)]
 pub(crate) use {
     class::{Class, Why},
+    counts::Cause,
     entry::EntryId,
     event::Unkept,
     key::TokenId,

@@ -18,7 +18,7 @@ use usher_secret::Secret;
 use zeroize::Zeroizing;
 
 use crate::cache::{
-    Action, AgentToken, Answer, Ask, Cache, Cause, Denial, Disorder, Event, FlightId, Head, Hit,
+    Action, AgentToken, Answer, Ask, Cache, Counts, Denial, Disorder, Event, FlightId, Head, Hit,
     Keyring, Outcome, Reply, Settings, Woken, facts, may_have_facts, order,
 };
 use crate::feed::{Feed, Given};
@@ -52,20 +52,8 @@ pub struct CacheReport {
     pub bytes: usize,
     /// How old the oldest is; `None`: there is none.
     pub oldest: Option<Duration>,
-    /// Requests that were answered with what was kept.
-    pub hits: u64,
-    /// Requests that went on, and whose answers could have been kept.
-    pub misses: u64,
-    /// Requests that waited for another one like them.
-    pub joined: u64,
-    /// Requests that are none of the cache's business.
-    pub passed: u64,
-    /// Answers that were kept.
-    pub stored: u64,
-    /// Renewals that succeeded.
-    pub renewed: u64,
-    /// What went, by cause.
-    pub evictions: [(&'static str, u64); 7],
+    /// What it has done.
+    pub counts: Counts,
 }
 
 /// What becomes of a request that is shown to the cache.
@@ -174,18 +162,11 @@ impl Keeper {
     /// What there is to say of the cache.
     pub(crate) fn report(&self) -> CacheReport {
         let inner = self.lock();
-        let counts = inner.cache.counts();
         CacheReport {
             entries: inner.cache.len(),
             bytes: inner.cache.weight(),
             oldest: inner.cache.oldest_age(Instant::now()),
-            hits: counts.hits,
-            misses: counts.misses,
-            joined: counts.joined,
-            passed: counts.passed,
-            stored: counts.stored,
-            renewed: counts.renewed,
-            evictions: Cause::ALL.map(|cause| (cause.name(), counts.evictions(cause))),
+            counts: *inner.cache.counts(),
         }
     }
 

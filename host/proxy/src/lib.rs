@@ -27,6 +27,7 @@ mod tunnel;
 
 pub use admission::TokenUse;
 pub use answer::{Refused, refuse};
+pub use cache::Counts as CacheCounts;
 pub use feed::{Doubt, Feed, Given};
 pub use gate::Gate;
 pub use keeper::CacheReport;

@@ -28,17 +28,22 @@ pub struct CacheReport {
 
 impl From<usher_proxy::CacheReport> for CacheReport {
     fn from(cache: usher_proxy::CacheReport) -> Self {
-        let usher_proxy::CacheReport { hits, misses, joined, passed, stored, renewed, .. } = cache;
-        let requests = [("hit", hits), ("miss", misses), ("joined", joined), ("passed", passed)];
+        let usher_proxy::CacheReport { entries, bytes, oldest, counts } = cache;
+        let requests = [
+            ("hit", counts.hits),
+            ("miss", counts.misses),
+            ("joined", counts.joined),
+            ("passed", counts.passed),
+        ];
         let named = |(name, count): (&str, u64)| (name.to_owned(), count);
         Self {
-            entries: cache.entries,
-            bytes: cache.bytes,
-            oldest_s: cache.oldest.map(|age| age.as_secs()),
+            entries,
+            bytes,
+            oldest_s: oldest.map(|age| age.as_secs()),
             requests: requests.into_iter().map(named).collect(),
-            stored,
-            renewed,
-            evictions: cache.evictions.into_iter().map(named).collect(),
+            stored: counts.stored,
+            renewed: counts.renewed,
+            evictions: counts.evictions_by_cause().map(named).collect(),
         }
     }
 }

@@ -2,15 +2,19 @@
 
 /// How often what happened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Counts {
-    pub(crate) hits: u64,
-    pub(crate) misses: u64,
-    /// Requests that waited for another.
-    pub(crate) joined: u64,
+pub struct Counts {
+    /// Requests that were answered with what was kept.
+    pub hits: u64,
+    /// Requests that went on, and whose answers could have been kept.
+    pub misses: u64,
+    /// Requests that waited for another one like them.
+    pub joined: u64,
     /// Requests that are none of the cache's business.
-    pub(crate) passed: u64,
-    pub(crate) stored: u64,
-    pub(crate) renewed: u64,
+    pub passed: u64,
+    /// Answers that were kept.
+    pub stored: u64,
+    /// Renewals that succeeded.
+    pub renewed: u64,
     evictions: [u64; Cause::ALL.len()],
 }
 
@@ -62,6 +66,11 @@ impl Cause {
 }
 
 impl Counts {
+    /// What went, by cause.
+    pub fn evictions_by_cause(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        Cause::ALL.into_iter().map(|cause| (cause.name(), self.evictions(cause)))
+    }
+
     /// How many entries went for this.
     pub(crate) fn evictions(&self, cause: Cause) -> u64 {
         self.evictions[cause as usize]
