@@ -131,7 +131,7 @@ fn templates_and_processes_are_passed_over_with_a_warning() {
     std::fs::write(&written, &configuration).unwrap();
     for (command, status, verdict) in [
         (&["validate", "--proxy", "--config"], 0, "\nvalid\n"),
-        (&["validate", "--format=text", "--config"], 2, "\nunsupported\n"),
+        (&["validate", "--format=text", "--config"], 2, "\ninvalid\n"),
     ] {
         let judged = Launch::command(command).argument(&written).run(LIMIT);
         assert_eq!(judged.status, status, "{judged:?}");
