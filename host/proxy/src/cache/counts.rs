@@ -7,6 +7,8 @@ pub(crate) struct Counts {
     pub(crate) misses: u64,
     /// Requests that waited for another.
     pub(crate) joined: u64,
+    /// Requests that were answered with what is out of date, since the server can't be reached.
+    pub(crate) stale: u64,
     /// Requests that are none of the cache's business.
     pub(crate) passed: u64,
     pub(crate) stored: u64,
@@ -29,10 +31,16 @@ pub(crate) enum Cause {
     /// There was no room left.
     Bounds,
     Cleared,
+    /// A static secret may have been changed through the agent.
+    Written,
+    /// A static secret is no more, or none that is kept.
+    Gone,
+    /// The last token that had shown that it may read a static secret may not any more.
+    Refused,
 }
 
 impl Cause {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Ended,
         Self::RenewalRefused,
         Self::Revoked,
@@ -40,6 +48,9 @@ impl Cause {
         Self::TokenReplaced,
         Self::Bounds,
         Self::Cleared,
+        Self::Written,
+        Self::Gone,
+        Self::Refused,
     ];
 
     /// For metrics.
@@ -52,6 +63,9 @@ impl Cause {
             Self::TokenReplaced => "token_replaced",
             Self::Bounds => "bounds",
             Self::Cleared => "cleared",
+            Self::Written => "written",
+            Self::Gone => "gone",
+            Self::Refused => "refused",
         }
     }
 

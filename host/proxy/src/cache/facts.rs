@@ -32,6 +32,8 @@ pub(crate) enum Facts {
         parentage: Parentage,
         uses: Uses,
     },
+    /// Data without a lease.
+    Data,
 }
 
 /// Whose child a token is.
@@ -57,7 +59,7 @@ pub(crate) fn facts(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Opt
         return None;
     }
     // The error would quote the answer.
-    let Parsed { lease_id, lease_duration, renewable, auth, wrap_info } =
+    let Parsed { lease_id, lease_duration, renewable, auth, wrap_info, data } =
         serde_json::from_slice(body).ok()?;
     if wrap_info.is_some() {
         return None;
@@ -82,6 +84,7 @@ pub(crate) fn facts(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Opt
                 uses: if limited { Uses::Limited } else { Uses::Unlimited },
             })
         }
+        (None, None) if status == StatusCode::OK => data.map(|_| Facts::Data),
         (None, None) => None,
     }
 }
@@ -102,6 +105,7 @@ struct Parsed {
     renewable: Option<bool>,
     auth: Option<ParsedAuth>,
     wrap_info: Option<IgnoredAny>,
+    data: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]

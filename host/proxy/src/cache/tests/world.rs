@@ -42,6 +42,7 @@ impl World {
             generation: generation(nth),
             token: self.token(token),
             accessor: Some(self.cache.keyring().accessor(format!("of {token}").as_bytes())),
+            uses: Uses::Unlimited,
         };
         self.cache.token_replaced(self.now, Some(agent));
     }
