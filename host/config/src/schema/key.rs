@@ -85,6 +85,8 @@ pub(crate) enum Kind {
     Settings,
     /// Whether requests get the agent's token: a weak boolean or "force".
     TokenUse,
+    /// A weak boolean, or a block, which is true.
+    SwitchOrBlock(&'static Block),
     /// A string and nothing else.
     StrictText,
     /// A whole number without quotes.

@@ -164,6 +164,17 @@ mod tests {
     }
 
     #[test]
+    fn data_without_a_lease_is_known() {
+        for body in [
+            r#"{"data":{"a":"b"},"auth":null}"#,
+            r#"{"lease_id":"","lease_duration":2764800,"renewable":false,"data":{}}"#,
+        ] {
+            assert!(matches!(json(body), Some(Facts::Data)), "{body}");
+            assert!(read(201, "application/json", body).is_none(), "it was written: {body}");
+        }
+    }
+
+    #[test]
     fn what_grants_nothing_has_no_facts() {
         let lease = r#"{"lease_id":"a/1","lease_duration":1,"renewable":true}"#;
         assert!(json(lease).is_some());
@@ -178,8 +189,9 @@ mod tests {
             "null",
             "[]",
             "<html>",
-            r#"{"data":{"a":"b"}}"#,
-            r#"{"lease_id":"","lease_duration":2764800,"renewable":false,"data":{}}"#,
+            r#"{"data":null,"auth":null}"#,
+            r#"{"data":{},"wrap_info":{"token":"hvs.w"}}"#,
+            r#"{"data":{},"auth":{"client_token":""}}"#,
             r#"{"lease_id":"a/1","lease_duration":-1}"#,
             r#"{"lease_id":"a/1","lease_id":"b/1"}"#,
             r#"{"lease_id":"a/1","wrap_info":{"token":"hvs.w"}}"#,

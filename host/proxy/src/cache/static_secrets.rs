@@ -29,7 +29,8 @@ use super::event::Unkept;
 use super::key::{Key, TokenId};
 use super::selection::Selection;
 
-/// For how long static secrets are kept, and how many.
+/// For how long static secrets are kept, and how many. Plain values: the configuration has checked
+/// them, and has the defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StaticSettings {
     /// How old an answer may be.
@@ -42,18 +43,6 @@ pub struct StaticSettings {
     pub entries: usize,
     /// How much memory, with what each takes beside its answer.
     pub bytes: usize,
-}
-
-impl Default for StaticSettings {
-    fn default() -> Self {
-        Self {
-            ttl: Duration::from_mins(1),
-            max_stale: Duration::ZERO,
-            proof: Duration::from_mins(5),
-            entries: 10_000,
-            bytes: 64 << 20,
-        }
-    }
 }
 
 /// An answer that is kept, for somebody who may have it.
