@@ -182,12 +182,14 @@ impl Inner {
                 }
             };
             let refused = response.status() == StatusCode::FORBIDDEN;
-            let (Some(feed), Some(token)) = (self.feed.as_ref().filter(|_| refused), &given) else {
-                self.tell(ask.as_ref(), Some(response.status()), false);
-                break response;
+            let feed = self.feed.as_ref().filter(|_| refused).zip(given.as_ref());
+            let (response, invalid_token) = match &ask {
+                _ if feed.is_some() => says_invalid_token(response).await,
+                Some(ask) if refused && ask.asker().is_some() => says_invalid_token(response).await,
+                _ => (response, false),
             };
-            let (response, invalid_token) = says_invalid_token(response).await;
             self.tell(ask.as_ref(), Some(response.status()), invalid_token);
+            let Some((feed, token)) = feed else { break response };
             feed.doubt(token, invalid_token);
             if !outgoing.may_be_made_again() {
                 break response;
