@@ -4,9 +4,7 @@ use super::Block;
 use super::Kind::{
     Any, Boolean, Choice, Duration, Integer, Size, SwitchOrBlock, Text, TokenUse, Typed,
 };
-use super::key::{beside, built, deprecated, no_effect, not_built};
-
-const OTHER_PRODUCT: &str = "OpenBao Agent has no use for it";
+use super::key::{OTHER_PRODUCT, beside, built, deprecated, no_effect, not_built};
 
 pub(crate) static CACHE: Block = Block {
     name: "cache",

@@ -167,6 +167,8 @@ pub enum FlagForm {
 }
 
 /// Why a key has no effect.
+pub(super) const OTHER_PRODUCT: &str = "OpenBao Agent has no use for it";
+/// The same.
 pub(super) const SERVER_PART: &str = "a key of the server's configuration; take it out";
 
 pub(super) const fn built(name: &'static str, kind: Kind, description: &'static str) -> Key {

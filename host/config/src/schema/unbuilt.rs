@@ -4,7 +4,7 @@ use super::Kind::{
     Any, Boolean, Choice, Command, Duration, GoDuration, Permissions, Signal, StrictInteger,
     StrictText, Strings, Typed, Wait,
 };
-use super::key::{built, deprecated, no_effect};
+use super::key::{OTHER_PRODUCT, built, deprecated, no_effect};
 use super::{Block, Key};
 
 static TEMPLATE_KEYS: [Key; 21] = [

@@ -90,7 +90,7 @@ impl Cache {
         let Some(ended) = self.flights.end(flight) else { return Err(Unkept::Nothing) };
         let success = matches!(outcome, Outcome::Granted(..) | Outcome::Nothing);
         if success || matches!(outcome, Outcome::Missing) {
-            self.superseded(&ended);
+            self.superseded(now, &ended);
         }
         let kept = match outcome {
             Outcome::Granted(facts, answer) => self.keep(now, &ended, facts, answer),

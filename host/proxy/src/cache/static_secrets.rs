@@ -95,9 +95,8 @@ impl StaticSecrets {
     /// Whether there is something for this token while the server can't be reached.
     pub(super) fn is_stale_for(&self, now: Instant, key: Key, token: TokenId) -> bool {
         let StaticSettings { ttl, max_stale, proof: longest, .. } = self.settings;
-        let Some(secret) = self.shelf.get(&key).filter(|_| !max_stale.is_zero()) else {
-            return false;
-        };
+        let secret = self.shelf.get(&key).filter(|secret| secret.answer.is_some());
+        let Some(secret) = secret.filter(|_| !max_stale.is_zero()) else { return false };
         secret.proof(token).is_some_and(|proof| {
             let counted = self.reached_at.is_some_and(|reached| reached < proof + longest);
             counted && now < proof + longest + max_stale && now < secret.read_at + ttl + max_stale
@@ -137,22 +136,32 @@ impl StaticSecrets {
 
     /// The server has answered to a request that was sent then with something that isn't kept: the
     /// secret is gone, or is another one now.
-    pub(super) fn superseded(&mut self, sent_at: Instant, key: Key, counts: &mut Counts) {
+    pub(super) fn superseded(
+        &mut self,
+        now: Instant,
+        sent_at: Instant,
+        key: Key,
+        counts: &mut Counts,
+    ) {
         if self.shelf.get(&key).is_some_and(|former| former.read_at <= sent_at) {
-            self.evict([key], Cause::Gone, counts);
+            self.empty(now, key, Cause::Gone, counts);
         }
     }
 
     /// Something is written, or was.
-    pub(super) fn written(&mut self, writing: &Writing, counts: &mut Counts) {
-        let touched = match writing {
-            Writing::At(path) => self.shelf.touched_by(path),
+    pub(super) fn written(&mut self, now: Instant, writing: &Writing, counts: &mut Counts) {
+        match writing {
+            Writing::At(path) => {
+                for key in self.shelf.touched_by(path) {
+                    self.empty(now, key, Cause::Written, counts);
+                }
+            }
             Writing::Anything => {
                 self.mounts.forget();
-                self.shelf.with_paths(|_| true)
+                let all = self.shelf.with_paths(|_| true);
+                self.evict(all, Cause::Written, counts);
             }
-        };
-        self.evict(touched, Cause::Written, counts);
+        }
     }
 
     /// Whether what is read at this path may be another before and after this.
@@ -181,6 +190,7 @@ impl StaticSecrets {
         self.evict(left, cause, counts);
     }
 
+    /// Forgets what is meant, and who may read it.
     pub(super) fn clear(&mut self, selection: &Selection, counts: &mut Counts) {
         let meant = match selection {
             Selection::All => {
@@ -219,7 +229,7 @@ impl StaticSecrets {
     /// Lets go of what has ended.
     pub(super) fn expire(&mut self, now: Instant, counts: &mut Counts) {
         while let Some(key) = self.shelf.ended(now) {
-            self.evict([key], Cause::Ended, counts);
+            self.empty(now, key, Cause::Ended, counts);
         }
     }
 
@@ -233,7 +243,7 @@ impl StaticSecrets {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.shelf.len()
+        self.shelf.answers()
     }
 
     pub(super) fn weight(&self) -> usize {
@@ -244,13 +254,25 @@ impl StaticSecrets {
         self.shelf.touch(key);
         let secret = self.shelf.get(&key)?;
         let age = now.saturating_duration_since(secret.read_at);
-        Some(Given { answer: secret.answer.clone(), age })
+        Some(Given { answer: secret.answer.clone()?, age })
+    }
+
+    /// Lets go of an answer. Who has shown that it may read it needn't do so again.
+    fn empty(&mut self, now: Instant, key: Key, cause: Cause, counts: &mut Counts) {
+        let Some(secret) = self.shelf.get(&key) else { return };
+        let proven_until = secret.read_at + self.settings.proof;
+        if proven_until <= now {
+            self.evict([key], cause, counts);
+        } else if self.shelf.empty(key, proven_until) {
+            counts.evicted(cause);
+        }
     }
 
     fn evict(&mut self, keys: impl IntoIterator<Item = Key>, cause: Cause, counts: &mut Counts) {
         for key in keys {
-            self.shelf.remove(key);
-            counts.evicted(cause);
+            if self.shelf.remove(key) {
+                counts.evicted(cause);
+            }
         }
     }
 }

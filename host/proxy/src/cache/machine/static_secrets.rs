@@ -68,7 +68,7 @@ impl Cache {
     pub(crate) fn written(&mut self, now: Instant, writing: &Writing) {
         self.expire(now);
         let Some(secrets) = &mut self.static_secrets else { return };
-        secrets.written(writing, &mut self.counts);
+        secrets.written(now, writing, &mut self.counts);
         let secrets = &*secrets;
         self.flights.overtake(|_, reading| secrets.touches(now, writing, &reading.path));
     }
@@ -114,9 +114,9 @@ impl Cache {
     }
 
     /// The server has answered with something else than the static secret that is kept.
-    pub(super) fn superseded(&mut self, flight: &Flight) {
+    pub(super) fn superseded(&mut self, now: Instant, flight: &Flight) {
         if let (Some(secrets), Some(reading)) = (&mut self.static_secrets, &flight.reading) {
-            secrets.superseded(flight.began, reading.key, &mut self.counts);
+            secrets.superseded(now, flight.began, reading.key, &mut self.counts);
         }
     }
 

@@ -9,14 +9,15 @@ use super::place;
 use crate::cache::answer::Answer;
 use crate::cache::key::{Key, TokenId};
 
-/// An answer that is kept. No `Debug`: it holds a secret.
+/// What was read, and by whom. No `Debug`: it holds a secret.
 pub(super) struct StaticSecret {
     pub(super) path: Arc<str>,
     pub(super) mount: Arc<str>,
-    pub(super) answer: Answer,
-    /// When the request was sent that it answers: it is no older.
+    /// `None`: it isn't the one any more, but those who may read it are the same.
+    pub(super) answer: Option<Answer>,
+    /// When the last request was sent that it answers: it is no older. No proof is younger.
     pub(super) read_at: Instant,
-    /// Nobody is given it any more from then on.
+    /// Nobody is given the answer any more from then on; without one no proof counts.
     pub(super) ends_at: Instant,
     /// The tokens that have read the same themselves, and when the last request for it was sent.
     proofs: BTreeMap<TokenId, Instant>,
@@ -32,7 +33,7 @@ impl StaticSecret {
         read_at: Instant,
         ends_at: Instant,
     ) -> Self {
-        let proofs = BTreeMap::new();
+        let (answer, proofs) = (Some(answer), BTreeMap::new());
         Self { path, mount, answer, read_at, ends_at, proofs, used: 0 }
     }
 
@@ -47,11 +48,12 @@ impl StaticSecret {
 
     /// In bytes.
     pub(super) fn weight(&self) -> usize {
-        OWN_WEIGHT + self.path.len() + self.answer.weight() + self.proofs.len() * PROOF_WEIGHT
+        let answer = self.answer.as_ref().map_or(0, Answer::weight);
+        OWN_WEIGHT + self.path.len() + answer + self.proofs.len() * PROOF_WEIGHT
     }
 }
 
-/// All static secrets. One without a proof doesn't stay.
+/// All that was read. What nobody has a proof for doesn't stay.
 #[derive(Default)]
 pub(super) struct Shelf {
     secrets: BTreeMap<Key, Box<StaticSecret>>,
@@ -63,12 +65,18 @@ pub(super) struct Shelf {
     /// By their last use.
     used: BTreeMap<u64, Key>,
     uses: u64,
+    answers: usize,
     weight: usize,
 }
 
 impl Shelf {
     pub(super) fn len(&self) -> usize {
         self.secrets.len()
+    }
+
+    /// How many of them have an answer.
+    pub(super) fn answers(&self) -> usize {
+        self.answers
     }
 
     /// Of all, in bytes.
@@ -94,10 +102,10 @@ impl Shelf {
         self.ends.first().map(|(at, _)| *at)
     }
 
-    /// When the oldest was read.
+    /// When the oldest answer was read.
     pub(super) fn oldest(&self) -> Option<Instant> {
-        // Each of them ends as long after it was read.
-        self.ends.first().and_then(|(_, key)| self.get(key)).map(|secret| secret.read_at)
+        let answers = self.secrets.values().filter(|secret| secret.answer.is_some());
+        answers.map(|secret| secret.read_at).min()
     }
 
     /// Keeps one in place of the former of this key, whose proofs it takes over.
@@ -106,6 +114,7 @@ impl Shelf {
             secret.proofs = former.proofs;
         }
         self.weight += secret.weight();
+        self.answers += usize::from(secret.answer.is_some());
         self.ends.insert((secret.ends_at, key));
         let places = self.places.entry(Arc::clone(&secret.mount)).or_default();
         places.entry(secret.place().into()).or_default().insert(key);
@@ -113,12 +122,26 @@ impl Shelf {
         self.touch(key);
     }
 
-    pub(super) fn remove(&mut self, key: Key) {
-        if let Some(secret) = self.take(key) {
-            for token in secret.proofs.into_keys() {
-                self.proven.remove(&(token, key));
-            }
+    /// Whether it had an answer.
+    pub(super) fn remove(&mut self, key: Key) -> bool {
+        let Some(secret) = self.take(key) else { return false };
+        for token in secret.proofs.into_keys() {
+            self.proven.remove(&(token, key));
         }
+        secret.answer.is_some()
+    }
+
+    /// Lets go of an answer, but not of who may read it until then. Whether there was one.
+    pub(super) fn empty(&mut self, key: Key, proven_until: Instant) -> bool {
+        let Some(secret) = self.secrets.get_mut(&key) else { return false };
+        self.weight -= secret.weight();
+        let had = secret.answer.take().is_some();
+        self.answers -= usize::from(had);
+        self.ends.remove(&(secret.ends_at, key));
+        secret.ends_at = proven_until;
+        self.ends.insert((proven_until, key));
+        self.weight += secret.weight();
+        had
     }
 
     /// Takes note that somebody uses it.
@@ -216,6 +239,7 @@ impl Shelf {
     fn take(&mut self, key: Key) -> Option<Box<StaticSecret>> {
         let secret = self.secrets.remove(&key)?;
         self.weight -= secret.weight();
+        self.answers -= usize::from(secret.answer.is_some());
         self.ends.remove(&(secret.ends_at, key));
         self.used.remove(&secret.used);
         if let Some(places) = self.places.get_mut(&secret.mount) {

@@ -48,6 +48,8 @@ struct Write {
     /// `None`: no secret.
     target: Option<usize>,
     deletes: bool,
+    /// Whoever may read what may be others then.
+    policies: bool,
     done: bool,
 }
 
@@ -155,6 +157,10 @@ impl Model {
             Step::WriteAll { policies } => {
                 let path = if policies { "sys/policies/acl/a" } else { "secret/config" };
                 self.begin_write("PUT", path, None, false);
+                self.writes.last_mut().unwrap().policies = policies;
+                if policies {
+                    self.proofs.clear();
+                }
             }
             Step::DoWrite { write } => {
                 if let Some(at) = pick(write, self.writes.len()) {
@@ -286,7 +292,7 @@ impl Model {
             Said::Missing => {
                 assert!(cache.answered(now, id, Outcome::Missing).is_err());
                 if self.kept[target].is_some_and(|kept| kept.sent_at <= sent_at) {
-                    self.forget(target);
+                    self.kept[target] = None;
                 }
             }
             Said::Denied | Said::InvalidToken => {
@@ -389,7 +395,7 @@ impl Model {
             Reply::Hit(_) | Reply::Join(_) => panic!("nothing is written"),
         };
         self.touch(target);
-        self.writes.push(Write { ask, flight, target, deletes, done: false });
+        self.writes.push(Write { ask, flight, target, deletes, policies: false, done: false });
     }
 
     fn do_write(&mut self, at: usize) {
@@ -416,6 +422,9 @@ impl Model {
         }
         self.world.cache.written(now, write.ask.writing().expect("it writes"));
         self.touch(write.target);
+        if write.policies {
+            self.proofs.clear();
+        }
         if let Some(target) = write.target.filter(|_| write.done) {
             for at in [Some(target), lists(target)].into_iter().flatten() {
                 self.secrets[at].least = self.secrets[at].version;
@@ -440,7 +449,7 @@ impl Model {
         for (at, (_, _, place)) in READS.iter().enumerate() {
             let below = |target: usize| format!("{}/", READS[target].2);
             if target.is_none_or(|target| below(target).starts_with(&format!("{place}/"))) {
-                self.forget(at);
+                self.kept[at] = None;
             }
         }
         for flight in &mut self.flights {
