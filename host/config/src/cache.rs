@@ -81,7 +81,8 @@ fn static_secrets(cache: &Fields<'_>, report: &mut Report) -> Option<StaticSecre
     };
     let (ttl, proof) = (long("ttl", default.ttl), long("proof", default.proof));
     let max_stale = fields.duration("max_stale", &mut silent);
-    let entries = fields.integer("entries", &mut silent).map(|entries| usize::try_from(entries).ok());
+    let entries =
+        fields.integer("entries", &mut silent).map(|entries| usize::try_from(entries).ok());
     if let Some(None | Some(0)) = entries {
         let place = fields.last("entries", &mut silent).map(|node| &node.location);
         let message = "`entries` in cache_static_secrets is no number of answers".to_owned();

@@ -68,7 +68,8 @@ pub use schema::{Flag, FlagForm, flags, json_schema, server_flags};
 pub use settings::{
     ApiProxy, Cache, ClientCertificates, ClientPem, Encryption, Identity, Listener, ListenerPlace,
     ListenerRole, ListenerTls, Log, LogFile, LogFormat, LogLevel, Method, OnExit, Plugin,
-    PluginConfig, RateLimit, Server, Settings, Sink, SinkOnExit, StaticSecrets, TlsVersion, TokenCheck, TokenUse,
+    PluginConfig, RateLimit, Server, Settings, Sink, SinkOnExit, StaticSecrets, TlsVersion,
+    TokenCheck, TokenUse,
 };
 
 /// A duration as the incumbents write it: "30" and "30s", "1h30m", "2d". None: it isn't one.

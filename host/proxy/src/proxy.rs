@@ -19,7 +19,9 @@ use crate::admission::{Bearer, TokenUse, admit, strip};
 use crate::answer::{put_off, refuse, unanswered};
 use crate::cache::{Ask, StaticSettings, own_token};
 use crate::feed::{Feed, Given, Outcome};
-use crate::headers::{NAMESPACE, NamespaceRule, TOKEN, WRAP_TTL, drop_connections, rewrite, upgrade};
+use crate::headers::{
+    NAMESPACE, NamespaceRule, TOKEN, WRAP_TTL, drop_connections, rewrite, upgrade,
+};
 use crate::keeper::{CacheReport, Keeper, Shown, is_in_trouble};
 use crate::mount::MountQuestion;
 use crate::path::{asks_for_a_status, may_show_token, needs_no_token};

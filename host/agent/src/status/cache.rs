@@ -59,7 +59,10 @@ pub(crate) const METRICS: Metrics<CacheReport, 1> = Metrics {
             name: "usher_proxy_cache_requests_total",
             kind: Kind::Counter,
             help: "Requests to the listener by what the cache did with them.",
-            labels: &[Label { name: "result", values: "`hit`, `miss`, `joined`, `stale` or `passed`" }],
+            labels: &[Label {
+                name: "result",
+                values: "`hit`, `miss`, `joined`, `stale` or `passed`",
+            }],
             samples: |cache, samples| {
                 for (result, count) in &cache.requests {
                     samples.add(&[result], count);

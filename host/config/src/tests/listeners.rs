@@ -611,11 +611,16 @@ fn static_secrets_are_kept_where_a_cache_says_so_in_either_spelling() {
     for off in ["", "cache_static_secrets = false", "cache_static_secrets = \"0\""] {
         assert_eq!(read(off), None, "{off}");
     }
-    for on in ["cache_static_secrets = true", "cache_static_secrets = \"true\"", "cache_static_secrets { }"] {
+    for on in [
+        "cache_static_secrets = true",
+        "cache_static_secrets = \"true\"",
+        "cache_static_secrets { }",
+    ] {
         assert_eq!(read(on), Some(default), "{on}");
     }
     let proof = Duration::from_mins(1);
-    let vaults = "cache_static_secrets = true\nstatic_secret_token_capability_refresh_interval = \"1m\"";
+    let vaults =
+        "cache_static_secrets = true\nstatic_secret_token_capability_refresh_interval = \"1m\"";
     assert_eq!(read(vaults), Some(StaticSecrets { proof, ..default }));
     let both = vaults.replace("= true", "{ proof = \"2m\" }");
     assert_eq!(read(&both).unwrap().proof, proof * 2);
@@ -632,7 +637,9 @@ fn static_secrets_that_could_not_be_given_are_refused() {
         ("max_stale = \"soon\"", &["!duration"]),
         ("max_age = 60", &["!unknown-key"]),
     ] {
-        let text = format!("listener \"tcp\" {{ tls_disable = true }}\ncache {{ cache_static_secrets {{ {keys} }} }}");
+        let text = format!(
+            "listener \"tcp\" {{ tls_disable = true }}\ncache {{ cache_static_secrets {{ {keys} }} }}"
+        );
         let found = brief(&Case::new(&with_top(&text)).refused());
         let found: Vec<&str> = found.iter().filter_map(|text| text.split('@').next()).collect();
         assert_eq!(found, codes, "{keys}");

@@ -222,7 +222,13 @@ impl StaticSecrets {
         self.mounts.nature(now, path)
     }
 
-    pub(super) fn learn(&mut self, now: Instant, namespace: &str, path: &str, found: Option<Found>) {
+    pub(super) fn learn(
+        &mut self,
+        now: Instant,
+        namespace: &str,
+        path: &str,
+        found: Option<Found>,
+    ) {
         self.mounts.learn(now, namespace, path, found);
     }
 

@@ -145,9 +145,8 @@ impl Cache {
         if !flight.is_up_to_date() {
             return Err(Unkept::Withdrawn);
         }
-        let of_agent = self.agent.is_some_and(|agent| {
-            agent.token == token && agent.uses == Uses::Limited
-        });
+        let of_agent =
+            self.agent.is_some_and(|agent| agent.token == token && agent.uses == Uses::Limited);
         if of_agent || self.limited.contains(&token) {
             return Err(Unkept::LimitedUses);
         }

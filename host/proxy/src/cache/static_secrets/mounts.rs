@@ -68,7 +68,13 @@ impl Mounts {
 
     /// Takes note of the mount of a path, with its namespace. `found`: what the server said of it;
     /// `None`: nothing, and for a while it isn't asked again.
-    pub(super) fn learn(&mut self, now: Instant, namespace: &str, path: &str, found: Option<Found>) {
+    pub(super) fn learn(
+        &mut self,
+        now: Instant,
+        namespace: &str,
+        path: &str,
+        found: Option<Found>,
+    ) {
         let mount = found.map(|found| (format!("{namespace}{}", found.path), found.is_kv));
         let mount = mount.filter(|(mount, _)| place::below(mount, path).is_some());
         let (mount, is_kv, until) = match mount {

@@ -155,7 +155,13 @@ impl Shelf {
 
     /// Takes note that a token may read it, as a request that was sent then has shown. Those that are
     /// `older` count no more.
-    pub(super) fn prove(&mut self, key: Key, token: TokenId, sent_at: Instant, older: Option<Instant>) {
+    pub(super) fn prove(
+        &mut self,
+        key: Key,
+        token: TokenId,
+        sent_at: Instant,
+        older: Option<Instant>,
+    ) {
         let Some(secret) = self.secrets.get_mut(&key) else { return };
         self.weight -= secret.weight();
         let proof = secret.proofs.entry(token).or_insert(sent_at);
@@ -213,7 +219,10 @@ impl Shelf {
     }
 
     fn proven_by(&self, token: TokenId) -> Vec<Key> {
-        self.proven.range((token, Key::LEAST)..=(token, Key::GREATEST)).map(|(_, key)| *key).collect()
+        self.proven
+            .range((token, Key::LEAST)..=(token, Key::GREATEST))
+            .map(|(_, key)| *key)
+            .collect()
     }
 
     /// At least those whose paths lie at or below this one.

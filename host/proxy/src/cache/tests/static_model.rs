@@ -228,7 +228,14 @@ impl Model {
                 let sent_at = self.now();
                 let (said, over, disturbed) = (None, false, false);
                 self.flights.push(Flight {
-                    id, token, target, fresh, sent_at, said, over, disturbed,
+                    id,
+                    token,
+                    target,
+                    fresh,
+                    sent_at,
+                    said,
+                    over,
+                    disturbed,
                 });
             }
             Reply::Pass => panic!("it is cacheable"),
@@ -368,7 +375,9 @@ impl Model {
                 assert!(flight.fresh || !due, "it is kept and proven");
             }
         }
-        assert!(self.world.cache.answered(self.world.now, flight.id, Outcome::Unreachable).is_err());
+        assert!(
+            self.world.cache.answered(self.world.now, flight.id, Outcome::Unreachable).is_err()
+        );
     }
 
     fn write(&mut self, target: usize, how: usize, deletes: bool) {
@@ -496,7 +505,10 @@ impl Model {
         let text = match what {
             0 => r#"{"type":"all"}"#.to_owned(),
             1 => format!(r#"{{"type":"token","value":"{}"}}"#, self.tokens[token]),
-            _ => format!(r#"{{"type":"request_path","value":"/v1/secret/data/{}"}}"#, READS[target].2),
+            _ => format!(
+                r#"{{"type":"request_path","value":"/v1/secret/data/{}"}}"#,
+                READS[target].2
+            ),
         };
         let selection = order(self.world.cache.keyring(), text.as_bytes());
         self.world.cache.clear(self.world.now, &selection.unwrap_or_else(|why| panic!("{why}")));

@@ -194,11 +194,9 @@ fn who_may_read_what_is_written_need_not_show_it_again() {
 #[test]
 fn what_was_read_while_it_was_written_is_not_kept() {
     for known in [false, true] {
-        for (path, is_kept) in [
-            ("/v1/secret/data/app", false),
-            ("/v1/secret/data/other", known),
-            ("/v1/kv/app", true),
-        ] {
+        for (path, is_kept) in
+            [("/v1/secret/data/app", false), ("/v1/secret/data/other", known), ("/v1/kv/app", true)]
+        {
             let mut world = world();
             if known {
                 world.secret("hvs.one", "/v1/secret/data/first");
