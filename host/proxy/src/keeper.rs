@@ -1,13 +1,14 @@
 //! The cache at work: its lock, those who wait for each other, and what keeps its leases alive.
 
+mod flight;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::Bytes;
-use http::header::{AGE, CONTENT_LENGTH, HeaderName, HeaderValue, SET_COOKIE, WARNING};
+use http::header::{AGE, CONTENT_LENGTH, HeaderName, HeaderValue, WARNING};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Response, StatusCode};
 use rand::Rng as _;
@@ -17,15 +18,13 @@ use usher_connector::{Body, Connector};
 use usher_secret::Secret;
 use zeroize::Zeroizing;
 
+use self::flight::{Flight, Write};
 use crate::cache::{
-    Action, AgentToken, Answer, Ask, Cache, Cause, Denial, Disorder, Event, Facts, FlightId, Head,
-    Hit, Keyring, Nature, Outcome, Reply, Settings, StaticSettings, Uses, Woken, Writing, facts,
-    may_have_facts, order,
+    Action, AgentToken, Ask, Cache, Cause, Denial, Disorder, Event, FlightId, Head, Hit, Keyring,
+    Reply, Settings, StaticSettings, Uses, Woken, order,
 };
 use crate::feed::{Feed, Given};
-use crate::mount::MountQuestion;
 use crate::path::is_login;
-use crate::prefixed::Prefixed;
 use crate::renewing;
 
 /// A cache that others use, too.
@@ -83,13 +82,6 @@ pub(crate) enum Shown {
     Kept(Response<Body>),
     /// It goes on; with a flight, its answer is shown to the cache as well.
     GoesOn(Option<Flight>),
-}
-
-/// A request on its way whose answer the cache waits for. Dropped, it is given up.
-pub(crate) struct Flight {
-    keeper: Arc<Keeper>,
-    /// `None`: it has ended.
-    id: Option<FlightId>,
 }
 
 impl Keeper {
@@ -153,8 +145,7 @@ impl Keeper {
                 match reply {
                     Reply::Hit(hit) => return Shown::Kept(answer(&hit, Freshness::Fresh)),
                     Reply::Miss(id) => {
-                        let keeper = Arc::clone(self);
-                        return Shown::GoesOn(Some(Flight { keeper, id: Some(id) }));
+                        return Shown::GoesOn(Some(Flight::new(Arc::clone(self), id)));
                     }
                     Reply::Pass => return Shown::GoesOn(None),
                     Reply::Join(flight) => {
@@ -198,8 +189,7 @@ impl Keeper {
     /// A request that may change static secrets is on its way. Until the answer is there, or nobody
     /// waits for it any more: drop it then.
     pub(crate) fn writing(self: &Arc<Self>, ask: &Ask) -> Option<Write> {
-        let writing = ask.writing()?.clone();
-        Some(Write { keeper: Arc::clone(self), writing })
+        Some(Write::new(Arc::clone(self), ask.writing()?.clone()))
     }
 
     /// Whether there is an answer to this even if the server can't be reached.
@@ -318,132 +308,6 @@ impl Keeper {
     }
 }
 
-impl Flight {
-    /// Shows the answer to the cache, and gives it back. A large one goes on unread. `question` asks
-    /// where a static secret lies, if that isn't known.
-    pub(crate) async fn land(
-        self,
-        response: Response<Body>,
-        question: impl FnOnce() -> Option<MountQuestion>,
-    ) -> Response<Body> {
-        use http_body::Body as _;
-        let (mut head, mut body) = response.into_parts();
-        if head.status.is_success() {
-            head.headers.insert(X_CACHE, HeaderValue::from_static("MISS"));
-        }
-        let announced = body.size_hint().lower() > LARGEST as u64;
-        if !head.status.is_success() || !may_have_facts(&head.headers) || announced {
-            self.end(outcome_of(head.status));
-            return Response::from_parts(head, body);
-        }
-        match Prefixed::read(&mut body, LARGEST).await {
-            Ok(Prefixed::Whole(whole)) => {
-                let mut kept = head.headers.clone();
-                kept.remove(X_CACHE);
-                match facts(head.status, &kept, &whole) {
-                    Some(Facts::Data) => {
-                        // What a server or what stands before it says to one client alone.
-                        kept.remove(SET_COOKIE);
-                        self.settle(|| Answer::new(head.status, &kept, &whole), question);
-                    }
-                    Some(facts) => {
-                        let answer = Answer::new(head.status, &kept, &whole);
-                        self.end(Outcome::Granted(facts, answer));
-                    }
-                    None => self.end(Outcome::Nothing),
-                }
-                Response::from_parts(head, Body::from(Bytes::from_owner(whole)))
-            }
-            Ok(Prefixed::Beginning(first)) => {
-                self.end(Outcome::Nothing);
-                Response::from_parts(head, Prefixed::before(first, body))
-            }
-            Err(broken) => {
-                self.end(Outcome::Unreachable);
-                Response::from_parts(head, Prefixed::broken(broken))
-            }
-        }
-    }
-
-    /// Keeps data without a lease if it is a static secret, which may have to be found out first. Who
-    /// asked for it doesn't wait for that.
-    fn settle(
-        self,
-        answer: impl FnOnce() -> Answer,
-        question: impl FnOnce() -> Option<MountQuestion>,
-    ) {
-        match self.nature() {
-            Some(Nature::Kv(_)) => self.read(answer()),
-            Some(Nature::Other) => self.end(Outcome::Nothing),
-            None => {
-                let answer = answer();
-                let Some(question) = question() else { return self.end(Outcome::Nothing) };
-                tokio::spawn(async move {
-                    let keeper = Arc::clone(&self.keeper);
-                    let asking = keeper.asking.lock().await;
-                    if self.nature().is_none()
-                        && let Some(id) = self.id
-                    {
-                        let found = question.ask(&keeper.connector).await;
-                        keeper.lock().cache.mount_found(Instant::now(), id, found);
-                    }
-                    drop(asking);
-                    self.read(answer);
-                });
-            }
-        }
-    }
-
-    fn nature(&self) -> Option<Nature> {
-        match self.id {
-            Some(id) => self.keeper.lock().cache.nature(Instant::now(), id),
-            None => Some(Nature::Other),
-        }
-    }
-
-    fn read(mut self, answer: Answer) {
-        if let Some(id) = self.id.take() {
-            let _ = self.keeper.lock().cache.read(Instant::now(), id, answer);
-            self.keeper.changed.notify_one();
-        }
-    }
-
-    /// There is no answer.
-    pub(crate) fn failed(self) {
-        self.end(Outcome::Unreachable);
-    }
-
-    fn end(mut self, outcome: Outcome) {
-        if let Some(id) = self.id.take() {
-            // Why one isn't kept is in the counts.
-            let _ = self.keeper.lock().cache.answered(Instant::now(), id, outcome);
-            self.keeper.changed.notify_one();
-        }
-    }
-}
-
-impl Drop for Flight {
-    fn drop(&mut self) {
-        if let Some(id) = self.id.take() {
-            self.keeper.lock().cache.gave_up(id);
-            self.keeper.changed.notify_one();
-        }
-    }
-}
-
-/// A request on its way that may change static secrets.
-pub(crate) struct Write {
-    keeper: Arc<Keeper>,
-    writing: Writing,
-}
-
-impl Drop for Write {
-    fn drop(&mut self) {
-        self.keeper.lock().cache.written(Instant::now(), &self.writing);
-        self.keeper.changed.notify_one();
-    }
-}
-
 /// Whether an answer may be out of date.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Freshness {
@@ -454,16 +318,6 @@ enum Freshness {
 /// Whether a status says only that the server is in trouble, or asks for patience.
 pub(crate) fn is_in_trouble(status: StatusCode) -> bool {
     status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
-}
-
-/// Of an answer that isn't looked into.
-fn outcome_of(status: StatusCode) -> Outcome {
-    match status {
-        status if status.is_success() => Outcome::Nothing,
-        StatusCode::NOT_FOUND => Outcome::Missing,
-        status if is_in_trouble(status) => Outcome::Unreachable,
-        _ => Outcome::Failure,
-    }
 }
 
 fn answer(hit: &Hit, freshness: Freshness) -> Response<Body> {
@@ -524,8 +378,6 @@ async fn given_changes(given: &mut Option<watch::Receiver<Option<Arc<Given>>>>) 
 }
 
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
-/// Of an answer that is kept, in bytes.
-const LARGEST: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
