@@ -199,9 +199,11 @@ impl Cache {
     /// Takes note of what happened.
     pub(crate) fn handle(&mut self, now: Instant, event: Event) {
         self.expire(now);
+        if !matches!(event, Event::RenewalFailed(..)) {
+            self.reached(now);
+        }
         match event {
             Event::Renewed(id, granted) => {
-                self.reached(now);
                 self.renewals.handle(now, &id, HeldEvent::Renewed(granted));
                 self.counts.renewed += 1;
                 self.take_over_end(id);

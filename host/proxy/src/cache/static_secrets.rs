@@ -72,6 +72,10 @@ pub(super) struct StaticSecrets {
 
 impl StaticSecrets {
     pub(super) fn new(settings: StaticSettings) -> Self {
+        let StaticSettings { ttl, max_stale, proof, .. } = settings;
+        // No sum of them is beyond all reckoning.
+        let [ttl, max_stale, proof] = [ttl, max_stale, proof].map(|time| time.min(LONGEST));
+        let settings = StaticSettings { ttl, max_stale, proof, ..settings };
         let (shelf, mounts) = (Shelf::default(), Mounts::default());
         Self { settings, shelf, mounts, reached_at: None }
     }
@@ -282,3 +286,6 @@ impl StaticSecrets {
         }
     }
 }
+
+/// Ten years.
+const LONGEST: Duration = Duration::from_hours(10 * 365 * 24);

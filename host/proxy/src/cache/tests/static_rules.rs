@@ -363,3 +363,13 @@ fn static_secrets_have_bounds_of_their_own() {
         assert!(world.cache.weight() <= 2500);
     }
 }
+
+#[test]
+fn times_beyond_all_reckoning_are_only_long() {
+    let long = std::time::Duration::MAX;
+    let mut world =
+        with(StaticSettings { ttl: long, max_stale: long, proof: long, ..static_settings() });
+    let ask = world.secret("hvs.one", PATH);
+    world.sleep(1_000_000);
+    assert!(world.hit(&ask).is_some() && world.stale(&ask));
+}
