@@ -61,8 +61,8 @@ impl Mounts {
         let whole = format!("{path}/");
         let mounts = starts.filter_map(|end| path.get(..end)).chain([whole.as_str()]);
         // What is known of a shorter one may only be that nothing is.
-        let known = mounts.filter_map(|mount| self.known.get_key_value(mount));
-        let (mount, known) = known.filter(|(_, known)| now < known.until).last()?;
+        let mut known = mounts.filter_map(|mount| self.known.get_key_value(mount));
+        let (mount, known) = known.rfind(|(_, known)| now < known.until)?;
         Some(if known.is_kv { Nature::Kv(Arc::clone(mount)) } else { Nature::Other })
     }
 
@@ -77,12 +77,11 @@ impl Mounts {
     ) {
         let mount = found.map(|found| (format!("{namespace}{}", found.path), found.is_kv));
         let mount = mount.filter(|(mount, _)| place::below(mount, path).is_some());
-        let (mount, is_kv, until) = match mount {
-            Some((mount, is_kv)) => (mount, is_kv, now + KNOWN_FOR),
-            None => {
-                let first = path.split('/').next().unwrap_or_default();
-                (format!("{first}/"), false, now + UNKNOWN_FOR)
-            }
+        let (mount, is_kv, until) = if let Some((mount, is_kv)) = mount {
+            (mount, is_kv, now + KNOWN_FOR)
+        } else {
+            let first = path.split('/').next().unwrap_or_default();
+            (format!("{first}/"), false, now + UNKNOWN_FOR)
         };
         if self.known.len() >= MOST {
             self.known.retain(|_, known| now < known.until);

@@ -357,23 +357,20 @@ impl Model {
         let has_stale = self.world.cache.has_stale(self.world.now, &ask);
         let found = self.world.cache.stale(self.world.now, &ask);
         assert_eq!(has_stale, found.is_some());
-        match found {
-            Some(hit) => {
-                assert!(!flight.fresh, "it wants a new one");
-                self.check(&hit, target, ttl + max_stale);
-                let proof = self.proofs.get(&(token, target)).expect("a proof of its own");
-                assert!(self.reached_at.unwrap() < *proof + longest, "one that counted no more");
-                assert!(self.now() < *proof + longest + max_stale, "an old proof");
-            }
-            None => {
-                let due = self.is_due(token, target, |model, kept, proof| {
-                    let now = model.now();
-                    let counted = model.reached_at.is_some_and(|at| at < proof + longest);
-                    let young = now < proof + longest + max_stale && now < kept + ttl + max_stale;
-                    counted && young && !max_stale.is_zero()
-                });
-                assert!(flight.fresh || !due, "it is kept and proven");
-            }
+        if let Some(hit) = found {
+            assert!(!flight.fresh, "it wants a new one");
+            self.check(&hit, target, ttl + max_stale);
+            let proof = self.proofs.get(&(token, target)).expect("a proof of its own");
+            assert!(self.reached_at.unwrap() < *proof + longest, "one that counted no more");
+            assert!(self.now() < *proof + longest + max_stale, "an old proof");
+        } else {
+            let due = self.is_due(token, target, |model, kept, proof| {
+                let now = model.now();
+                let counted = model.reached_at.is_some_and(|at| at < proof + longest);
+                let young = now < proof + longest + max_stale && now < kept + ttl + max_stale;
+                counted && young && !max_stale.is_zero()
+            });
+            assert!(flight.fresh || !due, "it is kept and proven");
         }
         assert!(
             self.world.cache.answered(self.world.now, flight.id, Outcome::Unreachable).is_err()
