@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
-use http::header::{AGE, CONTENT_LENGTH, HeaderName, HeaderValue};
+use http::header::{AGE, CONTENT_LENGTH, HeaderName, HeaderValue, SET_COOKIE, WARNING};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Response, StatusCode};
 use rand::Rng as _;
@@ -18,10 +18,12 @@ use usher_secret::Secret;
 use zeroize::Zeroizing;
 
 use crate::cache::{
-    Action, AgentToken, Answer, Ask, Cache, Counts, Denial, Disorder, Event, FlightId, Head, Hit,
-    Keyring, Outcome, Reply, Settings, Woken, facts, may_have_facts, order,
+    Action, AgentToken, Answer, Ask, Cache, Counts, Denial, Disorder, Event, Facts, FlightId, Head,
+    Hit, Keyring, Nature, Outcome, Reply, Settings, StaticSettings, Uses, Woken, Writing, facts,
+    may_have_facts, order,
 };
 use crate::feed::{Feed, Given};
+use crate::mount::MountQuestion;
 use crate::path::is_login;
 use crate::prefixed::Prefixed;
 use crate::renewing;
@@ -31,6 +33,9 @@ pub(crate) struct Keeper {
     connector: Arc<Connector>,
     feed: Option<Feed>,
     keyring: Arc<Keyring>,
+    keeps_static_secrets: bool,
+    /// One mount is asked for at a time.
+    asking: tokio::sync::Mutex<()>,
     inner: Mutex<Inner>,
     /// Something may be to do.
     changed: Notify,
@@ -41,6 +46,8 @@ struct Inner {
     waiting: HashMap<FlightId, Vec<oneshot::Sender<Woken>>>,
     /// The agent's token, as the cache knows it.
     agent: Option<Arc<Given>>,
+    /// It was said that the server can't be reached, since it last was.
+    said_stale: bool,
 }
 
 /// How a cache does, since it was made.
@@ -72,14 +79,27 @@ pub(crate) struct Flight {
 }
 
 impl Keeper {
-    pub(crate) fn new(connector: Arc<Connector>, feed: Option<Feed>) -> Arc<Self> {
+    /// `static_secrets`: `None` if none are kept.
+    pub(crate) fn new(
+        connector: Arc<Connector>,
+        feed: Option<Feed>,
+        static_secrets: Option<StaticSettings>,
+    ) -> Arc<Self> {
         let mut random = [0; 64];
         rand::rng().fill(&mut random[..]);
         let keyring = Arc::new(Keyring::new(Secret::new(random)));
-        let cache = Cache::new(Settings::default(), Arc::clone(&keyring), rand::random());
-        let inner = Inner { cache, waiting: HashMap::new(), agent: None };
-        let inner = Mutex::new(inner);
-        Arc::new(Self { connector, feed, keyring, inner, changed: Notify::new() })
+        let settings = Settings { static_secrets, ..Settings::default() };
+        let cache = Cache::new(settings, Arc::clone(&keyring), rand::random());
+        let inner = Inner { cache, waiting: HashMap::new(), agent: None, said_stale: false };
+        Arc::new(Self {
+            connector,
+            feed,
+            keyring,
+            keeps_static_secrets: static_secrets.is_some(),
+            asking: tokio::sync::Mutex::default(),
+            inner: Mutex::new(inner),
+            changed: Notify::new(),
+        })
     }
 
     /// A request as the cache sees it. `body`: `None` if it isn't here as a whole.
@@ -92,7 +112,11 @@ impl Keeper {
         body: Option<&[u8]>,
     ) -> Ask {
         let given = given.map(|given| given.session().token());
-        let ask = Ask::new(&self.keyring, Head { method, path, headers, given }, body);
+        let head = Head { method, path, headers, given };
+        let mut ask = Ask::new(&self.keyring, head, body);
+        if self.keeps_static_secrets {
+            ask = ask.among_secrets(&self.keyring, head, body);
+        }
         // A login that is given again is worth no more than what it was made with.
         match body.filter(|_| is_login(path.path())).and_then(end_of_jwt) {
             Some(end) => ask.ending_by(end),
@@ -113,7 +137,7 @@ impl Keeper {
                     Woken::Apart => inner.cache.apart(now, ask),
                 };
                 match reply {
-                    Reply::Hit(hit) => return Shown::Kept(answer(&hit)),
+                    Reply::Hit(hit) => return Shown::Kept(answer(&hit, Freshness::Fresh)),
                     Reply::Miss(id) => {
                         let keeper = Arc::clone(self);
                         return Shown::GoesOn(Some(Flight { keeper, id: Some(id) }));
@@ -136,11 +160,17 @@ impl Keeper {
         let denied = ask.asker().filter(|_| status == Some(StatusCode::FORBIDDEN));
         let done = status.is_none_or(|status| status.is_success());
         let revocation = ask.revocation().filter(|_| done);
-        if denied.is_none() && revocation.is_none() {
+        let reached = status.is_some_and(|status| !is_in_trouble(status));
+        if denied.is_none() && revocation.is_none() && !(reached && self.keeps_static_secrets) {
             return;
         }
         let mut inner = self.lock();
+        if reached {
+            inner.cache.reached(now);
+            inner.said_stale = false;
+        }
         if let Some(asker) = denied {
+            inner.cache.refused(now, ask);
             let denial = if invalid_token { Denial::InvalidToken } else { Denial::Unsaid };
             inner.cache.denied(now, asker, denial);
         }
@@ -149,6 +179,34 @@ impl Keeper {
         }
         drop(inner);
         self.changed.notify_one();
+    }
+
+    /// A request that may change static secrets is on its way. Until the answer is there, or nobody
+    /// waits for it any more: drop it then.
+    pub(crate) fn writing(self: &Arc<Self>, ask: &Ask) -> Option<Write> {
+        let writing = ask.writing()?.clone();
+        Some(Write { keeper: Arc::clone(self), writing })
+    }
+
+    /// Whether there is an answer to this even if the server can't be reached.
+    pub(crate) fn has_stale(&self, ask: &Ask) -> bool {
+        self.keeps_static_secrets && self.lock().cache.has_stale(Instant::now(), ask)
+    }
+
+    /// The answer while the server can't be reached.
+    pub(crate) fn stale(&self, ask: &Ask) -> Option<Response<Body>> {
+        if !self.keeps_static_secrets {
+            return None;
+        }
+        let mut inner = self.lock();
+        let hit = inner.cache.stale(Instant::now(), ask)?;
+        if !std::mem::replace(&mut inner.said_stale, true) {
+            tracing::warn!(
+                age = hit.age.as_secs(),
+                "the server can't be reached; static secrets are given that may be out of date"
+            );
+        }
+        Some(answer(&hit, Freshness::Stale))
     }
 
     /// Forgets what an order of the incumbents' `cache-clear` names.
@@ -226,6 +284,7 @@ impl Keeper {
                 generation: given.generation(),
                 token: self.keyring.token(given.session().token().expose().as_bytes()),
                 accessor: None,
+                uses: if given.is_use_limited() { Uses::Limited } else { Uses::Unlimited },
             });
             inner.cache.token_replaced(now, token);
             inner.agent = current;
@@ -238,8 +297,13 @@ impl Keeper {
 }
 
 impl Flight {
-    /// Shows the answer to the cache, and gives it back. A large one goes on unread.
-    pub(crate) async fn land(self, response: Response<Body>) -> Response<Body> {
+    /// Shows the answer to the cache, and gives it back. A large one goes on unread. `question` asks
+    /// where a static secret lies, if that isn't known.
+    pub(crate) async fn land(
+        self,
+        response: Response<Body>,
+        question: impl FnOnce() -> Option<MountQuestion>,
+    ) -> Response<Body> {
         use http_body::Body as _;
         let (mut head, mut body) = response.into_parts();
         if head.status.is_success() {
@@ -247,20 +311,25 @@ impl Flight {
         }
         let announced = body.size_hint().lower() > LARGEST as u64;
         if !head.status.is_success() || !may_have_facts(&head.headers) || announced {
-            let outcome =
-                if head.status.is_success() { Outcome::Nothing } else { Outcome::Failure };
-            self.end(outcome);
+            self.end(outcome_of(head.status));
             return Response::from_parts(head, body);
         }
         match Prefixed::read(&mut body, LARGEST).await {
             Ok(Prefixed::Whole(whole)) => {
                 let mut kept = head.headers.clone();
                 kept.remove(X_CACHE);
-                let outcome = match facts(head.status, &kept, &whole) {
-                    Some(facts) => Outcome::Granted(facts, Answer::new(head.status, &kept, &whole)),
-                    None => Outcome::Nothing,
-                };
-                self.end(outcome);
+                match facts(head.status, &kept, &whole) {
+                    Some(Facts::Data) => {
+                        // What a server or what stands before it says to one client alone.
+                        kept.remove(SET_COOKIE);
+                        self.settle(|| Answer::new(head.status, &kept, &whole), question);
+                    }
+                    Some(facts) => {
+                        let answer = Answer::new(head.status, &kept, &whole);
+                        self.end(Outcome::Granted(facts, answer));
+                    }
+                    None => self.end(Outcome::Nothing),
+                }
                 Response::from_parts(head, Body::from(Bytes::from_owner(whole)))
             }
             Ok(Prefixed::Beginning(first)) => {
@@ -268,15 +337,58 @@ impl Flight {
                 Response::from_parts(head, Prefixed::before(first, body))
             }
             Err(broken) => {
-                self.end(Outcome::Failure);
+                self.end(Outcome::Unreachable);
                 Response::from_parts(head, Prefixed::broken(broken))
             }
         }
     }
 
+    /// Keeps data without a lease if it is a static secret, which may have to be found out first. Who
+    /// asked for it doesn't wait for that.
+    fn settle(
+        self,
+        answer: impl FnOnce() -> Answer,
+        question: impl FnOnce() -> Option<MountQuestion>,
+    ) {
+        match self.nature() {
+            Some(Nature::Kv(_)) => self.read(answer()),
+            Some(Nature::Other) => self.end(Outcome::Nothing),
+            None => {
+                let answer = answer();
+                let Some(question) = question() else { return self.end(Outcome::Nothing) };
+                tokio::spawn(async move {
+                    let keeper = Arc::clone(&self.keeper);
+                    let asking = keeper.asking.lock().await;
+                    if self.nature().is_none()
+                        && let Some(id) = self.id
+                    {
+                        let found = question.ask(&keeper.connector).await;
+                        keeper.lock().cache.mount_found(Instant::now(), id, found);
+                    }
+                    drop(asking);
+                    self.read(answer);
+                });
+            }
+        }
+    }
+
+    fn nature(&self) -> Option<Nature> {
+        match self.id {
+            Some(id) => self.keeper.lock().cache.nature(Instant::now(), id),
+            None => Some(Nature::Other),
+        }
+    }
+
+    fn read(mut self, answer: Answer) {
+        if let Some(id) = self.id.take() {
+            let _ = self.keeper.lock().cache.read(Instant::now(), id, answer);
+            self.keeper.changed.notify_one();
+        }
+    }
+
     /// There is no answer.
     pub(crate) fn failed(self) {
-        self.end(Outcome::Failure);
+        self.end(Outcome::Unreachable);
     }
 
     fn end(mut self, outcome: Outcome) {
@@ -297,12 +409,56 @@ impl Drop for Flight {
     }
 }
 
-fn answer(hit: &Hit) -> Response<Body> {
+/// A request on its way that may change static secrets.
+pub(crate) struct Write {
+    keeper: Arc<Keeper>,
+    writing: Writing,
+}
+
+impl Drop for Write {
+    fn drop(&mut self) {
+        self.keeper.lock().cache.written(Instant::now(), &self.writing);
+        self.keeper.changed.notify_one();
+    }
+}
+
+/// Whether an answer may be out of date.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Freshness {
+    Fresh,
+    Stale,
+}
+
+/// Whether a status says only that the server is in trouble, or asks for patience.
+pub(crate) fn is_in_trouble(status: StatusCode) -> bool {
+    status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
+}
+
+/// Of an answer that isn't looked into.
+fn outcome_of(status: StatusCode) -> Outcome {
+    match status {
+        status if status.is_success() => Outcome::Nothing,
+        StatusCode::NOT_FOUND => Outcome::Missing,
+        status if is_in_trouble(status) => Outcome::Unreachable,
+        _ => Outcome::Failure,
+    }
+}
+
+fn answer(hit: &Hit, freshness: Freshness) -> Response<Body> {
     let body = hit.answer.body();
     let mut headers = hit.answer.headers();
     headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     headers.insert(AGE, HeaderValue::from(hit.age.as_secs()));
-    headers.insert(X_CACHE, HeaderValue::from_static("HIT"));
+    let said = match freshness {
+        Freshness::Fresh => "HIT",
+        Freshness::Stale => {
+            // RFC 7234, §5.5.1; RFC 9111 has no other mark.
+            let warning = HeaderValue::from_static("110 usher \"Response is Stale\"");
+            headers.insert(WARNING, warning);
+            "STALE"
+        }
+    };
+    headers.insert(X_CACHE, HeaderValue::from_static(said));
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = hit.answer.status();
     *response.headers_mut() = headers;
