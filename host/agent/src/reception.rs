@@ -7,7 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use hyper::header::{CONTENT_TYPE, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request as HttpRequest, Response, StatusCode};
 use usher_config::Dialect;
 use usher_connector::Body;
@@ -100,6 +100,7 @@ impl Reception {
             let mut response = refuse(StatusCode::BAD_REQUEST, &why);
             let kind = HeaderValue::from_static("text/plain");
             response.headers_mut().insert(CONTENT_TYPE, kind);
+            response.headers_mut().remove(CACHE_CONTROL);
             return response.map(|_| Body::from(Bytes::from(why)));
         }
         let text = metrics::text(&self.0.desk.board.report());
