@@ -15,7 +15,14 @@ pub fn check(settings: &Settings) -> Vec<Diagnostic> {
                 .map(|(what, help)| unopened(listener, &what, help)),
             Err(error) => Some(unopened(listener, &error.to_string(), error.remedy())),
         };
-        let problems = place.into_iter().chain(tls(listener).err());
+        let (tls, unusable) = match tls(listener) {
+            Ok(tls) => (tls, None),
+            Err(error) => (None, Some(error)),
+        };
+        let expired = tls.and_then(|tls| tls.expiry()).map(|(what, help)| {
+            Diagnostic::new_warning("listener.tls", what, help, Some(&listener.location))
+        });
+        let problems = place.into_iter().chain(unusable).chain(expired);
         problems.chain(unknown_accounts(listener, &allowed(listener)))
     });
     problems.collect()
@@ -70,6 +77,23 @@ mod tests {
             assert_eq!(said.len(), 1, "{blocks}: {said:?}");
             assert!(said[0].contains(told) && said[0].contains("help: "), "{}", said[0]);
         }
+    }
+
+    #[test]
+    fn a_certificate_that_has_expired_is_a_warning() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut params = rcgen::CertificateParams::new(["localhost".to_owned()]).unwrap();
+        params.not_after = rcgen::date_time_ymd(2021, 1, 1);
+        let key = rcgen::KeyPair::generate().unwrap();
+        let [certificate_file, key_file] =
+            ["c.pem", "k.pem"].map(|name| directory.path().join(name).display().to_string());
+        std::fs::write(&certificate_file, params.self_signed(&key).unwrap().pem()).unwrap();
+        std::fs::write(&key_file, key.serialize_pem()).unwrap();
+        let files =
+            format!("tls_cert_file = \"{certificate_file}\"\n  tls_key_file = \"{key_file}\"");
+        let said = said(&block("tcp", "127.0.0.1:8200", &files));
+        assert_eq!(said.len(), 1, "{said:?}");
+        assert!(said[0].contains("warning: the listener's certificate has expired"), "{}", said[0]);
     }
 
     #[test]

@@ -149,14 +149,14 @@ impl Loaded {
         Self { made, expiry_said: false, stamps, refused: None }
     }
 
+    fn has_expired(&self) -> bool {
+        self.made.expires_at.is_some_and(|at| at <= SystemTime::now())
+    }
+
     /// Says once that the certificate has expired: clients refuse it, and only they see why.
     fn watch_expiry(&mut self, certificate: &Path) {
-        let expired = self.made.expires_at.is_some_and(|at| at <= SystemTime::now());
-        if expired && !std::mem::replace(&mut self.expiry_said, true) {
-            tracing::error!(
-                certificate = %certificate.display(),
-                "the listener's certificate has expired, and clients refuse it; write a new one to its file, which is taken without a restart"
-            );
+        if self.has_expired() && !std::mem::replace(&mut self.expiry_said, true) {
+            tracing::error!(certificate = %certificate.display(), "{EXPIRED}; {RENEW_IT}");
         }
     }
 }
@@ -168,6 +168,11 @@ impl Tls {
         let mut loaded = Loaded::new(make(&files)?, stamps);
         loaded.watch_expiry(&files.certificate);
         Ok(Self { files, loaded: Mutex::new(loaded), looked: Mutex::new(Instant::now()) })
+    }
+
+    /// That the certificate has expired, if it has, and what to do.
+    pub fn expiry(&self) -> Option<(&'static str, &'static str)> {
+        self.loaded().has_expired().then_some((EXPIRED, RENEW_IT))
     }
 
     /// Reads the files again, whether they have changed or not. After an error everything is as
@@ -347,6 +352,8 @@ fn stamps(files: &TlsFiles) -> Vec<Stamp> {
 }
 
 const LOOK: Duration = Duration::from_secs(1);
+const EXPIRED: &str = "the listener's certificate has expired, and clients refuse it";
+const RENEW_IT: &str = "write a new one to its file, which is taken without a restart";
 
 #[cfg(test)]
 mod tests {
