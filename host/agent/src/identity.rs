@@ -166,7 +166,9 @@ impl Identity {
             Target::Feed(feed) => {
                 let session = held.session().ok_or(Trouble::Defect)?;
                 let given = Given::new(session.clone(), generation, &self.client);
-                feed.give(Some(given.ok_or(Trouble::Defect)?));
+                let given = given.ok_or(Trouble::Defect)?;
+                let limited = held.granted.use_limited;
+                feed.give(Some(if limited { given.with_limited_uses() } else { given }));
                 return Ok(());
             }
         };

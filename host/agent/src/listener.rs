@@ -6,10 +6,11 @@ use std::sync::{Arc, Weak};
 
 use tokio::sync::watch;
 use usher_config::{
-    ApiProxy, ClientCertificates, Diagnostic, ListenerRole, ListenerTls, Settings, TokenUse,
+    ApiProxy, ClientCertificates, Diagnostic, ListenerRole, ListenerTls, Settings, StaticSecrets,
+    TokenUse,
 };
 use usher_listen::{AccessChange, Manner, Socket, Tally};
-use usher_proxy::{Gate, Proxy};
+use usher_proxy::{Gate, Proxy, StaticSettings};
 use usher_server::Client;
 
 use crate::listener_part::ListenerPart;
@@ -338,8 +339,14 @@ fn proxy_settings(settings: &Settings) -> usher_proxy::Settings {
             Some(number) => u32::try_from(number).unwrap_or(0),
         },
         patience: settings.server.proxied_timeout(),
-        cache: settings.cache,
+        cache: settings.cache.is_some(),
+        static_secrets: settings.cache.and_then(|cache| cache.static_secrets).map(static_secrets),
     }
+}
+
+fn static_secrets(settings: StaticSecrets) -> StaticSettings {
+    let StaticSecrets { ttl, max_stale, proof, entries, bytes } = settings;
+    StaticSettings { ttl, max_stale, proof, entries, bytes }
 }
 
 /// As the incumbents: `vault.retry.num_retries` is 12 where it is not set.

@@ -56,6 +56,10 @@ impl Fields<'_> {
             }
             Kind::Settings => drop(self.blocks(key, report)),
             Kind::TokenUse => drop(self.token_use(key, report)),
+            Kind::SwitchOrBlock(block) => match self.block_within(key) {
+                Some(nested) => drop(judge(&nested, block, report)),
+                None => drop(self.weak_boolean(key, report)),
+            },
             Kind::StrictText => {
                 self.judge_value(key, "a string", report, unknown, |value| {
                     matches!(value, Value::String(_))
@@ -164,6 +168,15 @@ impl Fields<'_> {
             report.push(Diagnostic::new_error("type", message, help, Some(&node.location)));
         }
         yes.map(|yes| if yes.value { TokenUse::WhenAbsent } else { TokenUse::Never })
+    }
+
+    /// The block, of a key that takes other values, too.
+    pub(crate) fn block_within(&self, key: &str) -> Option<Nested<'_>> {
+        let node = self.last(key, &mut Report::new())?;
+        match &node.value {
+            Value::Object(object) => Some(Nested { labels: &[], object, location: &node.location }),
+            _ => None,
+        }
     }
 
     fn judge_wait(&self, key: &str, report: &mut Report) {

@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod api_proxy;
+mod cache;
 mod characters;
 mod choice;
 mod connection;
@@ -65,9 +66,10 @@ pub use diff::{Diff, diff};
 pub use overrides::Overrides;
 pub use schema::{Flag, FlagForm, flags, json_schema, server_flags};
 pub use settings::{
-    ApiProxy, ClientCertificates, ClientPem, Encryption, Identity, Listener, ListenerPlace,
+    ApiProxy, Cache, ClientCertificates, ClientPem, Encryption, Identity, Listener, ListenerPlace,
     ListenerRole, ListenerTls, Log, LogFile, LogFormat, LogLevel, Method, OnExit, Plugin,
-    PluginConfig, RateLimit, Server, Settings, Sink, SinkOnExit, TlsVersion, TokenCheck, TokenUse,
+    PluginConfig, RateLimit, Server, Settings, Sink, SinkOnExit, StaticSecrets, TlsVersion,
+    TokenCheck, TokenUse,
 };
 
 /// A duration as the incumbents write it: "30" and "30s", "1h30m", "2d". None: it isn't one.

@@ -8,6 +8,7 @@
 mod api_proxy;
 mod blocks;
 pub(crate) mod built_ins;
+mod cache;
 #[cfg(test)]
 mod coverage;
 #[cfg(test)]
@@ -26,6 +27,7 @@ mod unbuilt;
 
 pub(crate) use api_proxy::API_PROXY;
 pub use blocks::{flags, server_flags};
+pub(crate) use cache::{CACHE, PERSIST, STATIC_SECRETS};
 pub(crate) use environment::ENVIRONMENT;
 pub(crate) use identity::{
     AUTO_AUTH, IDENTITY, IDENTITY_METHOD, IDENTITY_SINK, IDENTITY_SINKS, METHOD, SINK, SINKS,
@@ -38,7 +40,7 @@ pub(crate) use plugin::{ALLOW, LIMITS, PLUGIN};
 pub(crate) use server::{RETRY, VAULT};
 pub(crate) use telemetry::TELEMETRY;
 pub(crate) use top::FILE;
-pub(crate) use unbuilt::{CACHE, ENV_TEMPLATE, EXEC, PERSIST, TEMPLATE, TEMPLATE_CONFIG, WAIT};
+pub(crate) use unbuilt::{ENV_TEMPLATE, EXEC, TEMPLATE, TEMPLATE_CONFIG, WAIT};
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 //!
 //! Beside each type stands which key its fields are of, so that a change of one is found.
 
+mod cache;
 mod listener;
 mod log;
 mod plugin_config;
@@ -19,6 +20,7 @@ use usher_secret::Secret;
 use crate::diagnostic::Location;
 use crate::dialect::Dialect;
 use crate::field::fields;
+pub use cache::{Cache, StaticSecrets};
 pub use listener::{
     ApiProxy, ClientCertificates, Listener, ListenerPlace, ListenerRole, ListenerTls, TlsVersion,
     TokenUse,
@@ -38,7 +40,7 @@ pub struct Settings {
     /// What becomes of them.
     pub api_proxy: ApiProxy,
     /// Tokens and leased answers that listeners pass on are kept for the next one who asks.
-    pub cache: bool,
+    pub cache: Option<Cache>,
     /// Gets the process id.
     pub pid_file: Option<PathBuf>,
     /// End once every sink has a token.

@@ -1,15 +1,15 @@
-//! Reads what isn't built yet (cache, templates, process supervisor), so that what the incumbents
-//! refuse is invalid and what they take is only unsupported; and judges what must hold among it and
-//! what is built.
+//! Reads what isn't built yet (templates, process supervisor), so that what the incumbents refuse is
+//! invalid and what they take is only unsupported; and judges what must hold among it, `cache` and
+//! what else is built.
 
 use crate::api_proxy::ApiProxyBlock;
+use crate::cache::CacheBlock;
 use crate::diagnostic::{Diagnostic, Location};
 use crate::dialect::Dialect;
 use crate::fields::{Fields, Report};
 use crate::judge::judge;
 use crate::schema;
-use crate::settings::TokenUse;
-use crate::typed_block::lower_kind;
+use crate::settings::{Cache, TokenUse};
 
 /// Keys that only a template with a file of its own has.
 const FILE_ONLY: [&str; 13] = [
@@ -33,15 +33,9 @@ const FILE_ONLY: [&str; 13] = [
 pub(crate) struct Unbuilt {
     templates: Vec<Location>,
     env_templates: Vec<(String, Location)>,
-    cache: Option<Cache>,
+    cache: Option<CacheBlock>,
     exec: Option<Location>,
     template_config: Option<Location>,
-}
-
-/// The `cache` block.
-struct Cache {
-    location: Location,
-    token_use: Option<TokenUse>,
 }
 
 /// What is built, as far as the rules ask for it.
@@ -57,7 +51,7 @@ pub(crate) struct Beside<'a> {
 
 impl Unbuilt {
     pub(crate) fn read(file: &Fields<'_>, dialect: Dialect, report: &mut Report) -> Self {
-        let cache = cache(file, dialect, report);
+        let cache = CacheBlock::read(file, dialect, report);
         let template_config = file.block("template_config", report);
         if let Some(block) = &template_config {
             judge(block, &schema::TEMPLATE_CONFIG, report);
@@ -94,9 +88,9 @@ impl Unbuilt {
         self.cache.as_ref()?.token_use
     }
 
-    /// There is a cache.
-    pub(crate) fn caches(&self) -> bool {
-        self.cache.is_some()
+    /// The cache, if there is one.
+    pub(crate) fn cached(&self) -> Option<Cache> {
+        self.cache.as_ref().map(CacheBlock::settle)
     }
 
     /// The incumbents start with this and without `auto_auth`.
@@ -188,38 +182,6 @@ impl Unbuilt {
 
 fn is_used(token: Option<TokenUse>) -> bool {
     token.is_some_and(|token| token != TokenUse::Never)
-}
-
-fn cache(file: &Fields<'_>, dialect: Dialect, report: &mut Report) -> Option<Cache> {
-    let nested = file.block("cache", report)?;
-    let fields = judge(&nested, &schema::CACHE, report);
-    // A proxy has never had it there, and its incumbents ignore it.
-    let token_use = (dialect == Dialect::Agent)
-        .then(|| fields.token_use("use_auto_auth_token", &mut Report::new()))
-        .flatten();
-    if fields.has("persist") {
-        let blocks = fields.blocks("persist", &mut Report::new());
-        if let [_, second, ..] = blocks.as_slice() {
-            report.push(Diagnostic::new_error(
-                "duplicate-block",
-                "a second `persist` block",
-                "keep one",
-                Some(second.location),
-            ));
-        }
-        for persist in &blocks {
-            let fields = Fields::of(persist.object, &schema::PERSIST, &mut Report::new());
-            if lower_kind(&fields, persist).is_empty() {
-                report.push(Diagnostic::new_error(
-                    "cache.persist",
-                    "`persist` has no type",
-                    "write persist \"kubernetes\" { … }",
-                    Some(persist.location),
-                ));
-            }
-        }
-    }
-    Some(Cache { location: nested.location.clone(), token_use })
 }
 
 fn env_templates(file: &Fields<'_>, report: &mut Report) -> Vec<(String, Location)> {

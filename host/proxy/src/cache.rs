@@ -34,12 +34,14 @@ mod event;
 mod facts;
 mod flights;
 mod key;
+mod limited;
 mod machine;
 mod operation;
 mod order;
 mod selection;
 mod settings;
 mod shelf;
+mod static_secrets;
 mod target;
 mod wiped;
 
@@ -47,17 +49,19 @@ mod wiped;
 mod tests;
 
 pub(crate) use answer::Answer;
-pub(crate) use ask::{Ask, Head};
+pub(crate) use ask::{Ask, Head, own_token};
 pub use counts::Counts;
 pub(crate) use event::{
     Action, AgentToken, Denial, Event, Hit, Outcome, Owner, Renewal, Renewed, Reply, Woken,
 };
-pub(crate) use facts::{Facts, facts, may_have_facts};
+pub(crate) use facts::{Facts, Uses, facts, may_have_facts};
 pub(crate) use flights::FlightId;
 pub(crate) use key::Keyring;
 pub(crate) use machine::Cache;
 pub(crate) use order::{Disorder, order};
 pub(crate) use settings::Settings;
+pub use static_secrets::StaticSettings;
+pub(crate) use static_secrets::{Found, Nature, Writing, found};
 #[cfg(test)]
 pub(crate) use {
     class::{Class, Why},

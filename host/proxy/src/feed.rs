@@ -23,6 +23,7 @@ pub struct Given {
     session: Session,
     generation: Generation,
     header: HeaderValue,
+    use_limited: bool,
     /// The way to the server that knows it. It is sent on no other: a reload can lead to another
     /// server while requests to the old one wait for a token.
     server: Arc<Connector>,
@@ -62,7 +63,13 @@ impl Given {
     pub fn new(session: Session, generation: Generation, client: &Client) -> Option<Self> {
         let header = session.header()?;
         let server = Arc::clone(client.connector());
-        Some(Self { session, generation, header, server })
+        Some(Self { session, generation, header, use_limited: false, server })
+    }
+
+    /// The same token, each use of which counts.
+    #[must_use]
+    pub fn with_limited_uses(self) -> Self {
+        Self { use_limited: true, ..self }
     }
 
     /// The token, and how it must be used.
@@ -78,6 +85,11 @@ impl Given {
     /// As `X-Vault-Token`.
     pub(crate) fn header(&self) -> &HeaderValue {
         &self.header
+    }
+
+    /// Whether each use of it counts.
+    pub(crate) fn is_use_limited(&self) -> bool {
+        self.use_limited
     }
 
     fn is_of(&self, server: &Arc<Connector>) -> bool {

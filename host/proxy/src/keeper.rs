@@ -1,13 +1,14 @@
 //! The cache at work: its lock, those who wait for each other, and what keeps its leases alive.
 
+mod flight;
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use bytes::Bytes;
-use http::header::{AGE, CONTENT_LENGTH, HeaderName, HeaderValue};
+use http::header::{AGE, CONTENT_LENGTH, HeaderName, HeaderValue, WARNING};
 use http::uri::PathAndQuery;
 use http::{HeaderMap, Method, Response, StatusCode};
 use rand::Rng as _;
@@ -17,13 +18,13 @@ use usher_connector::{Body, Connector};
 use usher_secret::Secret;
 use zeroize::Zeroizing;
 
+use self::flight::{Flight, Write};
 use crate::cache::{
-    Action, AgentToken, Answer, Ask, Cache, Counts, Denial, Disorder, Event, FlightId, Head, Hit,
-    Keyring, Outcome, Reply, Settings, Woken, facts, may_have_facts, order,
+    Action, AgentToken, Ask, Cache, Counts, Denial, Disorder, Event, FlightId, Head, Hit, Keyring,
+    Reply, Settings, StaticSettings, Uses, Woken, order,
 };
 use crate::feed::{Feed, Given};
 use crate::path::is_login;
-use crate::prefixed::Prefixed;
 use crate::renewing;
 
 /// A cache that others use, too.
@@ -31,6 +32,9 @@ pub(crate) struct Keeper {
     connector: Arc<Connector>,
     feed: Option<Feed>,
     keyring: Arc<Keyring>,
+    keeps_static_secrets: bool,
+    /// One mount is asked for at a time.
+    asking: tokio::sync::Mutex<()>,
     inner: Mutex<Inner>,
     /// Something may be to do.
     changed: Notify,
@@ -41,6 +45,8 @@ struct Inner {
     waiting: HashMap<FlightId, Vec<oneshot::Sender<Woken>>>,
     /// The agent's token, as the cache knows it.
     agent: Option<Arc<Given>>,
+    /// It was said that the server can't be reached, since it last was.
+    said_stale: bool,
 }
 
 /// How a cache does, since it was made.
@@ -64,22 +70,28 @@ pub(crate) enum Shown {
     GoesOn(Option<Flight>),
 }
 
-/// A request on its way whose answer the cache waits for. Dropped, it is given up.
-pub(crate) struct Flight {
-    keeper: Arc<Keeper>,
-    /// `None`: it has ended.
-    id: Option<FlightId>,
-}
-
 impl Keeper {
-    pub(crate) fn new(connector: Arc<Connector>, feed: Option<Feed>) -> Arc<Self> {
+    /// `static_secrets`: `None` if none are kept.
+    pub(crate) fn new(
+        connector: Arc<Connector>,
+        feed: Option<Feed>,
+        static_secrets: Option<StaticSettings>,
+    ) -> Arc<Self> {
         let mut random = [0; 64];
         rand::rng().fill(&mut random[..]);
         let keyring = Arc::new(Keyring::new(Secret::new(random)));
-        let cache = Cache::new(Settings::default(), Arc::clone(&keyring), rand::random());
-        let inner = Inner { cache, waiting: HashMap::new(), agent: None };
-        let inner = Mutex::new(inner);
-        Arc::new(Self { connector, feed, keyring, inner, changed: Notify::new() })
+        let settings = Settings { static_secrets, ..Settings::default() };
+        let cache = Cache::new(settings, Arc::clone(&keyring), rand::random());
+        let inner = Inner { cache, waiting: HashMap::new(), agent: None, said_stale: false };
+        Arc::new(Self {
+            connector,
+            feed,
+            keyring,
+            keeps_static_secrets: static_secrets.is_some(),
+            asking: tokio::sync::Mutex::default(),
+            inner: Mutex::new(inner),
+            changed: Notify::new(),
+        })
     }
 
     /// A request as the cache sees it. `body`: `None` if it isn't here as a whole.
@@ -92,7 +104,11 @@ impl Keeper {
         body: Option<&[u8]>,
     ) -> Ask {
         let given = given.map(|given| given.session().token());
-        let ask = Ask::new(&self.keyring, Head { method, path, headers, given }, body);
+        let head = Head { method, path, headers, given };
+        let mut ask = Ask::new(&self.keyring, head, body);
+        if self.keeps_static_secrets {
+            ask = ask.among_secrets(&self.keyring, head, body);
+        }
         // A login that is given again is worth no more than what it was made with.
         match body.filter(|_| is_login(path.path())).and_then(end_of_jwt) {
             Some(end) => ask.ending_by(end),
@@ -113,10 +129,9 @@ impl Keeper {
                     Woken::Apart => inner.cache.apart(now, ask),
                 };
                 match reply {
-                    Reply::Hit(hit) => return Shown::Kept(answer(&hit)),
+                    Reply::Hit(hit) => return Shown::Kept(answer(&hit, Freshness::Fresh)),
                     Reply::Miss(id) => {
-                        let keeper = Arc::clone(self);
-                        return Shown::GoesOn(Some(Flight { keeper, id: Some(id) }));
+                        return Shown::GoesOn(Some(Flight::new(Arc::clone(self), id)));
                     }
                     Reply::Pass => return Shown::GoesOn(None),
                     Reply::Join(flight) => {
@@ -136,11 +151,17 @@ impl Keeper {
         let denied = ask.asker().filter(|_| status == Some(StatusCode::FORBIDDEN));
         let done = status.is_none_or(|status| status.is_success());
         let revocation = ask.revocation().filter(|_| done);
-        if denied.is_none() && revocation.is_none() {
+        let reached = status.is_some_and(|status| !is_in_trouble(status));
+        if denied.is_none() && revocation.is_none() && !(reached && self.keeps_static_secrets) {
             return;
         }
         let mut inner = self.lock();
+        if reached {
+            inner.cache.reached(now);
+            inner.said_stale = false;
+        }
         if let Some(asker) = denied {
+            inner.cache.refused(now, ask);
             let denial = if invalid_token { Denial::InvalidToken } else { Denial::Unsaid };
             inner.cache.denied(now, asker, denial);
         }
@@ -149,6 +170,33 @@ impl Keeper {
         }
         drop(inner);
         self.changed.notify_one();
+    }
+
+    /// A request that may change static secrets is on its way. Until the answer is there, or nobody
+    /// waits for it any more: drop it then.
+    pub(crate) fn writing(self: &Arc<Self>, ask: &Ask) -> Option<Write> {
+        Some(Write::new(Arc::clone(self), ask.writing()?.clone()))
+    }
+
+    /// Whether there is an answer to this even if the server can't be reached.
+    pub(crate) fn has_stale(&self, ask: &Ask) -> bool {
+        self.keeps_static_secrets && self.lock().cache.has_stale(Instant::now(), ask)
+    }
+
+    /// The answer while the server can't be reached.
+    pub(crate) fn stale(&self, ask: &Ask) -> Option<Response<Body>> {
+        if !self.keeps_static_secrets {
+            return None;
+        }
+        let mut inner = self.lock();
+        let hit = inner.cache.stale(Instant::now(), ask)?;
+        if !std::mem::replace(&mut inner.said_stale, true) {
+            tracing::warn!(
+                age = hit.age.as_secs(),
+                "the server can't be reached; static secrets are given that may be out of date"
+            );
+        }
+        Some(answer(&hit, Freshness::Stale))
     }
 
     /// Forgets what an order of the incumbents' `cache-clear` names.
@@ -226,6 +274,7 @@ impl Keeper {
                 generation: given.generation(),
                 token: self.keyring.token(given.session().token().expose().as_bytes()),
                 accessor: None,
+                uses: if given.is_use_limited() { Uses::Limited } else { Uses::Unlimited },
             });
             inner.cache.token_replaced(now, token);
             inner.agent = current;
@@ -237,72 +286,33 @@ impl Keeper {
     }
 }
 
-impl Flight {
-    /// Shows the answer to the cache, and gives it back. A large one goes on unread.
-    pub(crate) async fn land(self, response: Response<Body>) -> Response<Body> {
-        use http_body::Body as _;
-        let (mut head, mut body) = response.into_parts();
-        if head.status.is_success() {
-            head.headers.insert(X_CACHE, HeaderValue::from_static("MISS"));
-        }
-        let announced = body.size_hint().lower() > LARGEST as u64;
-        if !head.status.is_success() || !may_have_facts(&head.headers) || announced {
-            let outcome =
-                if head.status.is_success() { Outcome::Nothing } else { Outcome::Failure };
-            self.end(outcome);
-            return Response::from_parts(head, body);
-        }
-        match Prefixed::read(&mut body, LARGEST).await {
-            Ok(Prefixed::Whole(whole)) => {
-                let mut kept = head.headers.clone();
-                kept.remove(X_CACHE);
-                let outcome = match facts(head.status, &kept, &whole) {
-                    Some(facts) => Outcome::Granted(facts, Answer::new(head.status, &kept, &whole)),
-                    None => Outcome::Nothing,
-                };
-                self.end(outcome);
-                Response::from_parts(head, Body::from(Bytes::from_owner(whole)))
-            }
-            Ok(Prefixed::Beginning(first)) => {
-                self.end(Outcome::Nothing);
-                Response::from_parts(head, Prefixed::before(first, body))
-            }
-            Err(broken) => {
-                self.end(Outcome::Failure);
-                Response::from_parts(head, Prefixed::broken(broken))
-            }
-        }
-    }
-
-    /// There is no answer.
-    pub(crate) fn failed(self) {
-        self.end(Outcome::Failure);
-    }
-
-    fn end(mut self, outcome: Outcome) {
-        if let Some(id) = self.id.take() {
-            // Why one isn't kept is in the counts.
-            let _ = self.keeper.lock().cache.answered(Instant::now(), id, outcome);
-            self.keeper.changed.notify_one();
-        }
-    }
+/// Whether an answer may be out of date.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Freshness {
+    Fresh,
+    Stale,
 }
 
-impl Drop for Flight {
-    fn drop(&mut self) {
-        if let Some(id) = self.id.take() {
-            self.keeper.lock().cache.gave_up(id);
-            self.keeper.changed.notify_one();
-        }
-    }
+/// Whether a status says only that the server is in trouble, or asks for patience.
+pub(crate) fn is_in_trouble(status: StatusCode) -> bool {
+    status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
 }
 
-fn answer(hit: &Hit) -> Response<Body> {
+fn answer(hit: &Hit, freshness: Freshness) -> Response<Body> {
     let body = hit.answer.body();
     let mut headers = hit.answer.headers();
     headers.insert(CONTENT_LENGTH, HeaderValue::from(body.len()));
     headers.insert(AGE, HeaderValue::from(hit.age.as_secs()));
-    headers.insert(X_CACHE, HeaderValue::from_static("HIT"));
+    let said = match freshness {
+        Freshness::Fresh => "HIT",
+        Freshness::Stale => {
+            // RFC 7234, §5.5.1; RFC 9111 has no other mark.
+            let warning = HeaderValue::from_static("110 usher \"Response is Stale\"");
+            headers.insert(WARNING, warning);
+            "STALE"
+        }
+    };
+    headers.insert(X_CACHE, HeaderValue::from_static(said));
     let mut response = Response::new(Body::from(body));
     *response.status_mut() = hit.answer.status();
     *response.headers_mut() = headers;
@@ -346,8 +356,6 @@ async fn given_changes(given: &mut Option<watch::Receiver<Option<Arc<Given>>>>) 
 }
 
 const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
-/// Of an answer that is kept, in bytes.
-const LARGEST: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {

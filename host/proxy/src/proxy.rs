@@ -17,10 +17,13 @@ use usher_server::Client;
 
 use crate::admission::{Bearer, TokenUse, admit, strip};
 use crate::answer::{put_off, refuse, unanswered};
-use crate::cache::Ask;
+use crate::cache::{Ask, StaticSettings, own_token};
 use crate::feed::{Feed, Given, Outcome};
-use crate::headers::{NamespaceRule, TOKEN, WRAP_TTL, drop_connections, rewrite, upgrade};
-use crate::keeper::{CacheReport, Keeper, Shown};
+use crate::headers::{
+    NAMESPACE, NamespaceRule, TOKEN, WRAP_TTL, drop_connections, rewrite, upgrade,
+};
+use crate::keeper::{CacheReport, Keeper, Shown, is_in_trouble};
+use crate::mount::MountQuestion;
 use crate::path::{asks_for_a_status, may_show_token, needs_no_token};
 use crate::redaction::redact;
 use crate::renewing;
@@ -42,6 +45,8 @@ pub struct Settings {
     pub patience: Duration,
     /// What the server grants is kept for the next one who asks.
     pub cache: bool,
+    /// With a cache: static secrets are kept, too, and for how long.
+    pub static_secrets: Option<StaticSettings>,
 }
 
 /// Sends the requests of others to the server. Clones are cheap.
@@ -68,7 +73,8 @@ impl Proxy {
             prepend: settings.prepend_namespace,
         };
         let connector = Arc::clone(client.connector());
-        let keeper = settings.cache.then(|| Keeper::new(Arc::clone(&connector), feed.clone()));
+        let keep = || Keeper::new(Arc::clone(&connector), feed.clone(), settings.static_secrets);
+        let keeper = settings.cache.then(keep);
         Self(Arc::new(Inner {
             connector,
             plain: TlsIdentity::default(),
@@ -160,26 +166,32 @@ impl Inner {
             // It is looked into, too.
             outgoing.headers.remove(ACCEPT_ENCODING);
         }
+        let writing = ask.as_ref().and_then(|ask| self.keeper.as_ref()?.writing(ask));
         let response = loop {
             let sent = Instant::now();
-            let response = self.send(&mut outgoing, given.as_deref()).await;
+            let response = self.send(&mut outgoing, given.as_deref(), ask.as_ref()).await;
             let response = match response {
-                Ok(response) => response,
-                Err(refusal) => {
-                    self.tell(ask.as_ref(), None, false);
+                Ok(response) if !is_in_trouble(response.status()) => response,
+                answer => {
+                    let status = answer.as_ref().ok().map(Response::status);
+                    self.tell(ask.as_ref(), status, false);
+                    let stale = ask.as_ref().and_then(|ask| self.keeper.as_ref()?.stale(ask));
                     if let Some(flight) = flight {
                         flight.failed();
                     }
-                    return Err(refusal);
+                    let answer = stale.map_or(answer, Ok)?;
+                    return Ok(self.relay(answer, changing));
                 }
             };
             let refused = response.status() == StatusCode::FORBIDDEN;
-            let (Some(feed), Some(token)) = (self.feed.as_ref().filter(|_| refused), &given) else {
-                self.tell(ask.as_ref(), Some(response.status()), false);
-                break response;
+            let feed = self.feed.as_ref().filter(|_| refused).zip(given.as_ref());
+            let (response, invalid_token) = match &ask {
+                _ if feed.is_some() => says_invalid_token(response).await,
+                Some(ask) if refused && ask.asker().is_some() => says_invalid_token(response).await,
+                _ => (response, false),
             };
-            let (response, invalid_token) = says_invalid_token(response).await;
             self.tell(ask.as_ref(), Some(response.status()), invalid_token);
+            let Some((feed, token)) = feed else { break response };
             feed.doubt(token, invalid_token);
             if !outgoing.may_be_made_again() {
                 break response;
@@ -191,13 +203,17 @@ impl Inner {
             outgoing.was_made_again = true;
         };
         let response = match flight {
-            Some(flight) => flight.land(response).await,
+            Some(flight) => {
+                flight.land(response, || mount_question(&outgoing, given.as_ref())).await
+            }
             None => response,
         };
         let response = match &given {
             Some(given) if shows_token => without_token(response, given).await,
             _ => response,
         };
+        // Whoever gets the answer finds nothing older.
+        drop(writing);
         Ok(self.relay(response, changing))
     }
 
@@ -238,13 +254,17 @@ impl Inner {
         }
     }
 
-    /// Sends it, again where that can help, until there is an answer that counts.
+    /// Sends it, again where that can help, until there is an answer that counts. One that is kept
+    /// for such a case is given at once.
     async fn send(
         &self,
         outgoing: &mut Outgoing,
         given: Option<&Given>,
+        ask: Option<&Ask>,
     ) -> Result<Response<Body>, Refusal> {
         let Settings { retries, patience, .. } = self.settings;
+        let kept = self.keeper.as_ref().zip(ask).is_some_and(|(keeper, ask)| keeper.has_stale(ask));
+        let retries = if kept { 0 } else { retries };
         let mut attempts = Attempts::new(&outgoing.method, retries, patience);
         let identity = given.map_or(&self.plain, |given| given.session().tls());
         loop {
@@ -350,6 +370,19 @@ impl Outgoing {
         }
         Some(request)
     }
+}
+
+/// Asks where what was read lies, with the token that has read it.
+fn mount_question(outgoing: &Outgoing, given: Option<&Arc<Given>>) -> Option<MountQuestion> {
+    let own = || HeaderValue::from_bytes(own_token(&outgoing.headers)?).ok();
+    let mut token = given.map(|given| given.header().clone()).or_else(own)?;
+    token.set_sensitive(true);
+    Some(MountQuestion {
+        uri: MountQuestion::uri(outgoing.path.as_ref()?.path())?,
+        token,
+        given: given.cloned(),
+        namespace: outgoing.headers.get(NAMESPACE).cloned(),
+    })
 }
 
 async fn small(body: Incoming) -> Result<Bytes, Refusal> {

@@ -71,7 +71,7 @@ async fn granted(
     let result = match read {
         Ok(read) if head.status.is_success() => match facts(head.status, &head.headers, &read) {
             Some(Facts::Lease { granted, .. } | Facts::Auth { granted, .. }) => Ok(granted),
-            None => Err(passing()),
+            Some(Facts::Data) | None => Err(passing()),
         },
         Ok(read) => Err(failure(head.status, &head.headers, &read)),
         Err(_) => Err(passing()),

@@ -14,4 +14,5 @@ mod listener_reload;
 mod listener_seen;
 mod outage;
 mod proxy_dialect;
+mod static_secrets;
 mod tls;

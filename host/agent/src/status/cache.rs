@@ -15,8 +15,8 @@ pub struct CacheReport {
     pub bytes: usize,
     /// How long the oldest has been kept, in seconds.
     pub oldest_s: Option<u64>,
-    /// Requests by what became of them: "hit", "miss", "joined" (waited for another like it), "passed"
-    /// (none of the cache's business).
+    /// Requests by what became of them: "hit", "miss", "joined" (waited for another like it), "stale"
+    /// (out of date, since the server couldn't be reached), "passed" (none of the cache's business).
     pub requests: BTreeMap<String, u64>,
     /// Answers that were kept.
     pub stored: u64,
@@ -33,6 +33,7 @@ impl From<usher_proxy::CacheReport> for CacheReport {
             ("hit", counts.hits),
             ("miss", counts.misses),
             ("joined", counts.joined),
+            ("stale", counts.stale),
             ("passed", counts.passed),
         ];
         let named = |(name, count): (&str, u64)| (name.to_owned(), count);
@@ -56,7 +57,10 @@ pub(crate) const METRICS: Metrics<CacheReport, 1> = Metrics {
             name: "usher_proxy_cache_requests_total",
             kind: Kind::Counter,
             help: "Requests to the listener by what the cache did with them.",
-            labels: &[Label { name: "result", values: "`hit`, `miss`, `joined` or `passed`" }],
+            labels: &[Label {
+                name: "result",
+                values: "`hit`, `miss`, `joined`, `stale` or `passed`",
+            }],
             samples: |cache, samples| {
                 for (result, count) in &cache.requests {
                     samples.add(&[result], count);
@@ -69,7 +73,7 @@ pub(crate) const METRICS: Metrics<CacheReport, 1> = Metrics {
             help: "Answers that are kept no longer, by cause.",
             labels: &[Label {
                 name: "cause",
-                values: "`ended`, `renewal_refused`, `revoked`, `token_died`, `token_replaced`, `bounds` or `cleared`",
+                values: "`ended`, `renewal_refused`, `revoked`, `token_died`, `token_replaced`, `bounds`, `cleared`, `written`, `gone` or `refused`",
             }],
             samples: |cache, samples| {
                 for (cause, count) in &cache.evictions {

@@ -2,9 +2,7 @@
 
 use super::Block;
 use super::Kind::{Any, Boolean, Text, TokenUse};
-use super::key::{built, no_effect};
-
-const OTHER_PRODUCT: &str = "OpenBao Agent has no use for it";
+use super::key::{OTHER_PRODUCT, built, no_effect};
 
 pub(crate) static API_PROXY: Block = Block {
     name: "api_proxy",

@@ -2,13 +2,13 @@
 
 use super::{
     AGENT_API, ALLOW, API_PROXY, AUTO_AUTH, Block, CACHE, ENV_TEMPLATE, ENVIRONMENT, EXEC, FILE,
-    Flag, LIMITS, LISTENER, METHOD, PERSIST, PLUGIN, PROXY_API, RETRY, SINK, SINKS, TELEMETRY,
-    TEMPLATE, TEMPLATE_CONFIG, VAULT, WAIT, unbuilt,
+    Flag, LIMITS, LISTENER, METHOD, PERSIST, PLUGIN, PROXY_API, RETRY, SINK, SINKS, STATIC_SECRETS,
+    TELEMETRY, TEMPLATE, TEMPLATE_CONFIG, VAULT, WAIT, unbuilt,
 };
 
 /// All of them, for suggestions, the JSON Schema and the reference. Blocks that share their keys
 /// with one before are not repeated.
-pub(super) static ALL: [&Block; 24] = [
+pub(super) static ALL: [&Block; 25] = [
     &FILE,
     &VAULT,
     &RETRY,
@@ -25,6 +25,7 @@ pub(super) static ALL: [&Block; 24] = [
     &AGENT_API,
     &PROXY_API,
     &CACHE,
+    &STATIC_SECRETS,
     &PERSIST,
     &TEMPLATE,
     &unbuilt::TEMPLATE_EXEC,

@@ -193,6 +193,7 @@ fn takes(kind: Kind) -> String {
         Kind::Named(inner) => format!("{}, with its name as label", block(inner)),
         Kind::Settings => "block of the plug-in".to_owned(),
         Kind::TokenUse => "`true`, `false` or `\"force\"`".to_owned(),
+        Kind::SwitchOrBlock(inner) => format!("`true`, `false` or {}", block(inner)),
         Kind::Command => "string or list of strings".to_owned(),
         Kind::Signal => "name of a signal".to_owned(),
         Kind::Permissions => "octal string or number".to_owned(),

@@ -65,6 +65,9 @@ fn value(kind: Kind) -> Json {
             let named = json!({ "type": "object", "additionalProperties": reference(block) });
             one_or_list(&named, None)
         }
+        Kind::SwitchOrBlock(block) => {
+            json!({ "anyOf": [{ "type": ["boolean", "string", "number"] }, reference(block)] })
+        }
         Kind::Settings => one_or_list(&json!({ "type": "object" }), None),
         Kind::StrictText | Kind::Signal => json!({ "type": "string" }),
         Kind::StrictInteger => json!({ "type": "integer" }),

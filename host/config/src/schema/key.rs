@@ -85,6 +85,8 @@ pub(crate) enum Kind {
     Settings,
     /// Whether requests get the agent's token: a weak boolean or "force".
     TokenUse,
+    /// A weak boolean, or a block, which is true.
+    SwitchOrBlock(&'static Block),
     /// A string and nothing else.
     StrictText,
     /// A whole number without quotes.
@@ -165,6 +167,8 @@ pub enum FlagForm {
 }
 
 /// Why a key has no effect.
+pub(super) const OTHER_PRODUCT: &str = "OpenBao Agent has no use for it";
+/// The same.
 pub(super) const SERVER_PART: &str = "a key of the server's configuration; take it out";
 
 pub(super) const fn built(name: &'static str, kind: Kind, description: &'static str) -> Key {

@@ -99,7 +99,10 @@ impl Block {
 impl Kind {
     fn block(self) -> Option<&'static Block> {
         match self {
-            Self::Block(block) | Self::Typed(block) | Self::Named(block) => Some(block),
+            Self::Block(block)
+            | Self::Typed(block)
+            | Self::Named(block)
+            | Self::SwitchOrBlock(block) => Some(block),
             Self::Wait => Some(&super::WAIT),
             _ => None,
         }

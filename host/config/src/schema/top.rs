@@ -6,7 +6,9 @@ use super::Kind::{
 };
 use super::Merge::{Add, Filled, Later, StaysOn, Whole};
 use super::key::{SERVER_PART, beside, built, no_effect, not_built};
-use super::{API_PROXY, AUTO_AUTH, Block, IDENTITY, LISTENER, PLUGIN, TELEMETRY, VAULT, unbuilt};
+use super::{
+    API_PROXY, AUTO_AUTH, Block, CACHE, IDENTITY, LISTENER, PLUGIN, TELEMETRY, VAULT, unbuilt,
+};
 use crate::dialect::Dialect::Agent;
 
 pub(super) const TOP: &str = "the configuration";
@@ -172,7 +174,7 @@ pub(crate) static FILE: Block = Block {
         .change(Live),
         built(
             "cache",
-            One(&unbuilt::CACHE),
+            One(&CACHE),
             "Keeps tokens and leased answers for proxied requests, and renews them.",
         )
         .merge(Whole)

@@ -1,57 +1,11 @@
-//! The tables of what isn't built yet, and judged all the same: cache, templates, process
-//! supervisor.
+//! The tables of what isn't built yet, and judged all the same: templates, process supervisor.
 
 use super::Kind::{
     Any, Boolean, Choice, Command, Duration, GoDuration, Permissions, Signal, StrictInteger,
-    StrictText, Strings, Text, TokenUse, Typed, Wait,
+    StrictText, Strings, Typed, Wait,
 };
-use super::key::{beside, built, deprecated, no_effect, not_built};
+use super::key::{OTHER_PRODUCT, built, deprecated, no_effect};
 use super::{Block, Key};
-
-const OTHER_PRODUCT: &str = "OpenBao Agent has no use for it";
-
-pub(crate) static CACHE: Block = Block {
-    name: "cache",
-    closed: false,
-    hint: "",
-    keys: &[
-        deprecated(
-            "use_auto_auth_token",
-            TokenUse,
-            "write it into an api_proxy block",
-            "What it is in api_proxy.",
-        ),
-        not_built(
-            "persist",
-            Typed(&PERSIST),
-            "take it out; after a restart this version's cache is empty",
-            "Keep the cache over restarts; only kubernetes.",
-        ),
-        no_effect("enforce_consistency", Any, OTHER_PRODUCT),
-        no_effect("when_inconsistent", Any, OTHER_PRODUCT),
-        no_effect("cache_static_secrets", Any, OTHER_PRODUCT),
-        no_effect("static_secret_token_capability_refresh_interval", Any, OTHER_PRODUCT),
-        no_effect("static_secret_token_capability_refresh_behavior", Any, OTHER_PRODUCT),
-        no_effect("disable_caching_dynamic_secrets", Any, OTHER_PRODUCT),
-    ],
-};
-
-pub(crate) static PERSIST: Block = Block {
-    name: "cache.persist",
-    closed: false,
-    hint: "",
-    keys: &[
-        beside("type", Text, "\"kubernetes\", instead of a label."),
-        beside("path", Text, "Directory of the cache file."),
-        beside("keep_after_import", Boolean, "Keep the file once it is read. Default false."),
-        beside("exit_on_err", Boolean, "End if the file can't be read. Default false."),
-        beside(
-            "service_account_token_file",
-            Text,
-            "File whose content is authenticated with the cache. Default: that of the service account.",
-        ),
-    ],
-};
 
 static TEMPLATE_KEYS: [Key; 21] = [
     built("source", StrictText, "File with the template; or contents."),

@@ -7,8 +7,8 @@ use usher_grant::{Capability, Limits};
 
 use super::*;
 use crate::{
-    ClientCertificates, Encryption, ListenerPlace, ListenerRole, ListenerTls, LogFile, LogFormat,
-    LogLevel, OnExit, SinkOnExit, TlsVersion, TokenCheck, TokenUse,
+    Cache, ClientCertificates, Encryption, ListenerPlace, ListenerRole, ListenerTls, LogFile,
+    LogFormat, LogLevel, OnExit, SinkOnExit, StaticSecrets, TlsVersion, TokenCheck, TokenUse,
 };
 
 #[test]
@@ -95,6 +95,10 @@ fn every_built_setting_arrives() {
           tls_disable_client_certs = false  proxy_api { enable_quit = true }  tls_auto_reload = true  tls_auto_reload_interval = "30s"
         }
         cache {
+          static_secret_token_capability_refresh_interval = "10m"
+          cache_static_secrets {
+            ttl = "30s"  max_stale = "1h"  proof = "2m"  entries = 100  bytes = "1MiB"
+          }
         }
         api_proxy {
           use_auto_auth_token = "force"  namespace = "team"  prepend_configured_namespace = true
@@ -189,7 +193,14 @@ fn every_built_setting_arrives() {
         cipher_suites: vec!["TLS_AES_256_GCM_SHA384".to_owned()],
     };
     assert_eq!(metrics.tls, Some(tls));
-    assert!(settings.cache);
+    let static_secrets = StaticSecrets {
+        ttl: Duration::from_secs(30),
+        max_stale: Duration::from_hours(1),
+        proof: Duration::from_mins(2),
+        entries: 100,
+        bytes: 1 << 20,
+    };
+    assert_eq!(settings.cache, Some(Cache { static_secrets: Some(static_secrets) }));
     assert!(!metrics.enable_quit, "that is for `usher proxy`");
     let proxy = &settings.api_proxy;
     assert_eq!((proxy.token_use, proxy.prepend_namespace), (TokenUse::Always, true));

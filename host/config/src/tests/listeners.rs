@@ -1,10 +1,12 @@
 //! Listeners and what becomes of their requests: what is accepted and what it means, what is
 //! refused or warned of, and what a reload changes.
 
+use std::time::Duration;
+
 use super::*;
 use crate::{
-    ApiProxy, ClientCertificates, Diff, Listener, ListenerPlace, ListenerRole, ListenerTls,
-    TlsVersion, TokenUse, diff,
+    ApiProxy, Cache, ClientCertificates, Diff, Listener, ListenerPlace, ListenerRole, ListenerTls,
+    StaticSecrets, TlsVersion, TokenUse, diff,
 };
 
 /// With a certificate.
@@ -608,9 +610,56 @@ fn a_cache_may_say_whose_token_requests_get_and_is_not_kept_over_a_restart() {
     let lent =
         with_top("listener \"tcp\" { tls_disable = true }\ncache { use_auto_auth_token = true }");
     let settings = Case::new(&lent).settings();
-    assert!(settings.cache);
+    assert_eq!(settings.cache, Some(Cache { static_secrets: None }));
     assert_eq!(settings.api_proxy.token_use, TokenUse::WhenAbsent);
-    assert!(!Case::new("listener \"tcp\" { tls_disable = true }").settings().cache);
+    assert!(Case::new("listener \"tcp\" { tls_disable = true }").settings().cache.is_none());
     let kept = "listener \"tcp\" { tls_disable = true }\ncache { persist \"kubernetes\" { path = \"/p\" } }";
     assert_eq!(brief(&Case::new(kept).refused()), ["!unsupported@2:9"]);
+}
+
+#[test]
+fn static_secrets_are_kept_where_a_cache_says_so_in_either_spelling() {
+    let read = |cache: &str| {
+        let text = format!("listener \"tcp\" {{ tls_disable = true }}\ncache {{ {cache} }}");
+        Case::new(&with_top(&text)).settings().cache.unwrap().static_secrets
+    };
+    let default = StaticSecrets::default();
+    for off in ["", "cache_static_secrets = false", "cache_static_secrets = \"0\""] {
+        assert_eq!(read(off), None, "{off}");
+    }
+    for on in [
+        "cache_static_secrets = true",
+        "cache_static_secrets = \"true\"",
+        "cache_static_secrets { }",
+    ] {
+        assert_eq!(read(on), Some(default), "{on}");
+    }
+    let proof = Duration::from_mins(1);
+    let vaults =
+        "cache_static_secrets = true\nstatic_secret_token_capability_refresh_interval = \"1m\"";
+    assert_eq!(read(vaults), Some(StaticSecrets { proof, ..default }));
+    let both = vaults.replace("= true", "{ proof = \"2m\" }");
+    assert_eq!(read(&both).unwrap().proof, proof * 2);
+}
+
+#[test]
+fn static_secrets_that_could_not_be_given_are_refused() {
+    for (keys, codes) in [
+        ("ttl = 0", &["!cache"][..]),
+        ("proof = \"0s\"", &["!cache"]),
+        ("entries = 0", &["!cache"]),
+        ("entries = -1", &["!cache"]),
+        ("bytes = 0", &["!size"]),
+        ("max_stale = \"soon\"", &["!duration"]),
+        ("max_age = 60", &["!unknown-key"]),
+    ] {
+        let text = format!(
+            "listener \"tcp\" {{ tls_disable = true }}\ncache {{ cache_static_secrets {{ {keys} }} }}"
+        );
+        let found = brief(&Case::new(&with_top(&text)).refused());
+        let found: Vec<&str> = found.iter().filter_map(|text| text.split('@').next()).collect();
+        assert_eq!(found, codes, "{keys}");
+    }
+    let behavior = "listener \"tcp\" { tls_disable = true }\ncache { static_secret_token_capability_refresh_behavior = \"hopeful\" }";
+    assert!(!Case::new(&with_top(behavior)).refused().is_empty());
 }

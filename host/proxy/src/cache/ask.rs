@@ -1,11 +1,12 @@
 //! A request, as the cache sees it: what may be done with it, what it is known by, who asks, and what
 //! it revokes.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use http::header::AUTHORIZATION;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, Method};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use serde::Deserialize;
 use usher_address::Namespace;
 use usher_secret::Secret;
@@ -13,8 +14,9 @@ use zeroize::Zeroizing;
 
 use super::class::{Class, Why, classify};
 use super::key::{Key, Keyring, TokenId};
-use super::operation::{Kind, Operation};
+use super::operation::{Kind, Operation, server_path};
 use super::selection::{Certainty, Revocation, Selection};
+use super::static_secrets::{Reading, Writing, may_read, writing};
 use super::target::Target;
 use super::wiped::Wiped;
 use crate::headers::{NAMESPACE, TOKEN};
@@ -27,6 +29,16 @@ pub(crate) struct Ask {
     target: Target,
     revocation: Option<Revocation>,
     ends_by: Option<Instant>,
+    secret: SecretAsk,
+}
+
+/// What of a request is a matter of static secrets.
+#[derive(Default)]
+struct SecretAsk {
+    /// Namespace and path as the server reads them, if that can be said.
+    path: Option<Arc<str>>,
+    reading: Option<Reading>,
+    writing: Option<Writing>,
 }
 
 /// A request's head, as it goes on to the server but for the agent's token.
@@ -61,24 +73,35 @@ impl Ask {
             Class::Revoking(operation) => revocation(keyring, operation, &namespace, asker, body),
             _ => None,
         };
-        let mut parts = vec![
-            method.as_str().as_bytes(),
-            target.full().as_bytes(),
-            path.query().map_or(b"", |_| b"?"),
-            path.query().unwrap_or_default().as_bytes(),
-            token.map_or(b"", |_| b"token"),
-            token.unwrap_or_default(),
-            body,
-        ];
-        let mut others: Vec<_> = headers.iter().filter(|(name, _)| matters(name)).collect();
-        others.sort_by_key(|(name, _)| name.as_str());
-        parts.extend(
-            others
-                .into_iter()
-                .flat_map(|(name, value)| [name.as_str().as_bytes(), value.as_bytes()]),
-        );
-        let key = keyring.request(parts);
-        Self { class, key, asker, target, revocation, ends_by: None }
+        let of_token = [token.map_or(&b""[..], |_| b"token"), token.unwrap_or_default(), body];
+        let key = keyring.request(parts(head, &target).into_iter().chain(of_token));
+        let secret = SecretAsk::default();
+        Self { class, key, asker, target, revocation, ends_by: None, secret }
+    }
+
+    /// The same where static secrets are kept: `head` and `body` are those of the request.
+    pub(crate) fn among_secrets(
+        self,
+        keyring: &Keyring,
+        head: Head<'_>,
+        body: Option<&[u8]>,
+    ) -> Self {
+        let whither = server_path(head.path.path());
+        let whither = whither.ok().filter(|_| self.class != Class::Passing(Why::Ambiguous));
+        let path = whither.map(|path| {
+            let path = path.strip_suffix('/').unwrap_or(&path);
+            Arc::from(format!("{}{path}", self.target.namespace()))
+        });
+        let reads = matches!(self.class, Class::Cacheable | Class::Refresh)
+            && self.asker.is_some()
+            && body.is_some_and(<[u8]>::is_empty);
+        let read = path.clone().filter(|path| reads && may_read(head.method, path));
+        let reading = read.map(|path| {
+            let key = keyring.shared(parts(head, &self.target));
+            Reading { key, path }
+        });
+        let writing = writing(head.method, path.as_deref());
+        Self { secret: SecretAsk { path, reading, writing }, ..self }
     }
 
     /// What it grants ends then at the latest, as the credential does that it shows.
@@ -100,6 +123,22 @@ impl Ask {
         self.revocation.as_ref()
     }
 
+    /// What it may change, where static secrets are kept.
+    pub(crate) fn writing(&self) -> Option<&Writing> {
+        self.secret.writing.as_ref()
+    }
+
+    /// `Some`: it asks for what may be a static secret.
+    pub(crate) fn reading(&self) -> Option<&Reading> {
+        self.secret.reading.as_ref()
+    }
+
+    /// Where static secrets are kept: namespace and path as the server reads them, if that can be
+    /// said.
+    pub(super) fn server_path(&self) -> Option<&str> {
+        self.secret.path.as_deref()
+    }
+
     pub(super) fn key(&self) -> Key {
         self.key
     }
@@ -113,13 +152,31 @@ impl Ask {
     }
 }
 
+/// What an answer may depend on but the token and the body.
+fn parts<'a>(head: Head<'a>, target: &'a Target) -> Vec<&'a [u8]> {
+    let Head { method, path, headers, .. } = head;
+    let mut parts = vec![
+        method.as_str().as_bytes(),
+        target.full().as_bytes(),
+        path.query().map_or(b"", |_| b"?"),
+        path.query().unwrap_or_default().as_bytes(),
+    ];
+    let mut others: Vec<_> = headers.iter().filter(|(name, _)| matters(name)).collect();
+    others.sort_by_key(|(name, _)| name.as_str());
+    let pair = |(name, value): (&'a HeaderName, &'a HeaderValue)| {
+        [name.as_str().as_bytes(), value.as_bytes()]
+    };
+    parts.extend(others.into_iter().flat_map(pair));
+    parts
+}
+
 /// The token that a request bears. An empty one is none.
-fn own_token(headers: &HeaderMap) -> Option<&[u8]> {
+pub(crate) fn own_token(headers: &HeaderMap) -> Option<&[u8]> {
     let bearer = || {
         let (scheme, token) = headers.get(AUTHORIZATION)?.as_bytes().split_at_checked(7)?;
         scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
     };
-    let own = headers.get(TOKEN).map(http::HeaderValue::as_bytes);
+    let own = headers.get(TOKEN).map(HeaderValue::as_bytes);
     own.filter(|token| !token.is_empty()).or_else(bearer).filter(|token| !token.is_empty())
 }
 

@@ -9,6 +9,8 @@ pub struct Counts {
     pub misses: u64,
     /// Requests that waited for another one like them.
     pub joined: u64,
+    /// Requests that were answered with what is out of date, since the server can't be reached.
+    pub stale: u64,
     /// Requests that are none of the cache's business.
     pub passed: u64,
     /// Answers that were kept.
@@ -33,10 +35,16 @@ pub(crate) enum Cause {
     /// There was no room left.
     Bounds,
     Cleared,
+    /// A static secret may have been changed through the agent.
+    Written,
+    /// A static secret is no more, or none that is kept.
+    Gone,
+    /// The last token that had shown that it may read a static secret may not any more.
+    Refused,
 }
 
 impl Cause {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Ended,
         Self::RenewalRefused,
         Self::Revoked,
@@ -44,6 +52,9 @@ impl Cause {
         Self::TokenReplaced,
         Self::Bounds,
         Self::Cleared,
+        Self::Written,
+        Self::Gone,
+        Self::Refused,
     ];
 
     /// For metrics.
@@ -56,6 +67,9 @@ impl Cause {
             Self::TokenReplaced => "token_replaced",
             Self::Bounds => "bounds",
             Self::Cleared => "cleared",
+            Self::Written => "written",
+            Self::Gone => "gone",
+            Self::Refused => "refused",
         }
     }
 

@@ -9,7 +9,7 @@ use usher_secret::Secret;
 
 use super::answer::Answer;
 use super::entry::EntryId;
-use super::facts::Facts;
+use super::facts::{Facts, Uses};
 use super::flights::FlightId;
 use super::key::{AccessorId, TokenId};
 
@@ -20,6 +20,7 @@ pub(crate) struct AgentToken {
     pub(crate) token: TokenId,
     /// `None`: it isn't known.
     pub(crate) accessor: Option<AccessorId>,
+    pub(crate) uses: Uses,
 }
 
 /// What becomes of a request.
@@ -48,8 +49,12 @@ pub(crate) enum Outcome {
     Granted(Facts, Answer),
     /// A success that grants nothing for a time, or too long an answer.
     Nothing,
-    /// An error, or no answer at all.
+    /// There is no such thing.
+    Missing,
+    /// Another error.
     Failure,
+    /// No answer at all, or one that says only that the server is in trouble.
+    Unreachable,
 }
 
 /// Why an answer isn't kept.

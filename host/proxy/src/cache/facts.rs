@@ -32,6 +32,8 @@ pub(crate) enum Facts {
         parentage: Parentage,
         uses: Uses,
     },
+    /// Data without a lease.
+    Data,
 }
 
 /// Whose child a token is.
@@ -57,7 +59,7 @@ pub(crate) fn facts(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Opt
         return None;
     }
     // The error would quote the answer.
-    let Parsed { lease_id, lease_duration, renewable, auth, wrap_info } =
+    let Parsed { lease_id, lease_duration, renewable, auth, wrap_info, data } =
         serde_json::from_slice(body).ok()?;
     if wrap_info.is_some() {
         return None;
@@ -82,6 +84,7 @@ pub(crate) fn facts(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Opt
                 uses: if limited { Uses::Limited } else { Uses::Unlimited },
             })
         }
+        (None, None) if status == StatusCode::OK => data.map(|_| Facts::Data),
         (None, None) => None,
     }
 }
@@ -102,6 +105,7 @@ struct Parsed {
     renewable: Option<bool>,
     auth: Option<ParsedAuth>,
     wrap_info: Option<IgnoredAny>,
+    data: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -160,6 +164,17 @@ mod tests {
     }
 
     #[test]
+    fn data_without_a_lease_is_known() {
+        for body in [
+            r#"{"data":{"a":"b"},"auth":null}"#,
+            r#"{"lease_id":"","lease_duration":2764800,"renewable":false,"data":{}}"#,
+        ] {
+            assert!(matches!(json(body), Some(Facts::Data)), "{body}");
+            assert!(read(201, "application/json", body).is_none(), "it was written: {body}");
+        }
+    }
+
+    #[test]
     fn what_grants_nothing_has_no_facts() {
         let lease = r#"{"lease_id":"a/1","lease_duration":1,"renewable":true}"#;
         assert!(json(lease).is_some());
@@ -174,8 +189,9 @@ mod tests {
             "null",
             "[]",
             "<html>",
-            r#"{"data":{"a":"b"}}"#,
-            r#"{"lease_id":"","lease_duration":2764800,"renewable":false,"data":{}}"#,
+            r#"{"data":null,"auth":null}"#,
+            r#"{"data":{},"wrap_info":{"token":"hvs.w"}}"#,
+            r#"{"data":{},"auth":{"client_token":""}}"#,
             r#"{"lease_id":"a/1","lease_duration":-1}"#,
             r#"{"lease_id":"a/1","lease_id":"b/1"}"#,
             r#"{"lease_id":"a/1","wrap_info":{"token":"hvs.w"}}"#,

@@ -8,6 +8,7 @@ use super::ask::Ask;
 use super::entry::Entry;
 use super::key::{Key, TokenId};
 use super::selection::{Certainty, Revocation};
+use super::static_secrets::Reading;
 use super::target::Target;
 
 /// Which one. None is ever used again.
@@ -20,6 +21,12 @@ pub(super) struct Flight {
     pub(super) asker: Option<TokenId>,
     pub(super) target: Target,
     pub(super) ends_by: Option<Instant>,
+    /// What it asks for may be a static secret.
+    pub(super) reading: Option<Reading>,
+    /// Its answer is no older than that.
+    pub(super) began: Instant,
+    /// What it reads may have changed meanwhile, or who may read it.
+    overtaken: bool,
     /// Somebody waits for it.
     pub(super) joined: bool,
     /// The token that asks ended meanwhile.
@@ -50,6 +57,13 @@ pub(super) enum Company {
     Alone,
 }
 
+impl Flight {
+    /// Whether the static secret that it has read may be kept, and shows that its token may read it.
+    pub(super) fn is_up_to_date(&self) -> bool {
+        !self.overtaken && self.spoiled.is_none()
+    }
+}
+
 impl Flights {
     /// One that can be joined, which now is.
     pub(super) fn join(&mut self, key: &Key) -> Option<FlightId> {
@@ -58,7 +72,7 @@ impl Flights {
         Some(id)
     }
 
-    pub(super) fn begin(&mut self, ask: &Ask, company: Company) -> FlightId {
+    pub(super) fn begin(&mut self, now: Instant, ask: &Ask, company: Company) -> FlightId {
         let id = FlightId(self.next);
         self.next += 1;
         if company == Company::Welcome {
@@ -69,6 +83,9 @@ impl Flights {
             asker: ask.asker(),
             target: ask.target().clone(),
             ends_by: ask.ends_by(),
+            reading: ask.reading().cloned(),
+            began: now,
+            overtaken: false,
             joined: false,
             spoiled: None,
             since: self.revocations,
@@ -103,6 +120,18 @@ impl Flights {
         for flight in self.open.values_mut().filter(|flight| flight.asker == Some(asker)) {
             flight.spoiled = flight.spoiled.max(Some(certainty));
         }
+    }
+
+    /// What those read that this is true of isn't kept.
+    pub(super) fn overtake(&mut self, is_meant: impl Fn(&Flight, &Reading) -> bool) {
+        for flight in self.open.values_mut() {
+            let meant = flight.reading.as_ref().is_some_and(|reading| is_meant(flight, reading));
+            flight.overtaken |= meant;
+        }
+    }
+
+    pub(super) fn get(&self, id: FlightId) -> Option<&Flight> {
+        self.open.get(&id)
     }
 
     /// Whether what a flight has brought was revoked before it came.

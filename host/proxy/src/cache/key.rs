@@ -14,6 +14,13 @@ pub(crate) struct Keyring(Secret<[u8; 64]>);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Key([u8; 16]);
 
+impl Key {
+    /// No other stands before it.
+    pub(super) const LEAST: Self = Self([0; 16]);
+    /// No other stands behind it.
+    pub(super) const GREATEST: Self = Self([u8::MAX; 16]);
+}
+
 /// A token, without being it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct TokenId([u8; 16]);
@@ -31,6 +38,11 @@ impl Keyring {
     /// Digests the parts of a request, in this order and each in its bounds.
     pub(crate) fn request<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> Key {
         Key(self.digest(b"request", parts))
+    }
+
+    /// The same of a request whose answer isn't one token's alone.
+    pub(crate) fn shared<'a>(&self, parts: impl IntoIterator<Item = &'a [u8]>) -> Key {
+        Key(self.digest(b"shared", parts))
     }
 
     pub(crate) fn token(&self, token: &[u8]) -> TokenId {

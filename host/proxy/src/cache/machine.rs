@@ -1,30 +1,29 @@
 //! The cache itself.
 
 mod leaving;
+mod renewing;
+mod static_secrets;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use usher_address::Namespace;
-use usher_lifecycle::{
-    Backoff, Class as FailureClass, Failure, Granted, HeldEvent, HeldLease, Many,
-};
+use usher_lifecycle::{Backoff, Granted, HeldEvent, HeldLease, Many};
 
 use super::answer::Answer;
 use super::ask::Ask;
 use super::class::Class;
 use super::counts::{Cause, Counts};
 use super::entry::{Entry, EntryId, Grant, GrantedToken};
-use super::event::{
-    Action, AgentToken, Denial, Event, Hit, Outcome, Owner, Renewal, Renewed, Reply, Unkept, Woken,
-};
+use super::event::{Action, AgentToken, Denial, Event, Hit, Outcome, Reply, Unkept, Woken};
 use super::facts::{Facts, Uses};
 use super::flights::{Company, Flight, FlightId, Flights};
 use super::key::{Keyring, TokenId};
+use super::limited::Limited;
 use super::selection::{Certainty, Revocation, Selection};
 use super::settings::Settings;
 use super::shelf::Shelf;
+use super::static_secrets::StaticSecrets;
 
 /// The leases and tokens that the server granted through this agent. The [module](super) says how to
 /// drive it. No `Debug`: it holds secrets.
@@ -38,6 +37,9 @@ pub(crate) struct Cache {
     renewals: Many<EntryId, HeldLease>,
     flights: Flights,
     wakes: VecDeque<(FlightId, Woken)>,
+    static_secrets: Option<StaticSecrets>,
+    /// Tokens that are good for so many requests only.
+    limited: Limited,
     counts: Counts,
 }
 
@@ -54,6 +56,8 @@ impl Cache {
             renewals: Many::new(settings.ceiling),
             flights: Flights::default(),
             wakes: VecDeque::new(),
+            static_secrets: settings.static_secrets.map(StaticSecrets::new),
+            limited: Limited::default(),
             counts: Counts::default(),
         }
     }
@@ -76,11 +80,19 @@ impl Cache {
         outcome: Outcome,
     ) -> Result<EntryId, Unkept> {
         self.expire(now);
+        if !matches!(outcome, Outcome::Unreachable) {
+            self.reached(now);
+        }
         let Some(ended) = self.flights.end(flight) else { return Err(Unkept::Nothing) };
-        let success = !matches!(outcome, Outcome::Failure);
+        let success = matches!(outcome, Outcome::Granted(..) | Outcome::Nothing);
+        if success || matches!(outcome, Outcome::Missing) {
+            self.superseded(now, &ended);
+        }
         let kept = match outcome {
             Outcome::Granted(facts, answer) => self.keep(now, &ended, facts, answer),
-            Outcome::Nothing | Outcome::Failure => Err(Unkept::Nothing),
+            Outcome::Nothing | Outcome::Missing | Outcome::Failure | Outcome::Unreachable => {
+                Err(Unkept::Nothing)
+            }
         };
         if success && kept.is_err() {
             self.flights.part(now, ended.key);
@@ -165,6 +177,10 @@ impl Cache {
     pub(crate) fn clear(&mut self, now: Instant, selection: &Selection) {
         self.expire(now);
         let certainty = Certainty::Certain;
+        if let Some(secrets) = &mut self.static_secrets {
+            secrets.clear(selection, &mut self.counts);
+            self.flights.overtake(|_, _| true);
+        }
         self.flights.revoke(&Revocation { selection: selection.clone(), certainty });
         for id in self.shelf.meant(selection) {
             self.evict(id, Cause::Cleared);
@@ -183,6 +199,9 @@ impl Cache {
     /// Takes note of what happened.
     pub(crate) fn handle(&mut self, now: Instant, event: Event) {
         self.expire(now);
+        if !matches!(event, Event::RenewalFailed(..)) {
+            self.reached(now);
+        }
         match event {
             Event::Renewed(id, granted) => {
                 self.renewals.handle(now, &id, HeldEvent::Renewed(granted));
@@ -212,7 +231,9 @@ impl Cache {
 
     /// When to call [`Self::poll_action`] if nothing happens first; `None`: only that leads on.
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        self.renewals.next_timeout().into_iter().chain(self.shelf.next_end()).min()
+        let static_end = self.static_secrets.as_ref().and_then(StaticSecrets::next_end);
+        let ends = self.shelf.next_end().into_iter().chain(static_end);
+        self.renewals.next_timeout().into_iter().chain(ends).min()
     }
 
     /// What requests and tokens are known by.
@@ -233,17 +254,19 @@ impl Cache {
 
     /// How many answers are kept.
     pub(crate) fn len(&self) -> usize {
-        self.shelf.len()
+        self.shelf.len() + self.static_secrets.as_ref().map_or(0, StaticSecrets::len)
     }
 
     /// What they take, in bytes.
     pub(crate) fn weight(&self) -> usize {
-        self.shelf.weight()
+        self.shelf.weight() + self.static_secrets.as_ref().map_or(0, StaticSecrets::weight)
     }
 
     /// How old the oldest is.
     pub(crate) fn oldest_age(&self, now: Instant) -> Option<Duration> {
-        self.shelf.oldest().map(|stored_at| now.saturating_duration_since(stored_at))
+        let oldest_static = self.static_secrets.as_ref().and_then(StaticSecrets::oldest);
+        let oldest = self.shelf.oldest().into_iter().chain(oldest_static).min();
+        oldest.map(|stored_at| now.saturating_duration_since(stored_at))
     }
 
     fn look(&mut self, now: Instant, ask: &Ask, company: Company) -> Reply {
@@ -251,9 +274,12 @@ impl Cache {
         if let Some(asker) = ask.asker() {
             self.use_token(now, asker);
         }
+        if let Some(writing) = ask.writing() {
+            self.written(now, writing);
+        }
         let company = match ask.class() {
             Class::Cacheable => {
-                if let Some(hit) = self.hit(now, ask) {
+                if let Some(hit) = self.static_hit(now, ask).or_else(|| self.hit(now, ask)) {
                     self.counts.hits += 1;
                     return Reply::Hit(hit);
                 }
@@ -272,7 +298,7 @@ impl Cache {
         }
         self.counts.misses += 1;
         let company = if alone { Company::Alone } else { Company::Welcome };
-        Reply::Miss(self.flights.begin(ask, company))
+        Reply::Miss(self.flights.begin(now, ask, company))
     }
 
     fn hit(&mut self, now: Instant, ask: &Ask) -> Option<Hit> {
@@ -343,11 +369,15 @@ impl Cache {
     }
 
     /// What an answer grants, if that is news and good for more than one.
-    fn grant(&self, facts: Facts) -> Result<(Grant, Granted), Unkept> {
+    fn grant(&mut self, facts: Facts) -> Result<(Grant, Granted), Unkept> {
         match facts {
             Facts::Lease { id, .. } if self.shelf.by_lease(&id).is_some() => Err(Unkept::Known),
             Facts::Lease { id, granted } => Ok((Grant::Lease(id.into()), granted)),
-            Facts::Auth { uses: Uses::Limited, .. } => Err(Unkept::LimitedUses),
+            Facts::Data => Err(Unkept::Nothing),
+            Facts::Auth { token, uses: Uses::Limited, .. } => {
+                self.limited.add(self.keyring.token(token.expose().as_bytes()));
+                Err(Unkept::LimitedUses)
+            }
             Facts::Auth { token, accessor, granted, parentage, uses: Uses::Unlimited } => {
                 let id = self.keyring.token(token.expose().as_bytes());
                 if self.is_managed(id) {
@@ -384,57 +414,5 @@ impl Cache {
         if let Some(id) = self.shelf.by_token(token) {
             self.use_entry(now, id);
         }
-    }
-
-    /// How to renew an entry; `None`: nobody wants it.
-    fn renewal(&self, now: Instant, id: EntryId) -> Option<Renewal> {
-        let entry = self.shelf.get(id)?;
-        let unused = now.saturating_duration_since(entry.used_at);
-        if self.settings.idle_ttl.is_some_and(|longest| unused >= longest) {
-            return None;
-        }
-        let (what, namespace) = match &entry.grant {
-            Grant::Token(granted) => {
-                let what = Renewed::Token(Arc::clone(&granted.token));
-                (what, entry.target.namespace_before("auth/"))
-            }
-            Grant::Lease(id) => {
-                let owner = self.owner(entry.asker?)?;
-                // A lease is named after the path that granted it.
-                let path = id.rsplit_once('/').map_or("", |(path, _)| path);
-                let what = Renewed::Lease { id: Arc::clone(id), owner };
-                (what, entry.target.namespace_before(path))
-            }
-        };
-        Some(Renewal { entry: id, namespace: Namespace::parse(namespace).ok()?, what })
-    }
-
-    fn owner(&self, asker: TokenId) -> Option<Owner> {
-        if let Some(agent) = self.agent.filter(|agent| agent.token == asker) {
-            return Some(Owner::Agent(agent.generation));
-        }
-        let entry = self.shelf.get(self.shelf.by_token(asker)?)?;
-        entry.granted_token().map(|granted| Owner::Token(Arc::clone(&granted.token)))
-    }
-
-    fn renewal_failed(&mut self, now: Instant, id: EntryId, failure: Failure) {
-        if !self.renewals.get(&id).is_some_and(usher_lifecycle::Machine::is_busy) {
-            return;
-        }
-        let Some(entry) = self.shelf.get(id) else { return };
-        let asked_with = entry.token().or(entry.asker);
-        match (failure.invalid_token, asked_with) {
-            (true, Some(token)) => self.token_died(token, Cause::TokenDied),
-            _ if failure.class == FailureClass::Refused => self.evict(id, Cause::RenewalRefused),
-            _ => self.renewals.handle(now, &id, HeldEvent::RenewalFailed(failure)),
-        }
-    }
-
-    /// An entry ends when the server says, or sooner.
-    fn take_over_end(&mut self, id: EntryId) {
-        let Some(entry) = self.shelf.get(id) else { return };
-        let granted = self.renewals.get(&id).and_then(HeldLease::ends_at);
-        let end = granted.into_iter().chain(entry.ends_by).min();
-        self.shelf.set_end(id, end);
     }
 }

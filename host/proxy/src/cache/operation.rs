@@ -1,5 +1,7 @@
 //! Which of the operations a path stands for that the cache must know.
 
+use std::borrow::Cow;
+
 use percent_encoding::percent_decode_str;
 
 /// What is done where the path stands for one of these.
@@ -37,15 +39,21 @@ pub(crate) enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Unclear;
 
-/// Reads a path as it is sent, without query. `None`: it is none of these operations.
-pub(crate) fn operation(path: &str) -> Result<Option<Operation>, Unclear> {
+/// A path as the server reads it, from one as it is sent, without query: what stands behind "/v1/",
+/// decoded.
+pub(crate) fn server_path(path: &str) -> Result<Cow<'_, str>, Unclear> {
     let path = path.strip_prefix("/v1/").ok_or(Unclear)?;
     let path = percent_decode_str(path).decode_utf8().map_err(|_| Unclear)?;
-    let segments = || path.strip_suffix('/').unwrap_or(&path).split('/');
-    if segments().any(|segment| matches!(segment, "" | "." | "..")) {
+    if segments(&path).any(|segment| matches!(segment, "" | "." | "..")) {
         return Err(Unclear);
     }
-    let starts = segments().scan(0, |at, segment| {
+    Ok(path)
+}
+
+/// Reads a path as it is sent, without query. `None`: it is none of these operations.
+pub(crate) fn operation(path: &str) -> Result<Option<Operation>, Unclear> {
+    let path = server_path(path)?;
+    let starts = segments(&path).scan(0, |at, segment| {
         let start = *at;
         *at += segment.len() + 1;
         Some(start)
@@ -58,6 +66,10 @@ pub(crate) fn operation(path: &str) -> Result<Option<Operation>, Unclear> {
         }
     }
     Ok(None)
+}
+
+fn segments(path: &str) -> impl Iterator<Item = &str> {
+    path.strip_suffix('/').unwrap_or(path).split('/')
 }
 
 fn table(path: &str) -> Option<(Kind, &str)> {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use usher_lifecycle::{Backoff, Ceiling, SecretSettings};
 
+use super::static_secrets::StaticSettings;
+
 /// How much is kept, and for whom. Plain values: the configuration has checked them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Settings {
@@ -17,6 +19,8 @@ pub(crate) struct Settings {
     pub(crate) backoff: Backoff,
     /// On renewals.
     pub(crate) ceiling: Ceiling,
+    /// `None`: no static secrets are kept.
+    pub(crate) static_secrets: Option<StaticSettings>,
 }
 
 impl Default for Settings {
@@ -27,6 +31,7 @@ impl Default for Settings {
             idle_ttl: None,
             backoff: SecretSettings::default().backoff,
             ceiling: Ceiling::default(),
+            static_secrets: None,
         }
     }
 }

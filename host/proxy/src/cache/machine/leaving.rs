@@ -14,6 +14,9 @@ impl Cache {
         while let Some(id) = self.shelf.ended(now) {
             self.evict(id, Cause::Ended);
         }
+        if let Some(secrets) = &mut self.static_secrets {
+            secrets.expire(now, &mut self.counts);
+        }
     }
 
     /// A token is no good any more, and what was asked for with it neither.
@@ -52,6 +55,7 @@ impl Cache {
     /// Adds to `left` what ends with a token. An orphan doesn't, but whoever asked for it with that
     /// token isn't given it again.
     pub(super) fn leave(&mut self, token: TokenId, cause: Cause, left: &mut Vec<EntryId>) {
+        self.forget_proofs(token, cause);
         if cause.ends_the_token() {
             self.flights.spoil(token, Certainty::Certain);
         }
@@ -87,6 +91,7 @@ impl Cache {
         let mut tokens = vec![token];
         while let Some(token) = tokens.pop() {
             self.flights.spoil(token, Certainty::Possible);
+            self.forget_proofs(token, Cause::Revoked);
             for id in self.shelf.by_asker(token) {
                 self.shelf.withhold(id);
                 tokens.extend(self.shelf.get(id).and_then(Entry::token));

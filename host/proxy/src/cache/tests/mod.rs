@@ -5,4 +5,7 @@ mod memory;
 mod model;
 mod rules;
 mod schedule;
+mod static_model;
+mod static_rules;
+mod static_schedule;
 mod world;

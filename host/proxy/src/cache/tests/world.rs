@@ -27,6 +27,16 @@ pub(super) fn settings() -> Settings {
     Settings { entries: 1000, bytes: 64 << 20, ceiling, ..Settings::default() }
 }
 
+pub(super) fn static_settings() -> StaticSettings {
+    StaticSettings {
+        ttl: secs(60),
+        max_stale: Duration::ZERO,
+        proof: secs(300),
+        entries: 1000,
+        bytes: 64 << 20,
+    }
+}
+
 impl World {
     /// With an agent's token "hvs.agent".
     pub(super) fn new(settings: Settings) -> Self {
@@ -38,10 +48,15 @@ impl World {
     }
 
     pub(super) fn log_in(&mut self, nth: u64, token: &str) {
+        self.log_in_for(nth, token, Uses::Unlimited);
+    }
+
+    pub(super) fn log_in_for(&mut self, nth: u64, token: &str, uses: Uses) {
         let agent = AgentToken {
             generation: generation(nth),
             token: self.token(token),
             accessor: Some(self.cache.keyring().accessor(format!("of {token}").as_bytes())),
+            uses,
         };
         self.cache.token_replaced(self.now, Some(agent));
     }
@@ -77,7 +92,9 @@ impl World {
         let method: Method = method.parse().unwrap();
         let path = path.parse().unwrap();
         let head = Head { method: &method, path: &path, headers: &headers, given: None };
-        Ask::new(self.cache.keyring(), head, Some(body.as_bytes()))
+        let (keyring, body) = (self.cache.keyring(), Some(body.as_bytes()));
+        let ask = Ask::new(keyring, head, body);
+        if self.cache.keeps_static_secrets() { ask.among_secrets(keyring, head, body) } else { ask }
     }
 
     pub(super) fn request(&mut self, ask: &Ask) -> Reply {
@@ -185,6 +202,18 @@ pub(super) fn auth(token: &str, ttl: u64, orphan: bool) -> String {
     format!(
         r#"{{"auth":{{"client_token":"{token}","accessor":"of {token}","lease_duration":{ttl},"renewable":true,"orphan":{orphan},"num_uses":0}}}}"#
     )
+}
+
+/// A success with this body, as it is kept.
+pub(super) fn kept(body: &str) -> Answer {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, "application/json".parse().unwrap());
+    Answer::new(StatusCode::OK, &headers, body.as_bytes())
+}
+
+/// What the server says of a mount.
+pub(super) fn mount(path: &str, kind: &str) -> Option<Found> {
+    found(format!(r#"{{"data":{{"path":"{path}","type":"{kind}"}}}}"#).as_bytes())
 }
 
 /// A success with this body.
