@@ -18,11 +18,11 @@ use usher_server::Client;
 use crate::admission::{Bearer, TokenUse, admit, strip};
 use crate::answer::{put_off, refuse, unanswered};
 use crate::cache::{Ask, StaticSettings, own_token};
+use crate::cache_driver::{CacheDriver, CacheReport, Lookup, is_in_trouble};
 use crate::feed::{Feed, Given, Outcome};
 use crate::headers::{
     NAMESPACE, NamespaceRule, TOKEN, WRAP_TTL, drop_connections, rewrite, upgrade,
 };
-use crate::keeper::{CacheReport, Keeper, Shown, is_in_trouble};
 use crate::mount::MountQuestion;
 use crate::path::{asks_for_a_status, may_show_token, needs_no_token};
 use crate::redaction::redact;
@@ -60,7 +60,7 @@ struct Inner {
     settings: Settings,
     namespace: NamespaceRule,
     feed: Option<Feed>,
-    keeper: Option<Arc<Keeper>>,
+    cache: Option<Arc<CacheDriver>>,
     /// False ends what goes on after its answer.
     open: watch::Sender<bool>,
 }
@@ -73,15 +73,16 @@ impl Proxy {
             prepend: settings.prepend_namespace,
         };
         let connector = Arc::clone(client.connector());
-        let keep = || Keeper::new(Arc::clone(&connector), feed.clone(), settings.static_secrets);
-        let keeper = settings.cache.then(keep);
+        let keep =
+            || CacheDriver::new(Arc::clone(&connector), feed.clone(), settings.static_secrets);
+        let cache = settings.cache.then(keep);
         Self(Arc::new(Inner {
             connector,
             plain: TlsIdentity::default(),
             settings,
             namespace,
             feed,
-            keeper,
+            cache,
             open: watch::Sender::new(true),
         }))
     }
@@ -89,18 +90,18 @@ impl Proxy {
     /// Renews what the cache holds, until the proxy is closed or dropped. Without a cache there is
     /// nothing to do.
     pub fn keep(&self) -> impl Future<Output = ()> + Send + use<> {
-        let keeper = self.0.keeper.clone();
+        let cache = self.0.cache.clone();
         let open = self.0.open.subscribe();
         async move {
-            if let Some(keeper) = keeper {
-                keeper.run(open).await;
+            if let Some(cache) = cache {
+                cache.run(open).await;
             }
         }
     }
 
     /// How the cache does; `None`: there is none.
     pub fn cache_report(&self) -> Option<CacheReport> {
-        self.0.keeper.as_ref().map(|keeper| keeper.report())
+        self.0.cache.as_ref().map(|cache| cache.report())
     }
 
     /// Takes out of the cache what this order names, in the incumbents' form (`cache-clear`):
@@ -109,8 +110,8 @@ impl Proxy {
     /// # Errors
     /// What is wrong with the order.
     pub fn clear(&self, order: &[u8]) -> Result<(), String> {
-        match &self.0.keeper {
-            Some(keeper) => keeper.clear(order).map_err(|disorder| disorder.to_string()),
+        match &self.0.cache {
+            Some(cache) => cache.clear(order).map_err(|disorder| disorder.to_string()),
             None => Ok(()),
         }
     }
@@ -156,17 +157,17 @@ impl Inner {
             head.headers.remove(ACCEPT_ENCODING);
         }
         let mut outgoing = Outgoing::new(head, body).await?;
-        let shown = self.show(&outgoing, given.as_deref()).await;
-        let (ask, flight) = match shown {
-            Some((_, Shown::Kept(response))) => return Ok(response),
-            Some((ask, Shown::GoesOn(flight))) => (Some(ask), flight),
+        let lookup = self.look_up(&outgoing, given.as_deref()).await;
+        let (ask, flight) = match lookup {
+            Some((_, Lookup::Kept(response))) => return Ok(response),
+            Some((ask, Lookup::GoesOn(flight))) => (Some(ask), flight),
             None => (None, None),
         };
         if flight.is_some() {
             // It is looked into, too.
             outgoing.headers.remove(ACCEPT_ENCODING);
         }
-        let writing = ask.as_ref().and_then(|ask| self.keeper.as_ref()?.writing(ask));
+        let writing = ask.as_ref().and_then(|ask| self.cache.as_ref()?.writing(ask));
         let response = loop {
             let sent = Instant::now();
             let response = self.send(&mut outgoing, given.as_deref(), ask.as_ref()).await;
@@ -175,7 +176,7 @@ impl Inner {
                 answer => {
                     let status = answer.as_ref().ok().map(Response::status);
                     self.tell(ask.as_ref(), status, false);
-                    let stale = ask.as_ref().and_then(|ask| self.keeper.as_ref()?.stale(ask));
+                    let stale = ask.as_ref().and_then(|ask| self.cache.as_ref()?.stale(ask));
                     if let Some(flight) = flight {
                         flight.failed();
                     }
@@ -217,22 +218,22 @@ impl Inner {
         Ok(self.relay(response, changing))
     }
 
-    /// Shows a request to the cache, if there is one.
-    async fn show(&self, outgoing: &Outgoing, given: Option<&Given>) -> Option<(Ask, Shown)> {
-        let (keeper, path) = (self.keeper.as_ref()?, outgoing.path.as_ref()?);
+    /// Looks a request up in the cache, if there is one.
+    async fn look_up(&self, outgoing: &Outgoing, given: Option<&Given>) -> Option<(Ask, Lookup)> {
+        let (cache, path) = (self.cache.as_ref()?, outgoing.path.as_ref()?);
         let body = match &outgoing.body {
             Source::Whole(body) => Some(&body[..]),
             Source::Stream(_) => None,
         };
-        let ask = keeper.ask(&outgoing.method, path, &outgoing.headers, given, body);
-        let shown = keeper.show(&ask).await;
-        Some((ask, shown))
+        let ask = cache.ask(&outgoing.method, path, &outgoing.headers, given, body);
+        let lookup = cache.look_up(&ask).await;
+        Some((ask, lookup))
     }
 
     /// Tells the cache what the server said, or that it said nothing.
     fn tell(&self, ask: Option<&Ask>, status: Option<StatusCode>, invalid_token: bool) {
-        if let (Some(keeper), Some(ask)) = (&self.keeper, ask) {
-            keeper.answered(ask, status, invalid_token);
+        if let (Some(cache), Some(ask)) = (&self.cache, ask) {
+            cache.answered(ask, status, invalid_token);
         }
     }
 
@@ -263,7 +264,7 @@ impl Inner {
         ask: Option<&Ask>,
     ) -> Result<Response<Body>, Refusal> {
         let Settings { retries, patience, .. } = self.settings;
-        let kept = self.keeper.as_ref().zip(ask).is_some_and(|(keeper, ask)| keeper.has_stale(ask));
+        let kept = self.cache.as_ref().zip(ask).is_some_and(|(cache, ask)| cache.has_stale(ask));
         let retries = if kept { 0 } else { retries };
         let mut attempts = Attempts::new(&outgoing.method, retries, patience);
         let identity = given.map_or(&self.plain, |given| given.session().tls());

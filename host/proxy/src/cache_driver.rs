@@ -28,7 +28,7 @@ use crate::path::is_login;
 use crate::renewing;
 
 /// A cache that others use, too.
-pub(crate) struct Keeper {
+pub(crate) struct CacheDriver {
     connector: Arc<Connector>,
     feed: Option<Feed>,
     keyring: Arc<Keyring>,
@@ -62,15 +62,15 @@ pub struct CacheReport {
     pub counts: Counts,
 }
 
-/// What becomes of a request that is shown to the cache.
-pub(crate) enum Shown {
+/// What becomes of a request that is looked up.
+pub(crate) enum Lookup {
     /// That is its answer.
     Kept(Response<Body>),
     /// It goes on; with a flight, its answer is shown to the cache as well.
     GoesOn(Option<Flight>),
 }
 
-impl Keeper {
+impl CacheDriver {
     /// `static_secrets`: `None` if none are kept.
     pub(crate) fn new(
         connector: Arc<Connector>,
@@ -116,8 +116,8 @@ impl Keeper {
         }
     }
 
-    /// Shows a request to the cache. One like it that is on its way is waited for.
-    pub(crate) async fn show(self: &Arc<Self>, ask: &Ask) -> Shown {
+    /// Looks a request up. One like it that is on its way is waited for.
+    pub(crate) async fn look_up(self: &Arc<Self>, ask: &Ask) -> Lookup {
         let mut woken = Woken::Again;
         loop {
             let waiting = {
@@ -129,11 +129,11 @@ impl Keeper {
                     Woken::Apart => inner.cache.apart(now, ask),
                 };
                 match reply {
-                    Reply::Hit(hit) => return Shown::Kept(answer(&hit, Freshness::Fresh)),
+                    Reply::Hit(hit) => return Lookup::Kept(answer(&hit, Freshness::Fresh)),
                     Reply::Miss(id) => {
-                        return Shown::GoesOn(Some(Flight::new(Arc::clone(self), id)));
+                        return Lookup::GoesOn(Some(Flight::new(Arc::clone(self), id)));
                     }
-                    Reply::Pass => return Shown::GoesOn(None),
+                    Reply::Pass => return Lookup::GoesOn(None),
                     Reply::Join(flight) => {
                         let (wake, waiting) = oneshot::channel();
                         inner.waiting.entry(flight).or_default().push(wake);

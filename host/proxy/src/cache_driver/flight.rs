@@ -8,21 +8,21 @@ use http::header::{HeaderValue, SET_COOKIE};
 use http::{Response, StatusCode};
 use usher_connector::Body;
 
-use super::{Keeper, X_CACHE, is_in_trouble};
+use super::{CacheDriver, X_CACHE, is_in_trouble};
 use crate::cache::{Answer, Facts, FlightId, Nature, Outcome, Writing, facts, may_have_facts};
 use crate::mount::MountQuestion;
-use crate::prefixed::Prefixed;
+use crate::read_ahead::ReadAhead;
 
 /// A request on its way whose answer the cache waits for. Dropped, it is given up.
 pub(crate) struct Flight {
-    keeper: Arc<Keeper>,
+    driver: Arc<CacheDriver>,
     /// `None`: it has ended.
     id: Option<FlightId>,
 }
 
 impl Flight {
-    pub(super) fn new(keeper: Arc<Keeper>, id: FlightId) -> Self {
-        Self { keeper, id: Some(id) }
+    pub(super) fn new(driver: Arc<CacheDriver>, id: FlightId) -> Self {
+        Self { driver, id: Some(id) }
     }
 
     /// Shows the answer to the cache, and gives it back. A large one goes on unread. `question` asks
@@ -42,8 +42,8 @@ impl Flight {
             self.end(outcome_of(head.status));
             return Response::from_parts(head, body);
         }
-        match Prefixed::read(&mut body, LARGEST).await {
-            Ok(Prefixed::Whole(whole)) => {
+        match ReadAhead::read(&mut body, LARGEST).await {
+            Ok(ReadAhead::Whole(whole)) => {
                 let mut kept = head.headers.clone();
                 kept.remove(X_CACHE);
                 match facts(head.status, &kept, &whole) {
@@ -60,13 +60,13 @@ impl Flight {
                 }
                 Response::from_parts(head, Body::from(Bytes::from_owner(whole)))
             }
-            Ok(Prefixed::Beginning(first)) => {
+            Ok(ReadAhead::Beginning(first)) => {
                 self.end(Outcome::Nothing);
-                Response::from_parts(head, Prefixed::before(first, body))
+                Response::from_parts(head, ReadAhead::before(first, body))
             }
             Err(broken) => {
                 self.end(Outcome::Unreachable);
-                Response::from_parts(head, Prefixed::broken(broken))
+                Response::from_parts(head, ReadAhead::broken(broken))
             }
         }
     }
@@ -85,13 +85,13 @@ impl Flight {
                 let answer = answer();
                 let Some(question) = question() else { return self.end(Outcome::Nothing) };
                 tokio::spawn(async move {
-                    let keeper = Arc::clone(&self.keeper);
-                    let asking = keeper.asking.lock().await;
+                    let driver = Arc::clone(&self.driver);
+                    let asking = driver.asking.lock().await;
                     if self.nature().is_none()
                         && let Some(id) = self.id
                     {
-                        let found = question.ask(&keeper.connector).await;
-                        keeper.lock().cache.mount_found(Instant::now(), id, found);
+                        let found = question.ask(&driver.connector).await;
+                        driver.lock().cache.mount_found(Instant::now(), id, found);
                     }
                     drop(asking);
                     self.read(answer);
@@ -102,15 +102,15 @@ impl Flight {
 
     fn nature(&self) -> Option<Nature> {
         match self.id {
-            Some(id) => self.keeper.lock().cache.nature(Instant::now(), id),
+            Some(id) => self.driver.lock().cache.nature(Instant::now(), id),
             None => Some(Nature::Other),
         }
     }
 
     fn read(mut self, answer: Answer) {
         if let Some(id) = self.id.take() {
-            let _ = self.keeper.lock().cache.read(Instant::now(), id, answer);
-            self.keeper.changed.notify_one();
+            let _ = self.driver.lock().cache.read(Instant::now(), id, answer);
+            self.driver.changed.notify_one();
         }
     }
 
@@ -122,8 +122,8 @@ impl Flight {
     fn end(mut self, outcome: Outcome) {
         if let Some(id) = self.id.take() {
             // Why one isn't kept is in the counts.
-            let _ = self.keeper.lock().cache.answered(Instant::now(), id, outcome);
-            self.keeper.changed.notify_one();
+            let _ = self.driver.lock().cache.answered(Instant::now(), id, outcome);
+            self.driver.changed.notify_one();
         }
     }
 }
@@ -131,28 +131,28 @@ impl Flight {
 impl Drop for Flight {
     fn drop(&mut self) {
         if let Some(id) = self.id.take() {
-            self.keeper.lock().cache.gave_up(id);
-            self.keeper.changed.notify_one();
+            self.driver.lock().cache.gave_up(id);
+            self.driver.changed.notify_one();
         }
     }
 }
 
 /// A request on its way that may change static secrets.
 pub(crate) struct Write {
-    keeper: Arc<Keeper>,
+    driver: Arc<CacheDriver>,
     writing: Writing,
 }
 
 impl Write {
-    pub(super) fn new(keeper: Arc<Keeper>, writing: Writing) -> Self {
-        Self { keeper, writing }
+    pub(super) fn new(driver: Arc<CacheDriver>, writing: Writing) -> Self {
+        Self { driver, writing }
     }
 }
 
 impl Drop for Write {
     fn drop(&mut self) {
-        self.keeper.lock().cache.written(Instant::now(), &self.writing);
-        self.keeper.changed.notify_one();
+        self.driver.lock().cache.written(Instant::now(), &self.writing);
+        self.driver.changed.notify_one();
     }
 }
 

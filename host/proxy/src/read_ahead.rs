@@ -10,14 +10,14 @@ use usher_connector::{Body, BoxError, Interrupted};
 use zeroize::Zeroizing;
 
 /// What was read of a body.
-pub(crate) enum Prefixed {
+pub(crate) enum ReadAhead {
     /// All of it.
     Whole(Zeroizing<Vec<u8>>),
     /// More than was wanted, in the pieces that came; the rest is still in the body.
     Beginning(Vec<Bytes>),
 }
 
-impl Prefixed {
+impl ReadAhead {
     /// Reads to the end, or until there is more than `largest` bytes.
     pub(crate) async fn read(body: &mut Body, largest: usize) -> Result<Self, Interrupted> {
         let mut pieces = Vec::new();
@@ -101,10 +101,10 @@ mod tests {
 
     async fn read(text: &'static str, largest: usize) -> (bool, Bytes) {
         let mut body = Body::from(Bytes::from_static(text.as_bytes()));
-        match Prefixed::read(&mut body, largest).await.unwrap() {
-            Prefixed::Whole(whole) => (true, Bytes::from_owner(whole)),
-            Prefixed::Beginning(pieces) => {
-                let again = Prefixed::before(pieces, body);
+        match ReadAhead::read(&mut body, largest).await.unwrap() {
+            ReadAhead::Whole(whole) => (true, Bytes::from_owner(whole)),
+            ReadAhead::Beginning(pieces) => {
+                let again = ReadAhead::before(pieces, body);
                 (false, again.collect().await.unwrap().to_bytes())
             }
         }
