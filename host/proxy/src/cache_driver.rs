@@ -18,7 +18,8 @@ use usher_connector::{Body, Connector};
 use usher_secret::Secret;
 use zeroize::Zeroizing;
 
-use self::flight::{Flight, Write};
+pub(crate) use self::flight::Flight;
+use self::flight::Write;
 use crate::cache::{
     Action, AgentToken, Ask, Cache, Counts, Denial, Disorder, Event, FlightId, Head, Hit, Keyring,
     Reply, Settings, StaticSettings, Uses, Woken, order,
@@ -64,8 +65,8 @@ pub struct CacheReport {
 
 /// What becomes of a request that is looked up.
 pub(crate) enum Lookup {
-    /// That is its answer.
-    Kept(Response<Body>),
+    /// That is its answer. With a flight, the request is made besides, ahead of its end.
+    Kept(Response<Body>, Option<Flight>),
     /// It goes on; with a flight, its answer is shown to the cache as well.
     GoesOn(Option<Flight>),
 }
@@ -129,7 +130,11 @@ impl CacheDriver {
                     Woken::Apart => inner.cache.apart(now, ask),
                 };
                 match reply {
-                    Reply::Hit(hit) => return Lookup::Kept(answer(&hit, Freshness::Fresh)),
+                    Reply::Hit(hit) => {
+                        let ahead = inner.cache.refresh(now, ask);
+                        let ahead = ahead.map(|id| Flight::new(Arc::clone(self), id));
+                        return Lookup::Kept(answer(&hit, Freshness::Fresh), ahead);
+                    }
                     Reply::Miss(id) => {
                         return Lookup::GoesOn(Some(Flight::new(Arc::clone(self), id)));
                     }

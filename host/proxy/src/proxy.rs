@@ -10,7 +10,7 @@ use http::{Method, Request, Response, StatusCode, Uri, request};
 use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use usher_address::Namespace;
 use usher_connector::{Body, Connector, Lane, TlsIdentity, Trouble};
 use usher_server::Client;
@@ -18,7 +18,7 @@ use usher_server::Client;
 use crate::admission::{Bearer, TokenUse, admit, strip};
 use crate::answer::{put_off, refuse, unanswered};
 use crate::cache::{Ask, StaticSettings, own_token};
-use crate::cache_driver::{CacheDriver, CacheReport, Lookup, is_in_trouble};
+use crate::cache_driver::{CacheDriver, CacheReport, Flight, Lookup, is_in_trouble};
 use crate::feed::{Feed, Given, Outcome};
 use crate::headers::{
     NAMESPACE, NamespaceRule, TOKEN, WRAP_TTL, drop_connections, rewrite, upgrade,
@@ -61,6 +61,8 @@ struct Inner {
     namespace: NamespaceRule,
     feed: Option<Feed>,
     cache: Option<Arc<CacheDriver>>,
+    /// What is read though nobody waits for it, all at a time.
+    reading_ahead: Semaphore,
     /// False ends what goes on after its answer.
     open: watch::Sender<bool>,
 }
@@ -83,6 +85,7 @@ impl Proxy {
             namespace,
             feed,
             cache,
+            reading_ahead: Semaphore::new(READING_AHEAD),
             open: watch::Sender::new(true),
         }))
     }
@@ -133,7 +136,10 @@ impl Proxy {
 struct Refusal(Response<Body>);
 
 impl Inner {
-    async fn forward(&self, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+    async fn forward(
+        self: &Arc<Self>,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Refusal> {
         let (mut head, body) = request.into_parts();
         let bearer = admit(&head.headers, self.settings.token_use);
         let mut given = match bearer {
@@ -159,7 +165,12 @@ impl Inner {
         let mut outgoing = Outgoing::new(head, body).await?;
         let lookup = self.look_up(&outgoing, given.as_deref()).await;
         let (ask, flight) = match lookup {
-            Some((_, Lookup::Kept(response))) => return Ok(response),
+            Some((ask, Lookup::Kept(response, ahead))) => {
+                if let Some(flight) = ahead {
+                    tokio::spawn(Arc::clone(self).read_ahead(outgoing, given, ask, flight));
+                }
+                return Ok(response);
+            }
             Some((ask, Lookup::GoesOn(flight))) => (Some(ask), flight),
             None => (None, None),
         };
@@ -216,6 +227,35 @@ impl Inner {
         // Whoever gets the answer finds nothing older.
         drop(writing);
         Ok(self.relay(response, changing))
+    }
+
+    /// Makes a request whose answer nobody waits for, so that the cache has it.
+    async fn read_ahead(
+        self: Arc<Self>,
+        mut outgoing: Outgoing,
+        given: Option<Arc<Given>>,
+        ask: Ask,
+        flight: Flight,
+    ) {
+        let Some(_permit) = self.reading_ahead.try_acquire().ok() else { return };
+        outgoing.headers.remove(ACCEPT_ENCODING);
+        let response = match self.send(&mut outgoing, given.as_deref(), Some(&ask)).await {
+            Ok(response) if !is_in_trouble(response.status()) => response,
+            answer => {
+                self.tell(Some(&ask), answer.as_ref().ok().map(Response::status), false);
+                return flight.failed();
+            }
+        };
+        let refused = response.status() == StatusCode::FORBIDDEN;
+        let (response, invalid_token) = match refused {
+            true => says_invalid_token(response).await,
+            false => (response, false),
+        };
+        self.tell(Some(&ask), Some(response.status()), invalid_token);
+        if let (true, Some(feed), Some(given)) = (refused, &self.feed, &given) {
+            feed.doubt(given, invalid_token);
+        }
+        flight.land(response, || mount_question(&outgoing, given.as_ref())).await;
     }
 
     /// Looks a request up in the cache, if there is one.
@@ -447,3 +487,5 @@ const LARGEST_WITH_TOKEN: usize = 1 << 20;
 const LONGEST_FIRST_LOGIN: Duration = Duration::from_secs(5);
 /// How long one that was refused waits for the next.
 const LONGEST_LOGIN: Duration = Duration::from_secs(10);
+/// How much is read at a time that nobody waits for.
+const READING_AHEAD: usize = 8;

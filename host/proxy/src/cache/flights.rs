@@ -72,6 +72,10 @@ impl Flights {
         Some(id)
     }
 
+    pub(super) fn is_on_its_way(&self, key: &Key) -> bool {
+        self.joinable.contains_key(key)
+    }
+
     pub(super) fn begin(&mut self, now: Instant, ask: &Ask, company: Company) -> FlightId {
         let id = FlightId(self.next);
         self.next += 1;

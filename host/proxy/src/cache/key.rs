@@ -19,6 +19,11 @@ impl Key {
     pub(super) const LEAST: Self = Self([0; 16]);
     /// No other stands behind it.
     pub(super) const GREATEST: Self = Self([u8::MAX; 16]);
+
+    /// From 0 to 1, evenly spread over all keys.
+    pub(super) fn share(&self) -> f64 {
+        f64::from(self.0[0]) / f64::from(u8::MAX)
+    }
 }
 
 /// A token, without being it.

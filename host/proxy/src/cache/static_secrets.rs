@@ -91,6 +91,19 @@ impl StaticSecrets {
         self.give(now, key)
     }
 
+    /// Whether it is time to read again what this token is still given, so that nobody has to wait for
+    /// that when it ends. Only once in a while: the server may be in trouble.
+    pub(super) fn is_due(&mut self, now: Instant, key: Key, token: TokenId) -> bool {
+        let StaticSettings { ttl, proof: longest, .. } = self.settings;
+        let Some(secret) = self.shelf.get(&key) else { return false };
+        let Some(proof) = secret.proof(token) else { return false };
+        // Not all at once that were read at once.
+        let part = DUE + (key.share() - 0.5) * DUE_SPREAD;
+        let aged = now >= secret.read_at + ttl.mul_f64(part);
+        let due = aged || now >= proof + longest.mul_f64(part);
+        due && self.shelf.may_refresh(key, now, now + ttl.min(longest).mul_f64(DUE_AGAIN))
+    }
+
     /// The same where the server can't be reached. A proof counts that counted when it was last.
     pub(super) fn stale(&mut self, now: Instant, key: Key, token: TokenId) -> Option<Given> {
         self.is_stale_for(now, key, token).then(|| self.give(now, key))?
@@ -289,3 +302,8 @@ impl StaticSecrets {
 
 /// Ten years.
 const LONGEST: Duration = Duration::from_hours(10 * 365 * 24);
+/// Of its life and of a proof's, after which it is read again ahead of its end: 0.7 to 0.9.
+const DUE: f64 = 0.8;
+const DUE_SPREAD: f64 = 0.2;
+/// Of the same, until it is tried again.
+const DUE_AGAIN: f64 = 0.1;

@@ -9,7 +9,7 @@ use crate::cache::class::Class;
 use crate::cache::counts::Cause;
 use crate::cache::event::{Hit, Unkept, Woken};
 use crate::cache::facts::Uses;
-use crate::cache::flights::{Flight, FlightId};
+use crate::cache::flights::{Company, Flight, FlightId};
 use crate::cache::key::TokenId;
 use crate::cache::static_secrets::{
     Found, Given, Nature, Read, Reading, Writing, lies_at_or_below,
@@ -90,6 +90,16 @@ impl Cache {
         if let Some(secrets) = &mut self.static_secrets {
             secrets.reached(now);
         }
+    }
+
+    /// After a hit: the request is made besides if what it was given ends soon.
+    pub(crate) fn refresh(&mut self, now: Instant, ask: &Ask) -> Option<FlightId> {
+        let (reading, token) = self.patient(ask)?;
+        if self.flights.is_on_its_way(&ask.key()) {
+            return None;
+        }
+        let due = self.static_secrets.as_mut()?.is_due(now, reading.key, token);
+        due.then(|| self.flights.begin(now, ask, Company::Welcome))
     }
 
     /// What is given for a request that the server can't be reached for.

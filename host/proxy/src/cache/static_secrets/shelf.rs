@@ -23,6 +23,8 @@ pub(super) struct StaticSecret {
     proofs: BTreeMap<TokenId, Instant>,
     /// When it was used last, as the shelf counts.
     used: u64,
+    /// It isn't read ahead of its end before then.
+    refresh_from: Option<Instant>,
 }
 
 impl StaticSecret {
@@ -34,7 +36,8 @@ impl StaticSecret {
         ends_at: Instant,
     ) -> Self {
         let (answer, proofs) = (Some(answer), BTreeMap::new());
-        Self { path, mount, answer, read_at, ends_at, proofs, used: 0 }
+        let (used, refresh_from) = (0, None);
+        Self { path, mount, answer, read_at, ends_at, proofs, used, refresh_from }
     }
 
     /// When this token has last shown that it may read it.
@@ -151,6 +154,16 @@ impl Shelf {
         self.uses += 1;
         secret.used = self.uses;
         self.used.insert(self.uses, key);
+    }
+
+    /// Whether it may be read ahead of its end now; then not again before `next`.
+    pub(super) fn may_refresh(&mut self, key: Key, now: Instant, next: Instant) -> bool {
+        let Some(secret) = self.secrets.get_mut(&key) else { return false };
+        let may = secret.refresh_from.is_none_or(|from| from <= now);
+        if may {
+            secret.refresh_from = Some(next);
+        }
+        may
     }
 
     /// Takes note that a token may read it, as a request that was sent then has shown. Those that are

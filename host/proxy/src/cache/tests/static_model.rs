@@ -213,6 +213,10 @@ impl Model {
                 self.check(&hit, target, longest);
                 let proof = self.proofs.get(&(token, target)).expect("a proof of its own");
                 assert!(self.now() < *proof + self.settings.proof, "an old proof");
+                let now = self.now();
+                if let Some(id) = self.world.cache.refresh(now, &ask) {
+                    self.sent(id, token, target, fresh);
+                }
             }
             Reply::Join(id) => {
                 let joined = self.flights.iter().find(|flight| flight.id == id);
@@ -225,21 +229,16 @@ impl Model {
                     model.now() < kept + ttl && model.now() < proof + longest
                 });
                 assert!(fresh || !due, "it is kept and proven");
-                let sent_at = self.now();
-                let (said, over, disturbed) = (None, false, false);
-                self.flights.push(Flight {
-                    id,
-                    token,
-                    target,
-                    fresh,
-                    sent_at,
-                    said,
-                    over,
-                    disturbed,
-                });
+                self.sent(id, token, target, fresh);
             }
             Reply::Pass => panic!("it is cacheable"),
         }
+    }
+
+    fn sent(&mut self, id: FlightId, token: usize, target: usize, fresh: bool) {
+        let sent_at = self.now();
+        let (said, over, disturbed) = (None, false, false);
+        self.flights.push(Flight { id, token, target, fresh, sent_at, said, over, disturbed });
     }
 
     /// Whether something must be there for a token, as far as its ages say so.

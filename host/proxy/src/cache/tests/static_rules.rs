@@ -211,6 +211,31 @@ fn what_was_read_while_it_was_written_is_not_kept() {
 }
 
 #[test]
+fn what_is_used_shortly_before_its_end_is_read_again_ahead_of_it() {
+    let mut world = world();
+    let ask = world.secret("hvs.one", PATH);
+    world.sleep(40);
+    assert!(world.hit(&ask).is_some() && world.cache.refresh(world.now, &ask).is_none(), "young");
+    world.sleep(15);
+    assert!(world.hit(&ask).is_some());
+    let ahead = world.cache.refresh(world.now, &ask).expect("it ends soon");
+    assert!(world.cache.refresh(world.now, &ask).is_none(), "it is on its way");
+    world.cache.gave_up(ahead);
+    assert!(world.cache.refresh(world.now, &ask).is_none(), "it was tried just now");
+    let other = world.ask("hvs.other", PATH);
+    assert!(world.cache.refresh(world.now, &other).is_none(), "no proof of its own");
+    world.sleep(6);
+    // It has ended meanwhile, and is read because somebody asks.
+    assert!(world.hit(&ask).is_none());
+    world.read(&ask, r#"{"new":1}"#).unwrap();
+    world.sleep(55);
+    let ahead = world.cache.refresh(world.now, &ask).expect("it ends soon");
+    world.landed(ahead, r#"{"new":2}"#).unwrap();
+    world.sleep(30);
+    assert_eq!(world.hit(&ask).as_deref(), Some(r#"{"new":2}"#), "longer than the first");
+}
+
+#[test]
 fn a_refusal_of_what_every_token_may_takes_all_that_a_token_has_shown() {
     for (path, taken) in [
         ("/v1/auth/token/lookup-self", true),
