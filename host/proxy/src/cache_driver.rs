@@ -66,7 +66,7 @@ pub struct CacheReport {
 /// What becomes of a request that is looked up.
 pub(crate) enum Lookup {
     /// That is its answer. With a flight, the request is made besides, ahead of its end.
-    Kept(Response<Body>, Option<Flight>),
+    Kept(Box<Response<Body>>, Option<Flight>),
     /// It goes on; with a flight, its answer is shown to the cache as well.
     GoesOn(Option<Flight>),
 }
@@ -133,7 +133,8 @@ impl CacheDriver {
                     Reply::Hit(hit) => {
                         let ahead = inner.cache.refresh(now, ask);
                         let ahead = ahead.map(|id| Flight::new(Arc::clone(self), id));
-                        return Lookup::Kept(answer(&hit, Freshness::Fresh), ahead);
+                        let kept = Box::new(answer(&hit, Freshness::Fresh));
+                        return Lookup::Kept(kept, ahead);
                     }
                     Reply::Miss(id) => {
                         return Lookup::GoesOn(Some(Flight::new(Arc::clone(self), id)));

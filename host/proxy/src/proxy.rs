@@ -169,7 +169,7 @@ impl Inner {
                 if let Some(flight) = ahead {
                     tokio::spawn(Arc::clone(self).read_ahead(outgoing, given, ask, flight));
                 }
-                return Ok(response);
+                return Ok(*response);
             }
             Some((ask, Lookup::GoesOn(flight))) => (Some(ask), flight),
             None => (None, None),
@@ -247,10 +247,8 @@ impl Inner {
             }
         };
         let refused = response.status() == StatusCode::FORBIDDEN;
-        let (response, invalid_token) = match refused {
-            true => says_invalid_token(response).await,
-            false => (response, false),
-        };
+        let (response, invalid_token) =
+            if refused { says_invalid_token(response).await } else { (response, false) };
         self.tell(Some(&ask), Some(response.status()), invalid_token);
         if let (true, Some(feed), Some(given)) = (refused, &self.feed, &given) {
             feed.doubt(given, invalid_token);
