@@ -6,9 +6,9 @@ use crate::diagnostic::{Diagnostic, Location};
 use crate::dialect::Dialect;
 use crate::fields::{Fields, Located, Report};
 use crate::judge::judge;
+use crate::persist::PersistBlock;
 use crate::schema;
 use crate::settings::{Cache, StaticSecrets, TokenUse};
-use crate::typed_block::lower_kind;
 
 /// The `cache` block.
 pub(crate) struct CacheBlock {
@@ -16,6 +16,7 @@ pub(crate) struct CacheBlock {
     /// None: it doesn't say.
     pub(crate) token_use: Option<TokenUse>,
     static_secrets: Option<StaticSecrets>,
+    pub(crate) persist: Option<PersistBlock>,
 }
 
 impl CacheBlock {
@@ -27,29 +28,8 @@ impl CacheBlock {
         let token_use = (dialect == Dialect::Agent)
             .then(|| fields.token_use("use_auto_auth_token", &mut Report::new()))
             .flatten();
-        if fields.has("persist") {
-            let blocks = fields.blocks("persist", &mut Report::new());
-            if let [_, second, ..] = blocks.as_slice() {
-                report.push(Diagnostic::new_error(
-                    "duplicate-block",
-                    "a second `persist` block",
-                    "keep one",
-                    Some(second.location),
-                ));
-            }
-            for persist in &blocks {
-                let fields = Fields::of(persist.object, &schema::PERSIST, &mut Report::new());
-                if lower_kind(&fields, persist).is_empty() {
-                    report.push(Diagnostic::new_error(
-                        "cache.persist",
-                        "`persist` has no type",
-                        "write persist \"kubernetes\" { … }",
-                        Some(persist.location),
-                    ));
-                }
-            }
-        }
-        Some(Self { location: nested.location.clone(), token_use, static_secrets })
+        let persist = PersistBlock::read(&fields, report);
+        Some(Self { location: nested.location.clone(), token_use, static_secrets, persist })
     }
 
     pub(crate) fn settle(&self) -> Cache {

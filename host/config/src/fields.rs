@@ -338,6 +338,24 @@ impl<'a> Fields<'a> {
         blocks
     }
 
+    /// All blocks of a key, of which each has a type: in JSON also `{"key": {"TYPE": {…}}}`.
+    pub(crate) fn typed_blocks(
+        &self,
+        key: &str,
+        block: &'static Block,
+        report: &mut Report,
+    ) -> Vec<Nested<'a>> {
+        let mut typed = Vec::new();
+        for nested in self.blocks(key, report) {
+            if block.key("type").is_some() && holds_names(&nested, block) {
+                typed.extend(names_within(&nested).into_iter().map(|(_, nested)| nested));
+            } else {
+                typed.push(nested);
+            }
+        }
+        typed
+    }
+
     /// The only block of a key; a second one is an error.
     pub(crate) fn block(&self, key: &str, report: &mut Report) -> Option<Nested<'a>> {
         let blocks = self.blocks(key, report);
@@ -379,7 +397,7 @@ pub(crate) fn unknown_key(
 }
 
 /// Whether each key of a block is a name around another block, as in JSON.
-pub(crate) fn holds_names(nested: &Nested<'_>, block: &'static Block) -> bool {
+fn holds_names(nested: &Nested<'_>, block: &'static Block) -> bool {
     let items = &nested.object.items;
     nested.labels.is_empty()
         && !items.is_empty()
@@ -390,7 +408,7 @@ pub(crate) fn holds_names(nested: &Nested<'_>, block: &'static Block) -> bool {
 }
 
 /// The blocks in it, with their names.
-pub(crate) fn names_within<'a>(nested: &Nested<'a>) -> Vec<(String, Nested<'a>)> {
+fn names_within<'a>(nested: &Nested<'a>) -> Vec<(String, Nested<'a>)> {
     let object: &'a Object = nested.object;
     let mut named = Vec::new();
     for item in &object.items {

@@ -45,7 +45,7 @@ impl Fields<'_> {
                 }
             }
             Kind::Typed(block) => {
-                for nested in self.blocks(key, report) {
+                for nested in self.typed_blocks(key, block, report) {
                     judge(&nested, block, report);
                 }
             }

@@ -38,6 +38,7 @@ mod objection;
 mod outbound_proxy;
 mod overrides;
 mod part;
+mod persist;
 mod plugin_keys;
 mod plugin_schema;
 mod plugins;
@@ -67,9 +68,9 @@ pub use overrides::Overrides;
 pub use schema::{Flag, FlagForm, flags, json_schema, server_flags};
 pub use settings::{
     ApiProxy, Cache, ClientCertificates, ClientPem, Encryption, Identity, Listener, ListenerPlace,
-    ListenerRole, ListenerTls, Log, LogFile, LogFormat, LogLevel, Method, OnExit, Plugin,
-    PluginConfig, RateLimit, Server, Settings, Sink, SinkOnExit, StaticSecrets, TlsVersion,
-    TokenCheck, TokenUse,
+    ListenerRole, ListenerTls, Log, LogFile, LogFormat, LogLevel, Method, OnExit, Persist,
+    PersistKey, PersistPlace, Plugin, PluginConfig, RateLimit, Server, Settings, Sink, SinkOnExit,
+    StaticSecrets, TlsVersion, TokenCheck, TokenUse,
 };
 
 /// A duration as the incumbents write it: "30" and "30s", "1h30m", "2d". None: it isn't one.

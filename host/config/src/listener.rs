@@ -9,7 +9,7 @@ use std::path::PathBuf;
 
 use crate::diagnostic::{Diagnostic, Location};
 use crate::dialect::Dialect;
-use crate::fields::{Fields, Located, Nested, Report, holds_names, names_within};
+use crate::fields::{Fields, Located, Nested, Report};
 use crate::file_sink;
 use crate::identity::DEFAULT_NAME;
 use crate::judge::judge;
@@ -55,15 +55,7 @@ pub(crate) struct Names<'a> {
 
 impl Listeners {
     pub(crate) fn read(file: &Fields<'_>, dialect: Dialect, report: &mut Report) -> Self {
-        let mut blocks = Vec::new();
-        for nested in file.blocks("listener", report) {
-            // {"listener": {"tcp": {…}}}
-            if holds_names(&nested, &LISTENER) {
-                blocks.extend(names_within(&nested).into_iter().map(|(_, nested)| nested));
-            } else {
-                blocks.push(nested);
-            }
-        }
+        let blocks = file.typed_blocks("listener", &LISTENER, report);
         let read = blocks.iter().filter_map(|nested| listener(nested, dialect, report)).collect();
         Self { count: blocks.len(), read }
     }

@@ -238,7 +238,7 @@ impl Part {
         let api_proxy = self.api_proxy.into_value();
         let api_proxy = api_proxy.map(|block| block.settle(configured, report)).unwrap_or_default();
         let api_proxy = ApiProxy { token_use, ..api_proxy };
-        let cache = self.unbuilt.cached();
+        let (cache, persist) = (self.unbuilt.cached(), self.unbuilt.persist());
         let default = match self.auto_auth.into_value() {
             Some(AutoAuth::Present(identity)) => Some(*identity),
             Some(AutoAuth::Broken) | None => None,
@@ -267,6 +267,7 @@ impl Part {
             listeners,
             api_proxy,
             cache,
+            persist,
             pid_file: path(self.pid_file),
             exit_after_auth,
             log,

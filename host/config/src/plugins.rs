@@ -36,7 +36,7 @@ pub(crate) fn check_lock(
 }
 
 /// A path without `.` and `..`, read as it stands.
-fn without_dots(path: &str) -> PathBuf {
+pub(crate) fn without_dots(path: &str) -> PathBuf {
     Path::new(path).components().fold(PathBuf::new(), |mut path, part| {
         match part {
             Component::CurDir => {}

@@ -49,7 +49,7 @@ mod tests {
     use super::blocks::ALL;
     use super::*;
     use crate::field::Field;
-    use crate::settings::{Identity, Log, Method, Plugin, Server, Settings, Sink};
+    use crate::settings::{Identity, Log, Method, Persist, Plugin, Server, Settings, Sink};
 
     /// Keys of the top level that no field of [`Settings`] or [`Log`] is of: blocks, which are
     /// compared as such, and what belongs to the server.
@@ -108,6 +108,7 @@ mod tests {
             (&METHOD, keys_of(Method::FIELDS), &[]),
             (&SINK, keys_of(Sink::FIELDS), &[]),
             (&PLUGIN, keys_of(Plugin::FIELDS), &[]),
+            (&PERSIST, keys_of(Persist::FIELDS), &[]),
         ] {
             for key in block.keys {
                 let compared = fields.contains(&key.name);
@@ -132,10 +133,11 @@ mod tests {
         check(&FILE, Settings::FIELDS);
         check(&FILE, Log::FIELDS);
         check(&SINK, Sink::FIELDS);
+        check(&PERSIST, Persist::FIELDS);
     }
 
     #[test]
-    fn what_a_change_takes_is_that_of_the_block_unless_the_key_says_so() {
+    fn what_a_change_takes_is_that_of_the_nearest_block_unless_the_key_says_so() {
         for (block, key, change) in [
             (&FILE, "pid_file", Change::Restart),
             (&FILE, "log_level", Change::Live),
@@ -152,6 +154,9 @@ mod tests {
             (&AGENT_API, "enable_quit", Change::Live),
             (&PROXY_API, "enable_quit", Change::Live),
             (&API_PROXY, "namespace", Change::Live),
+            (&FILE, "cache.cache_static_secrets", Change::Live),
+            (&FILE, "cache.persist", Change::Restart),
+            (&PERSIST, "path", Change::Restart),
         ] {
             assert_eq!(block.change(key), change, "{key}");
         }

@@ -5,6 +5,7 @@
 mod cache;
 mod listener;
 mod log;
+mod persist;
 mod plugin_config;
 
 use std::collections::BTreeMap;
@@ -26,6 +27,7 @@ pub use listener::{
     TokenUse,
 };
 pub use log::{Log, LogFile, LogFormat, LogLevel};
+pub use persist::{Persist, PersistKey, PersistPlace};
 pub use plugin_config::PluginConfig;
 
 /// Everything the agent needs to know.
@@ -41,6 +43,8 @@ pub struct Settings {
     pub api_proxy: ApiProxy,
     /// Tokens and leased answers that listeners pass on are kept for the next one who asks.
     pub cache: Option<Cache>,
+    /// Where it is kept what identities need after a restart. None: nothing is.
+    pub persist: Option<Persist>,
     /// Gets the process id.
     pub pid_file: Option<PathBuf>,
     /// End once every sink has a token.
@@ -74,6 +78,7 @@ fields!(Settings {
     listeners: ["listener"],
     api_proxy: ["api_proxy"],
     cache: ["cache"],
+    persist: ["cache.persist"],
 } and { server, identities, log, plugins, strict, dialect });
 
 /// The secrets server.

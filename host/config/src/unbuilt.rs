@@ -9,7 +9,7 @@ use crate::dialect::Dialect;
 use crate::fields::{Fields, Report};
 use crate::judge::judge;
 use crate::schema;
-use crate::settings::{Cache, TokenUse};
+use crate::settings::{Cache, Persist, TokenUse};
 
 /// Keys that only a template with a file of its own has.
 const FILE_ONLY: [&str; 13] = [
@@ -93,6 +93,11 @@ impl Unbuilt {
         self.cache.as_ref().map(CacheBlock::settle)
     }
 
+    /// What outlives the process.
+    pub(crate) fn persist(&self) -> Option<Persist> {
+        self.cache.as_ref()?.persist.as_ref()?.setting.clone()
+    }
+
     /// The incumbents start with this and without `auto_auth`.
     pub(crate) fn runs_alone(&self) -> bool {
         self.cache.is_some()
@@ -113,6 +118,15 @@ impl Unbuilt {
                 Some(place),
             ));
         }
+        let persist = self.cache.as_ref().and_then(|block| block.persist.as_ref());
+        if let Some(block) = persist.filter(|_| !beside.identity) {
+            report.push(Diagnostic::new_warning(
+                "no-effect",
+                "`persist` has no effect without an identity: of the cache nothing is kept yet",
+                "write an `auto_auth` block, or take it out",
+                Some(&block.location),
+            ));
+        }
         let mut error = |message: String, help: &str, place: &Location| {
             report.push(Diagnostic::new_error("blocks", message, help, Some(place)));
         };
@@ -120,7 +134,9 @@ impl Unbuilt {
             let message = "`use_auto_auth_token` stands in `api_proxy` and in `cache`".to_owned();
             error(message, "take it out of `cache`", place);
         }
-        if let Some((_, place)) = cache.filter(|_| !beside.listener && !self.takes_token()) {
+        let keeps = beside.identity && persist.is_some_and(|block| !block.needs_listener);
+        let useless = !beside.listener && !self.takes_token() && !keeps;
+        if let Some((_, place)) = cache.filter(|_| useless) {
             let message = "`cache` without a listener or a template".to_owned();
             error(message, "take the cache out, or write what uses it", place);
         }

@@ -1,10 +1,11 @@
 //! The tables of `cache`: what is kept of answers to proxied requests.
 
 use super::Block;
+use super::Change::Restart;
 use super::Kind::{
     Any, Boolean, Choice, Duration, Integer, Size, SwitchOrBlock, Text, TokenUse, Typed,
 };
-use super::key::{OTHER_PRODUCT, beside, built, deprecated, no_effect, not_built};
+use super::key::{OTHER_PRODUCT, built, deprecated, no_effect};
 
 pub(crate) static CACHE: Block = Block {
     name: "cache",
@@ -17,12 +18,13 @@ pub(crate) static CACHE: Block = Block {
             "write it into an api_proxy block",
             "What it is in api_proxy.",
         ),
-        not_built(
+        built(
             "persist",
             Typed(&PERSIST),
-            "take it out; after a restart this version's cache is empty",
-            "Keep the cache over restarts; only kubernetes.",
-        ),
+            "Keeps over a restart what identities need: their tokens, and what their methods remember. \
+             The cache's own answers and leases aren't kept yet.",
+        )
+        .change(Restart),
         no_effect("enforce_consistency", Any, OTHER_PRODUCT),
         no_effect("when_inconsistent", Any, OTHER_PRODUCT),
         built(
@@ -73,14 +75,40 @@ pub(crate) static PERSIST: Block = Block {
     closed: false,
     hint: "",
     keys: &[
-        beside("type", Text, "\"kubernetes\", instead of a label."),
-        beside("path", Text, "Directory of the cache file."),
-        beside("keep_after_import", Boolean, "Keep the file once it is read. Default false."),
-        beside("exit_on_err", Boolean, "End if the file can't be read. Default false."),
-        beside(
+        built("type", Text, "\"kubernetes\", \"file\" or \"systemd\", instead of a label."),
+        built(
+            "path",
+            Text,
+            "Directory of what is kept; required, but for systemd, which has none. With file it is the \
+             agent's own; with kubernetes the containers of a pod share it.",
+        ),
+        built(
+            "key_credential",
+            Text,
+            "With file: the name of the systemd credential that it is sealed with. This or key_file.",
+        ),
+        built(
+            "key_file",
+            Text,
+            "With file: a file of at least 32 bytes that only the agent can read, not below path.",
+        ),
+        built(
+            "keep_after_import",
+            Boolean,
+            "With kubernetes: what an earlier container left stays once it is read. Default false: it is \
+             removed, and nothing more is kept.",
+        ),
+        built(
+            "exit_on_err",
+            Boolean,
+            "End if what an earlier run left can't be read. Default false: that is logged, and \
+             identities log in anew.",
+        ),
+        built(
             "service_account_token_file",
             Text,
-            "File whose content is authenticated with the cache. Default: that of the service account.",
+            "With kubernetes: the token that says which pod this is; another pod can't read what is \
+             kept. Default /var/run/secrets/kubernetes.io/serviceaccount/token.",
         ),
     ],
 };

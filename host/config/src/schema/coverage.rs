@@ -53,7 +53,7 @@ fn names(source: &str, key: &str) -> bool {
 
 /// Keys, one for each place where settings are read, and the files that name them: all that a new
 /// key like them touches, besides a use for its value.
-const TOUCHED: [(&str, [&str; 3]); 8] = [
+const TOUCHED: [(&str, [&str; 3]); 9] = [
     ("pid_file", ["schema/top.rs", "settings.rs", "part.rs"]),
     ("log_rotate_bytes", ["schema/top.rs", "settings/log.rs", "logging.rs"]),
     ("ca_path", ["schema/server.rs", "settings.rs", "connection.rs"]),
@@ -61,6 +61,7 @@ const TOUCHED: [(&str, [&str; 3]); 8] = [
     ("derive_key", ["schema/identity.rs", "settings.rs", "encryption.rs"]),
     ("socket_mode", ["schema/listener.rs", "settings/listener.rs", "listener.rs"]),
     ("tls_cipher_suites", ["schema/listener.rs", "settings/listener.rs", "listener/tls.rs"]),
+    ("keep_after_import", ["schema/cache.rs", "settings/persist.rs", "persist.rs"]),
     ("sha256", ["schema/plugin.rs", "settings.rs", "plugins.rs"]),
 ];
 

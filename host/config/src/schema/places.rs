@@ -5,9 +5,9 @@ use super::top::TOP;
 use super::{Block, Change, FILE, Key, Kind, State};
 use crate::resemblance::nearest;
 
-/// A key of `listener`, and what most methods call a setting of their `config`, which is the likelier
-/// by far to be misplaced.
-const SETTING_OF_METHODS: &str = "role";
+/// Keys of `listener` and `persist`, and what most methods and sinks call a setting of their `config`,
+/// which is the likelier by far to be misplaced.
+const SETTINGS_OF_PLUGINS: [&str; 2] = ["role", "path"];
 
 impl Block {
     /// May be empty: nothing is better than something far-fetched. `settings` are those of the
@@ -32,7 +32,7 @@ impl Block {
     /// The nearest blocks that know the key, those in this one and around it before their
     /// neighbours.
     pub(crate) fn elsewhere(&'static self, name: &str) -> Option<String> {
-        if name.eq_ignore_ascii_case(SETTING_OF_METHODS) {
+        if SETTINGS_OF_PLUGINS.iter().any(|setting| name.eq_ignore_ascii_case(setting)) {
             return None;
         }
         let around = FILE.way_to(self).unwrap_or_default();
@@ -63,15 +63,34 @@ impl Block {
         })
     }
 
-    /// What a change of the key takes; of one that there isn't, all there is.
+    /// What a change of the key takes, of `BLOCK.KEY` of that key in the block; of one that there
+    /// isn't, all there is.
     pub(crate) fn change(&'static self, key: &str) -> Change {
+        if let Some((block, inner)) = key.split_once('.') {
+            let block = self.key(block).and_then(|key| key.kind.block());
+            return block.map_or(Change::Restart, |block| block.change(inner));
+        }
         match self.key(key).map_or(Change::Restart, |key| key.change) {
-            Change::AsBlock => self.top_key().map_or(Change::Restart, |key| key.change),
+            Change::AsBlock => self.change_around().unwrap_or(Change::Restart),
             change => change,
         }
     }
 
+    /// What a change takes by the nearest key around this block that says so.
+    fn change_around(&'static self) -> Option<Change> {
+        let mut way = FILE.way_to(self)?;
+        way.push(self);
+        way.windows(2).rev().find_map(|pair| {
+            let [outer, inner] = pair else { return None };
+            let leads_here =
+                |key: &&Key| key.kind.block().is_some_and(|block| std::ptr::eq(block, *inner));
+            let key = outer.keys.iter().find(leads_here)?;
+            (key.change != Change::AsBlock).then_some(key.change)
+        })
+    }
+
     /// The key of the top level in whose block this one is.
+    #[cfg(test)]
     pub(super) fn top_key(&'static self) -> Option<&'static Key> {
         let leads_here =
             |inner: &'static Self| std::ptr::eq(inner, self) || inner.way_to(self).is_some();

@@ -8,7 +8,8 @@ use usher_grant::{Capability, Limits};
 use super::*;
 use crate::{
     Cache, ClientCertificates, Encryption, ListenerPlace, ListenerRole, ListenerTls, LogFile,
-    LogFormat, LogLevel, OnExit, SinkOnExit, StaticSecrets, TlsVersion, TokenCheck, TokenUse,
+    LogFormat, LogLevel, OnExit, PersistKey, PersistPlace, SinkOnExit, StaticSecrets, TlsVersion,
+    TokenCheck, TokenUse,
 };
 
 #[test]
@@ -98,6 +99,9 @@ fn every_built_setting_arrives() {
           static_secret_token_capability_refresh_interval = "10m"
           cache_static_secrets {
             ttl = "30s"  max_stale = "1h"  proof = "2m"  entries = 100  bytes = "1MiB"
+          }
+          persist "kubernetes" {
+            path = "/p"  keep_after_import = true  exit_on_err = true  service_account_token_file = "/t"
           }
         }
         api_proxy {
@@ -201,6 +205,21 @@ fn every_built_setting_arrives() {
         bytes: 1 << 20,
     };
     assert_eq!(settings.cache, Some(Cache { static_secrets: Some(static_secrets) }));
+    let place = PersistPlace::Kubernetes {
+        path: "/p".into(),
+        service_account_token_file: "/t".into(),
+        keep_after_import: true,
+    };
+    assert!(settings.persist.is_some_and(|persist| persist.place == place && persist.exit_on_err));
+    for (key, arrives) in [
+        ("key_credential = \"c\"", PersistKey::Credential("c".to_owned())),
+        ("key_file = \"/k\"", PersistKey::File("/k".into())),
+    ] {
+        let cache = format!("cache {{ persist {{ type = \"file\"  path = \"/p\"  {key} }} }}");
+        let persist = Case::new(&with_top(&cache)).settings().persist;
+        let place = PersistPlace::File { path: "/p".into(), key: arrives };
+        assert_eq!(persist.map(|persist| persist.place), Some(place));
+    }
     assert!(!metrics.enable_quit, "that is for `usher proxy`");
     let proxy = &settings.api_proxy;
     assert_eq!((proxy.token_use, proxy.prepend_namespace), (TokenUse::Always, true));

@@ -606,15 +606,13 @@ fn a_running_agent_takes_up_listeners_and_what_becomes_of_requests() {
 }
 
 #[test]
-fn a_cache_may_say_whose_token_requests_get_and_is_not_kept_over_a_restart() {
+fn a_cache_may_say_whose_token_requests_get() {
     let lent =
         with_top("listener \"tcp\" { tls_disable = true }\ncache { use_auto_auth_token = true }");
     let settings = Case::new(&lent).settings();
     assert_eq!(settings.cache, Some(Cache { static_secrets: None }));
     assert_eq!(settings.api_proxy.token_use, TokenUse::WhenAbsent);
     assert!(Case::new("listener \"tcp\" { tls_disable = true }").settings().cache.is_none());
-    let kept = "listener \"tcp\" { tls_disable = true }\ncache { persist \"kubernetes\" { path = \"/p\" } }";
-    assert_eq!(brief(&Case::new(kept).refused()), ["!unsupported@2:9"]);
 }
 
 #[test]

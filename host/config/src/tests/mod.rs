@@ -5,6 +5,7 @@ mod dialects;
 mod forms;
 mod layouts;
 mod listeners;
+mod persist;
 mod precedence;
 mod problems;
 
