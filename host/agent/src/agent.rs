@@ -13,6 +13,7 @@ use crate::exit::Exit;
 use crate::logging::ASKED_FOR;
 use crate::notify::{Following, Notifier};
 use crate::part::{Ending, Part, PartId};
+use crate::persistence::Persistence;
 use crate::plugin_follower::{PluginFollower, Settled};
 use crate::prepare::{InForce, prepare};
 use crate::reporter::Reporter;
@@ -55,7 +56,14 @@ pub async fn run(
     for part in starting {
         supervisor.add(part);
     }
-    let (surroundings, inbox) = Surroundings::new(board, built_ins, reporter);
+    let persistence = match Persistence::open(&settings) {
+        Ok(persistence) => persistence,
+        Err(problem) => {
+            (reporter.complain)(&problem.to_string());
+            return Exit::Configuration;
+        }
+    };
+    let (surroundings, inbox) = Surroundings::new(board, persistence, built_ins, reporter);
     let Inbox { reports, taken, requests: asked } = inbox;
     let purpose =
         if settings.exit_after_auth { Purpose::Deliver { timeout } } else { Purpose::Stay };
@@ -87,6 +95,7 @@ pub async fn run(
         notifier,
         settled: None,
     };
+    agent.surroundings.persistence.taken_over();
     agent.put_in_force(prepared).await;
     agent.follow_plugins();
     agent.run(signals, asked, purpose).await

@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use usher_config::{Diagnostic, Listener, Location, OnExit, Settings, Severity, TokenCheck};
+use usher_config::{
+    Diagnostic, Listener, Location, OnExit, PersistKey, PersistPlace, Settings, Severity,
+    TokenCheck,
+};
 use usher_engine::{
     AuthMethod, BuiltIns, Call, Engine, Failure, FailureKind, Kind, LoadError, Protected, Reason,
-    Use,
+    StateKeeper, Use,
 };
 use usher_lifecycle::Backoff;
 use usher_server::{Certificate, Client, Governor, Scope, Tls};
@@ -15,6 +18,7 @@ use usher_server::{Certificate, Client, Governor, Scope, Tls};
 use crate::feeds::fed;
 use crate::identity::{Identity, Life};
 use crate::payload::Payload;
+use crate::persistence::Kept;
 use crate::plugin_files::cache_place;
 use crate::plugins::{Absence, Patience, Plugins, problem};
 use crate::reporter::Reporter;
@@ -33,8 +37,15 @@ pub fn engine(settings: &Settings, built_ins: BuiltIns) -> Result<Engine, Diagno
         settings.admin_socket.clone(),
         cache_place(),
     ];
+    let kept = settings.persist.iter().flat_map(|persist| match &persist.place {
+        PersistPlace::File { path, key: PersistKey::File(key) } => vec![path.clone(), key.clone()],
+        PersistPlace::Kubernetes { path, .. } | PersistPlace::File { path, .. } => {
+            vec![path.clone()]
+        }
+        PersistPlace::Systemd => Vec::new(),
+    });
     let sockets = settings.listeners.iter().filter_map(Listener::socket).map(Path::to_owned);
-    let own = own.into_iter().flatten().chain(sockets).map(|path| resolved(&path));
+    let own = own.into_iter().flatten().chain(sockets).chain(kept).map(|path| resolved(&path));
     Engine::new(Protected::new(own.collect()))
         .map(|engine| engine.with_built_ins(built_ins))
         .map_err(|error| Diagnostic::new_error("engine", error.to_string(), "", None))
@@ -67,7 +78,8 @@ pub(crate) async fn identities(
     let mut identities = Vec::new();
     let fed = fed(settings);
     for identity in settings.identities.iter().filter(|identity| wanted(&identity.name)) {
-        match bind_identity(settings, identity, engine, client, &mut plugins).await {
+        let kept = surroundings.persistence.of(&identity.name);
+        match bind_identity(settings, identity, engine, client, kept, &mut plugins).await {
             Ok(mut bound) => {
                 if fed.contains(identity.name.as_str()) {
                     bound.sinks.push(NamedTarget::feed(surroundings.feeds.of(&identity.name)));
@@ -159,7 +171,7 @@ pub async fn method(
     reporter: Reporter,
 ) -> Result<Arc<dyn AuthMethod>, Vec<Diagnostic>> {
     let scope = Scope::new(identity.method.namespace.clone());
-    let binder = Binder { settings, identity, engine, client, scope };
+    let binder = Binder { settings, identity, engine, client, scope, kept: None };
     let mut plugins = Plugins::new(engine, settings, Patience::Refuse, reporter);
     let bound = binder.method(&mut plugins).await;
     let mut errors = tell_warnings(plugins.found(), settings, reporter);
@@ -180,6 +192,8 @@ struct Binder<'a> {
     engine: &'a Engine,
     client: &'a Client,
     scope: Scope,
+    /// Gets what the method saves.
+    kept: Option<Arc<Kept>>,
 }
 
 async fn bind_identity(
@@ -187,11 +201,13 @@ async fn bind_identity(
     identity: &usher_config::Identity,
     engine: &Engine,
     client: &Client,
+    kept: Option<Arc<Kept>>,
     plugins: &mut Plugins<'_>,
 ) -> Result<Identity, Vec<Diagnostic>> {
     let method = &identity.method;
     let scope = Scope::new(method.namespace.clone());
-    let binder = Binder { settings, identity, engine, client, scope: scope.clone() };
+    let binder =
+        Binder { settings, identity, engine, client, scope: scope.clone(), kept: kept.clone() };
     let mut problems = Vec::new();
     let mut sinks = Vec::new();
     for index in 0..identity.sinks.len() {
@@ -219,6 +235,7 @@ async fn bind_identity(
         wrap_ttl: method.wrap_ttl,
         revoke_on_exit: identity.on_exit == OnExit::Revoke,
         life: Arc::new(life(identity)),
+        kept,
     })
 }
 
@@ -253,6 +270,7 @@ impl Binder<'_> {
             client: self.client.clone(),
             scope: self.scope.clone(),
         }));
+        usage.state_keeper = self.kept.clone().map(|kept| kept as Arc<dyn StateKeeper>);
         let bound = match plugins.find(named.kind, named.name, named.location).await {
             Ok(plugin) => {
                 plugins.judge(&plugin, named.config);
@@ -352,6 +370,7 @@ impl Binder<'_> {
             allow,
             limits,
             unwrapper: None,
+            state_keeper: None,
         }
     }
 }

@@ -9,7 +9,7 @@ mod outcome;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{Id, JoinSet};
@@ -22,9 +22,10 @@ use usher_watch::Watcher;
 
 use self::feed::Doubts;
 use self::outcome::Outcome;
-use crate::identity::{Deadlines, Identity, Life};
+use crate::identity::{CalledOff, Deadlines, Identity, Life};
 use crate::inheritance::{Estate, Inheritance};
 use crate::part::{Ending, Order};
+use crate::persistence::SavedToken;
 use crate::status::Handle;
 use crate::target::NamedTarget;
 use crate::token::Held;
@@ -88,10 +89,11 @@ pub(crate) async fn run(start: Start) -> Estate {
         work: JoinSet::new(),
         answers: HashMap::new(),
         aside,
-        cancel: watch::channel(None).0,
+        called_off: watch::Sender::default(),
         hand_over: None,
-        stop: watch::channel(false).0,
         inherited,
+        left: None,
+        interrupted: None,
         foreign: None,
         revision: String::new(),
         check_after: None,
@@ -123,13 +125,15 @@ struct Driver {
     answers: HashMap<Id, Outcome>,
     /// Revocations and the removal of one-shot files: nobody waits for them but the end.
     aside: JoinSet<()>,
-    /// Ends a login that is under way, by these deadlines.
-    cancel: watch::Sender<Option<Deadlines>>,
+    /// Ends what is under way.
+    called_off: watch::Sender<CalledOff>,
     /// Until when a successor waits for such a login, and for what is under way aside.
     hand_over: Option<Deadlines>,
-    /// Ends what a delivery still waits for.
-    stop: watch::Sender<bool>,
     inherited: Option<Inheritance>,
+    /// What an earlier process has left, until the server has said what it is worth.
+    left: Option<SavedToken>,
+    /// When a login was under way as that ended: its answer may be lost.
+    interrupted: Option<SystemTime>,
     /// While the newest token is another identity's: what belongs to it.
     foreign: Option<Foreign>,
     /// Of the credential behind the newest token.
@@ -186,7 +190,7 @@ impl Driver {
                         }
                         Err(error) => self.answers.remove(&error.id()),
                     };
-                    outcome.map(|outcome| self.finish(outcome))
+                    outcome.and_then(|outcome| self.finish(outcome))
                 }
                 Some(_) = self.aside.join_next(), if !self.aside.is_empty() => None,
                 () = changes.changed(), if ending.is_none() => Some(Event::CredentialsChanged),
@@ -221,7 +225,7 @@ impl Driver {
             };
             if let Some(event) = event {
                 if matches!(event, Event::ShutDown | Event::HandOver) {
-                    self.stop.send_replace(true);
+                    self.called_off.send_modify(|called_off| called_off.deliveries = true);
                 }
                 // Another version of the plug-in may read other files, and see a new credential
                 // differently.
@@ -248,6 +252,9 @@ impl Driver {
             if self.identity.revoke_on_exit {
                 self.revoke().await;
             }
+        }
+        if let Some(kept) = &self.identity.kept {
+            kept.ends().await;
         }
         let (hand_over, aside) = (self.hand_over, &mut self.aside);
         let all = async { while aside.join_next().await.is_some() {} };
@@ -293,7 +300,12 @@ impl Driver {
         let identity = self.identity.name.as_str();
         for held in self.tokens.values() {
             match self.identity.revoke(held).await {
-                Ok(()) => tracing::info!(identity, "the token is revoked, as on_exit asks"),
+                Ok(()) => {
+                    tracing::info!(identity, "the token is revoked, as on_exit asks");
+                    if let Some(kept) = &self.identity.kept {
+                        kept.token_is_gone().await;
+                    }
+                }
                 Err(trouble) => tracing::warn!(
                     identity,
                     "the token can't be revoked and stays until it expires: {trouble}"

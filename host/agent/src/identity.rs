@@ -6,13 +6,15 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch;
 use usher_address::{Malformed, MountPath};
 use usher_engine::{Answer, AuthMethod, Call, Credential, Delivery, Failure, Reason};
-use usher_lifecycle::{Generation, Settings, Token};
+use usher_lifecycle::{Generation, Settings, Token, Worth};
 use usher_proxy::{Feed, Given};
 use usher_secret::Secret;
 use usher_secret::redactor;
 use usher_server::{Auth, Certificate, Client, Login, Lookup, Scope, Session, WrapInfo};
 
+use crate::inheritance::Inheritance;
 use crate::origin::Origin;
+use crate::persistence::{Kept, SavedToken};
 use crate::target::{NamedTarget, PluginSink, Target};
 use crate::token::{Content, Held, Wrapped};
 use crate::trouble::Trouble;
@@ -32,6 +34,8 @@ pub(crate) struct Identity {
     pub(crate) life: Arc<Life>,
     /// Revoke the delivered token when the agent ends.
     pub(crate) revoke_on_exit: bool,
+    /// What of it outlives the process.
+    pub(crate) kept: Option<Arc<Kept>>,
 }
 
 /// How an identity lives, as it is configured.
@@ -72,6 +76,8 @@ pub(crate) struct LoggedIn {
     pub(crate) token: Token,
     pub(crate) revision: String,
     pub(crate) check_after: Option<Duration>,
+    /// Whether what a restart needs of it is kept, if anything is to be kept.
+    pub(crate) is_kept: bool,
 }
 
 impl Identity {
@@ -87,18 +93,18 @@ impl Identity {
         }
     }
 
-    /// One login, or with a `known` revision one look. When it is called off by `cancel`, the
+    /// One login, or with a `known` revision one look. When it is called off, the
     /// plug-in and then the server have until the deadlines that it names.
     pub(crate) async fn log_in(
         &self,
         call: Call,
         known: Option<String>,
-        mut cancel: watch::Receiver<Option<Deadlines>>,
+        mut called_off: watch::Receiver<CalledOff>,
     ) -> LoginOutcome {
         let looking = known.is_some();
         let answer = tokio::select! {
             answer = self.method.authenticate(call) => answer,
-            () = called_off(&mut cancel, |deadlines| deadlines.method) => {
+            () = login_called_off(&mut called_off, |deadlines| deadlines.method) => {
                 return LoginOutcome::Failed(Trouble::Stopping);
             }
         };
@@ -110,10 +116,74 @@ impl Identity {
         if known.is_some_and(|known| answer.revision.is_empty() || answer.revision == known) {
             return LoginOutcome::Unchanged { check_after: answer.check_after };
         }
-        tokio::select! {
+        if let Some(kept) = &self.kept {
+            kept.login_begins(&self.origin(), self.method.state()).await;
+        }
+        let mut outcome = tokio::select! {
             outcome = self.send(answer) => outcome,
-            () = called_off(&mut cancel, |deadlines| deadlines.server) => {
+            () = login_called_off(&mut called_off, |deadlines| deadlines.server) => {
                 LoginOutcome::Failed(Trouble::Stopping)
+            }
+        };
+        if let (LoginOutcome::LoggedIn(new), Some(kept)) = (&mut outcome, &self.kept) {
+            let token = new.held.lasting().map(|token| SavedToken {
+                token,
+                revision: new.revision.clone(),
+                check_after: new.check_after,
+            });
+            new.is_kept = kept.logged_in(&self.origin(), token, self.method.state()).await;
+        }
+        outcome
+    }
+
+    /// Goes on with a token that an earlier process has left, if the server knows it.
+    pub(crate) async fn go_on_with(
+        &self,
+        saved: Option<SavedToken>,
+        mut called_off: watch::Receiver<CalledOff>,
+    ) -> Result<Inheritance, Trouble> {
+        let saved = saved.ok_or(Trouble::Defect)?;
+        let SavedToken { token, revision, check_after } = saved.clone();
+        let (held, token) = tokio::select! {
+            taken = self.take_over(token, None) => taken?,
+            () = login_called_off(&mut called_off, |deadlines| deadlines.server) => {
+                return Err(Trouble::Stopping);
+            }
+        };
+        let memory = self.method.state();
+        if let Some(kept) = &self.kept {
+            kept.logged_in(&self.origin(), Some(saved), memory.clone()).await;
+        }
+        // The process may have ended before it did this.
+        self.confirm().await;
+        Ok(Inheritance {
+            held: Arc::new(held),
+            token,
+            revision,
+            check_after,
+            memory,
+            holders: Vec::new(),
+            worth: Worth::Own,
+        })
+    }
+
+    /// Tells the method that its login is proven and safe: now it removes one-shot credentials.
+    pub(crate) async fn confirm(&self) {
+        let call = Call { reason: Reason::Login, previous_failure: None };
+        if let Err(failure) = self.method.authenticated(call).await {
+            tracing::warn!(identity = self.name, method = self.kind, "after the login: {failure}");
+        }
+    }
+
+    /// Tries on until what a restart needs is kept. False: the agent ends before it is.
+    pub(crate) async fn keep_token(&self, called_off: &mut watch::Receiver<CalledOff>) -> bool {
+        let Some(kept) = &self.kept else { return true };
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep(KEEPING_AGAIN) => if kept.catch_up().await {
+                    return true;
+                },
+                () = deliveries_called_off(called_off) => return kept.catch_up().await,
             }
         }
     }
@@ -148,7 +218,7 @@ impl Identity {
     }
 
     /// Hands a token to a sink in the form that the sink wants. `expires_at` is the token's own.
-    /// The end of `cancel` is obeyed until there is something to write.
+    /// That it is called off is obeyed until there is something to write.
     pub(crate) async fn deliver(
         &self,
         sink: usize,
@@ -156,7 +226,7 @@ impl Identity {
         held: &Held,
         generation: Generation,
         expires_at: Option<SystemTime>,
-        mut cancel: watch::Receiver<bool>,
+        mut called_off: watch::Receiver<CalledOff>,
     ) -> Result<(), Trouble> {
         if self.wrap_ttl.is_some() && matches!(held.content, Content::Token(_)) {
             return Err(Trouble::WrappingAwaited);
@@ -175,7 +245,7 @@ impl Identity {
         let generation = generation.number();
         let made = tokio::select! {
             made = payload.make(&held.client, held, generation) => made?,
-            () = cancelled(&mut cancel) => return Err(Trouble::Stopping),
+            () = deliveries_called_off(&mut called_off) => return Err(Trouble::Stopping),
         };
         let delivery = Delivery {
             content: made.content,
@@ -228,7 +298,9 @@ impl Identity {
         };
         match result {
             Ok((held, token)) => {
-                LoginOutcome::LoggedIn(Box::new(LoggedIn { held, token, revision, check_after }))
+                let is_kept = self.kept.is_none();
+                let new = LoggedIn { held, token, revision, check_after, is_kept };
+                LoginOutcome::LoggedIn(Box::new(new))
             }
             Err(error) => LoginOutcome::Failed(error.into()),
         }
@@ -350,21 +422,31 @@ fn of_lookup(lookup: &Lookup) -> Token {
     Token { ttl: lookup.ttl, renewable: lookup.renewable, use_limited: lookup.num_uses != 0 }
 }
 
-async fn cancelled(cancel: &mut watch::Receiver<bool>) {
-    if cancel.wait_for(|cancel| *cancel).await.is_err() {
+async fn deliveries_called_off(called_off: &mut watch::Receiver<CalledOff>) {
+    if called_off.wait_for(|called_off| called_off.deliveries).await.is_err() {
         std::future::pending::<()>().await;
     }
 }
 
 /// Returns at one of the deadlines of a login that is called off.
-async fn called_off(
-    cancel: &mut watch::Receiver<Option<Deadlines>>,
+async fn login_called_off(
+    called_off: &mut watch::Receiver<CalledOff>,
     which: fn(Deadlines) -> Instant,
 ) {
-    match cancel.wait_for(Option::is_some).await.map(|deadlines| *deadlines) {
+    let called_off = called_off.wait_for(|called_off| called_off.login.is_some()).await;
+    match called_off.map(|called_off| called_off.login) {
         Ok(Some(deadlines)) => tokio::time::sleep_until(which(deadlines).into()).await,
         _ => std::future::pending().await,
     }
+}
+
+/// What of an identity's work is to end. One channel for all: an idle identity is mostly that.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct CalledOff {
+    /// The login that is under way, by these deadlines.
+    pub(crate) login: Option<Deadlines>,
+    /// What deliveries still wait for.
+    pub(crate) deliveries: bool,
 }
 
 /// Until when what a login waits for may answer once it is called off.
@@ -390,6 +472,9 @@ impl Deadlines {
         Self { method: end, server: end }
     }
 }
+
+/// Between attempts to write what a restart needs.
+const KEEPING_AGAIN: Duration = Duration::from_secs(2);
 
 const STOPPING_LOGIN: Duration = Duration::from_secs(2);
 

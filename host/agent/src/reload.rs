@@ -184,6 +184,7 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
         // Also one that a defect has ended only now.
         for name in &diff.removed {
             self.surroundings.board.forget_failed(name);
+            self.surroundings.persistence.forget(name);
         }
         for (number, working) in beginning {
             self.roster.add(number, working);

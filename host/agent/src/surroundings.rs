@@ -7,6 +7,7 @@ use usher_watch::Watcher;
 use crate::desk::{Desk, Request};
 use crate::driver::Report;
 use crate::feeds::Feeds;
+use crate::persistence::Persistence;
 use crate::reporter::Reporter;
 use crate::status::Board;
 
@@ -26,6 +27,8 @@ pub(crate) struct Surroundings {
     pub(crate) desk: Desk,
     /// Where the identities' tokens go that requests are made with.
     pub(crate) feeds: Feeds,
+    /// What of the identities outlives the process.
+    pub(crate) persistence: Persistence,
     /// What is part of the program.
     pub(crate) built_ins: BuiltIns,
     pub(crate) reporter: Reporter,
@@ -40,7 +43,12 @@ pub(crate) struct Inbox {
 }
 
 impl Surroundings {
-    pub(crate) fn new(board: Board, built_ins: BuiltIns, reporter: Reporter) -> (Self, Inbox) {
+    pub(crate) fn new(
+        board: Board,
+        persistence: Persistence,
+        built_ins: BuiltIns,
+        reporter: Reporter,
+    ) -> (Self, Inbox) {
         let (reports, reported) = mpsc::unbounded_channel();
         let (taking, taken) = mpsc::unbounded_channel();
         let (requests, requested) = mpsc::channel(REQUESTS);
@@ -51,6 +59,7 @@ impl Surroundings {
             taken: taking,
             desk: Desk { board, requests },
             feeds: Feeds::default(),
+            persistence,
             built_ins,
             reporter,
         };
@@ -61,7 +70,8 @@ impl Surroundings {
     #[cfg(test)]
     pub(crate) fn of_test() -> (Self, Inbox) {
         let reporter = Reporter { complain: |_| {}, compiling: |_| {} };
-        Self::new(Board::new(), usher_builtins::built_ins(), reporter)
+        let persistence = Persistence::default();
+        Self::new(Board::new(), persistence, usher_builtins::built_ins(), reporter)
     }
 }
 

@@ -91,7 +91,7 @@ mod tests {
 
     use super::*;
     use crate::driver::{self, Report, Start};
-    use crate::identity::{Identity, Life};
+    use crate::identity::{CalledOff, Identity, Life};
     use crate::inheritance::{Estate, Inheritance};
     use crate::part::{Ending, Order};
     use crate::status::Board;
@@ -149,6 +149,7 @@ mod tests {
             wrap_ttl: None,
             life: Arc::new(Life { settings: Settings::default(), reauthenticate: None }),
             revoke_on_exit: false,
+            kept: None,
         };
         (Arc::new(identity), fed)
     }
@@ -254,8 +255,8 @@ mod tests {
         };
         let held = held(&identity, Content::Wrapped(Wrapped::new(&info, 0)));
         let call = Call { reason: Reason::Deliver, previous_failure: None };
-        let (_stop, stopped) = watch::channel(false);
-        let delivered = identity.deliver(0, call, &held, first(), None, stopped).await;
+        let (_calls_off, called_off) = watch::channel(CalledOff::default());
+        let delivered = identity.deliver(0, call, &held, first(), None, called_off).await;
         assert!(matches!(delivered, Err(Trouble::Defect)), "{delivered:?}");
         assert!(fed.borrow().is_none());
     }

@@ -87,6 +87,13 @@ impl Held {
         }
     }
 
+    /// The token as another process could go on with it. `None`: it is wrapped, each use of it counts,
+    /// or it is bound to a certificate that the method has made.
+    pub(crate) fn lasting(&self) -> Option<Secret<String>> {
+        let session = self.session().filter(|session| session.tls().is_own())?;
+        (!self.granted.use_limited).then(|| session.token().clone())
+    }
+
     /// Gives the token up, but keeps it out of the log a while longer.
     pub(crate) fn into_past(self: Arc<Self>) -> Option<Live> {
         self.content.keep_out_of_logs()

@@ -48,6 +48,11 @@ impl Trouble {
         }
     }
 
+    /// Whether the server has refused the token itself, as far as OpenBao says.
+    pub(crate) fn says_token_is_no_good(&self) -> bool {
+        matches!(self, Self::Server(error) if error.invalid_token() || error.permission_denied())
+    }
+
     pub(crate) fn class(&self) -> Class {
         match self {
             Self::Awaiting(failure) | Self::Plugin(failure) | Self::Payload(failure) => {

@@ -53,6 +53,7 @@ async fn measure() -> Result<()> {
         allow,
         limits: Limits::default(),
         unwrapper: None,
+        state_keeper: None,
     };
     // Both are compiled before the clock starts.
     engine.load_file(&versions[1], &compiler).await?;

@@ -129,6 +129,7 @@ fn usage(limits: Limits, allow: Allow) -> Use {
         allow,
         limits,
         unwrapper: None,
+        state_keeper: None,
     }
 }
 

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use serde::Serialize;
 use usher_agent::bind::{self, Named};
 use usher_agent::plugins::{Absence, Patience, Plugins, permissions};
-use usher_agent::{Exit, check_listeners};
+use usher_agent::{Exit, check_listeners, check_persistence};
 use usher_config::{Diagnostic, Dialect, Identity, PluginConfig, Settings, Severity, load};
 use usher_engine::{Kind, Use};
 
@@ -77,6 +77,7 @@ pub(crate) fn run(arguments: ValidateArguments) -> Exit {
     let readable = loaded.settings.as_ref().or(loaded.draft.as_ref());
     problems.extend(check_connection(readable, &problems));
     problems.extend(loaded.settings.as_ref().map(check_listeners).unwrap_or_default());
+    problems.extend(loaded.settings.as_ref().and_then(check_persistence));
     if let Some(settings) = loaded.settings.as_ref().or(loaded.draft.as_ref()) {
         let checked = runtime().and_then(|runtime| runtime.block_on(check_plugins(settings)));
         match checked {
@@ -223,6 +224,7 @@ fn usage(
         allow,
         limits,
         unwrapper: None,
+        state_keeper: None,
     }
 }
 

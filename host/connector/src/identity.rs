@@ -36,7 +36,7 @@ impl TlsIdentity {
     }
 
     /// The settings' own, and nothing instead.
-    pub(crate) fn is_own(&self) -> bool {
+    pub fn is_own(&self) -> bool {
         self.0.certificate.is_none() && self.0.ca_pem.is_none()
     }
 

@@ -152,7 +152,13 @@ impl state::Host for State {
 
     async fn save(&mut self, value: Vec<u8>) -> Answer<()> {
         let value = Zeroizing::new(value);
-        answer(self.usage().and_then(|usage| usage.save_state(value)))
+        let saved = self.usage().and_then(|usage| usage.save_state(value).map(|()| usage));
+        if let Ok(usage) = &saved
+            && let Some(keeper) = &usage.usage.state_keeper
+        {
+            keeper.keep(Secret::new(usage.load_state())).await;
+        }
+        answer(saved.map(|_| ()))
     }
 }
 

@@ -98,7 +98,7 @@ pub use preinitialize::preinitialize;
 pub use registry::{Scanned, find, scan};
 pub use traits::{
     Answer, AuthMethod, Call, Certificate, Credential, Delivery, Form, Login, Reason, Sink,
-    Unwrapper,
+    StateKeeper, Unwrapper,
 };
 pub use usage::Use;
 pub use uses::InUse;

@@ -55,6 +55,13 @@ pub trait Unwrapper: Send + Sync {
     ) -> Result<Secret<String>, Failure>;
 }
 
+/// Where a method's state goes besides, so that it outlives the process.
+#[async_trait]
+pub trait StateKeeper: Send + Sync {
+    /// Keeps it; what can't be kept is said, and costs the plug-in nothing.
+    async fn keep(&self, state: Secret<Vec<u8>>);
+}
+
 /// What one call is for.
 #[derive(Clone, Debug)]
 pub struct Call {

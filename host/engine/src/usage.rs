@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::kept::{Item, Kept, Source};
 use crate::process::Process;
 use crate::received::credentials;
-use crate::traits::Unwrapper;
+use crate::traits::{StateKeeper, Unwrapper};
 
 /// What the agent says about one use when it binds a plug-in to it.
 #[derive(Clone)]
@@ -34,6 +34,8 @@ pub struct Use {
     pub limits: Limits,
     /// Unwraps for methods; None for sinks.
     pub unwrapper: Option<Arc<dyn Unwrapper>>,
+    /// Gets what a method saves before its call goes on. None: it doesn't outlive the process.
+    pub state_keeper: Option<Arc<dyn StateKeeper>>,
 }
 
 /// A use with its grant and memory: what all its calls share.

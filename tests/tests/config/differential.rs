@@ -68,6 +68,11 @@ const DIFFERENCES: &[Difference] = &[
         cases: &["template exec environment", "template exec signal"],
     },
     Difference {
+        told: "A `cache` for identities alone",
+        taken: true,
+        cases: &["cache persist for identities alone"],
+    },
+    Difference {
         told: "An unknown method or sink",
         taken: false,
         cases: &["method unknown", "method misspelt", "method type number", "sink unknown"],
@@ -194,6 +199,11 @@ const DIFFERENCES: &[Difference] = &[
         cases: &["listeners at one place"],
     },
     Difference {
+        told: "A `persist` without a path, or of a type that there isn't",
+        taken: false,
+        cases: &["cache persist without path", "cache persist of another type"],
+    },
+    Difference {
         told: "Mistakes in keys of our own",
         taken: false,
         cases: &[
@@ -203,6 +213,8 @@ const DIFFERENCES: &[Difference] = &[
             "our identity unknown",
             "our allow_users of a port",
             "our namespace bad",
+            "our key of persist beside its file",
+            "our key of persist for another type",
         ],
     },
 ];

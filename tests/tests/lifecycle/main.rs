@@ -5,5 +5,6 @@ mod identities;
 mod reauthentication;
 mod reload;
 mod renewal;
+mod restart;
 mod revocation;
 mod shutdown;

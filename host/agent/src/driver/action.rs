@@ -25,8 +25,26 @@ impl Driver {
                     });
                 }
             }
+            Action::LogIn { generation } if self.recall() => {
+                self.called_off.send_modify(|called_off| called_off.login = None);
+                let (saved, called_off) = (self.left.clone(), self.called_off.subscribe());
+                self.spawn(failed_login(generation), async move {
+                    match identity.go_on_with(saved, called_off).await {
+                        Ok(inheritance) => {
+                            Outcome::Inherited { generation, inheritance: Box::new(inheritance) }
+                        }
+                        Err(trouble) if trouble.says_token_is_no_good() => {
+                            Outcome::LeftIsLost { generation, trouble }
+                        }
+                        Err(trouble) => {
+                            let outcome = LoginOutcome::Failed(trouble);
+                            Outcome::Login { generation, outcome }
+                        }
+                    }
+                });
+            }
             Action::LogIn { generation } | Action::Look { generation } => {
-                self.cancel.send_replace(None);
+                self.called_off.send_modify(|called_off| called_off.login = None);
                 let look = matches!(action, Action::Look { .. });
                 if look {
                     tracing::debug!(
@@ -48,9 +66,9 @@ impl Driver {
                     previous_failure: self.login_failure.clone(),
                 };
                 let known = look.then(|| self.revision.clone());
-                let cancel = self.cancel.subscribe();
+                let called_off = self.called_off.subscribe();
                 self.spawn(failed_login(generation), async move {
-                    let outcome = identity.log_in(call, known, cancel).await;
+                    let outcome = identity.log_in(call, known, called_off).await;
                     Outcome::Login { generation, outcome }
                 });
             }
@@ -87,10 +105,11 @@ impl Driver {
                     .machine
                     .expires_at()
                     .map(|at| SystemTime::now() + at.saturating_duration_since(Instant::now()));
-                let stop = self.stop.subscribe();
+                let called_off = self.called_off.subscribe();
                 self.spawn_with_token(generation, fallback, move |held| async move {
-                    let delivered =
-                        identity.deliver(sink, call, &held, generation, expires_at, stop).await;
+                    let delivered = identity
+                        .deliver(sink, call, &held, generation, expires_at, called_off)
+                        .await;
                     match delivered {
                         Ok(()) => Outcome::Delivered { sink, generation },
                         Err(trouble) => Outcome::DeliveryFailed { sink, generation, trouble },
@@ -100,7 +119,7 @@ impl Driver {
             Action::CancelLogin => {
                 let deadlines = self.hand_over;
                 let deadlines = deadlines.unwrap_or_else(|| Deadlines::stopping(Instant::now()));
-                self.cancel.send_replace(Some(deadlines));
+                self.called_off.send_modify(|called_off| called_off.login = Some(deadlines));
             }
             Action::Revoke { generation } => {
                 let Some(held) = self.tokens.get(&generation).cloned() else { return };
@@ -135,6 +154,18 @@ impl Driver {
             }
             Action::Finished => {}
         }
+    }
+
+    /// Takes over what an earlier process has left for logins like these. Whether there is a token.
+    fn recall(&mut self) -> bool {
+        let identity = &self.identity;
+        let left = identity.kept.as_ref().and_then(|kept| kept.left(&identity.origin()));
+        if let Some(left) = left {
+            identity.method.restore(left.memory);
+            self.interrupted = left.login_began;
+            self.left = left.token;
+        }
+        self.left.is_some()
     }
 
     fn spawn(&mut self, fallback: Outcome, task: impl Future<Output = Outcome> + Send + 'static) {

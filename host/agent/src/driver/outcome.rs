@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use usher_engine::{Call, Reason};
-use usher_lifecycle::{Class, Event, Generation, Notice, Step, Token, Worth};
+use time::format_description::well_known::Rfc3339;
+use usher_lifecycle::{Action, Class, Event, Generation, Notice, Step, Token, Worth};
 
 use super::{Driver, Foreign, Report, seconds};
 use crate::identity::{Identity, LoggedIn, LoginOutcome};
@@ -19,10 +19,15 @@ pub(super) enum Outcome {
         generation: Generation,
         outcome: LoginOutcome,
     },
-    /// A predecessor's token is still good.
+    /// A predecessor's token is still good, be it that of an earlier process.
     Inherited {
         generation: Generation,
         inheritance: Box<Inheritance>,
+    },
+    /// The server doesn't know the token any more that an earlier process has left.
+    LeftIsLost {
+        generation: Generation,
+        trouble: Trouble,
     },
     Renewed {
         generation: Generation,
@@ -52,11 +57,17 @@ pub(super) enum Outcome {
 }
 
 impl Driver {
-    /// Logs an outcome, keeps what is needed later, and makes it an event.
-    pub(super) fn finish(&mut self, outcome: Outcome) -> Event {
+    /// Logs an outcome, keeps what is needed later, and makes it an event. `None`: something else is
+    /// tried for the same action.
+    pub(super) fn finish(&mut self, outcome: Outcome) -> Option<Event> {
         self.put_on_board(&outcome);
         let identity = Arc::clone(&self.identity);
-        match outcome {
+        let event = match outcome {
+            Outcome::LeftIsLost { generation, trouble } => {
+                self.left_is_lost(&trouble);
+                self.start(Action::LogIn { generation });
+                return None;
+            }
             Outcome::Login { generation, outcome } => self.finish_login(generation, outcome),
             Outcome::Inherited { generation, inheritance } => {
                 self.inherit(generation, *inheritance)
@@ -126,7 +137,8 @@ impl Driver {
                 let _ = self.reports.send(Report::DeliveryFailed { identity: self.number });
                 event
             }
-        }
+        };
+        Some(event)
     }
 
     fn put_on_board(&self, outcome: &Outcome) {
@@ -139,7 +151,7 @@ impl Driver {
                 | LoginOutcome::LookFailed(_) => {}
                 LoginOutcome::Failed(trouble) => board.failed(Attempt::Login, trouble),
             },
-            Outcome::Inherited { .. } => {}
+            Outcome::Inherited { .. } | Outcome::LeftIsLost { .. } => {}
             Outcome::Renewed { .. } => board.succeeded(Attempt::Renewal),
             Outcome::RenewalFailed { trouble, .. } => board.failed(Attempt::Renewal, trouble),
             Outcome::Checked { .. } => board.succeeded(Attempt::Check),
@@ -155,7 +167,7 @@ impl Driver {
         let identity = Arc::clone(&self.identity);
         match outcome {
             LoginOutcome::LoggedIn(new) => {
-                let LoggedIn { held, token, revision, check_after } = *new;
+                let LoggedIn { held, token, revision, check_after, is_kept } = *new;
                 tracing::info!(
                     identity = identity.name,
                     method = identity.kind,
@@ -176,14 +188,13 @@ impl Driver {
                 self.foreign = None;
                 self.sink_attempts.fill(0);
                 self.tokens.insert(generation, Arc::new(held));
+                self.left = None;
+                self.interrupted = None;
+                let mut called_off = self.called_off.subscribe();
                 self.aside.spawn(async move {
-                    let call = Call { reason: Reason::Login, previous_failure: None };
-                    if let Err(failure) = identity.method.authenticated(call).await {
-                        tracing::warn!(
-                            identity = identity.name,
-                            method = identity.kind,
-                            "after the login: {failure}"
-                        );
+                    // Not before a restart can do without them.
+                    if is_kept || identity.keep_token(&mut called_off).await {
+                        identity.confirm().await;
                     }
                 });
                 Event::LoggedIn { generation, token, check_after }
@@ -221,6 +232,8 @@ impl Driver {
             let sink = self.identity.sinks[sink].name.as_str();
             tracing::debug!(identity, sink, "the sink keeps the token that it has");
         }
+        self.left = None;
+        self.interrupted = None;
         self.tokens.insert(generation, held);
         if worth == Worth::Foreign {
             tracing::info!(
@@ -235,6 +248,16 @@ impl Driver {
         self.revision = revision;
         self.check_after = check_after;
         Event::Inherited { generation, token, check_after, holders, worth }
+    }
+
+    /// What an earlier process has left is of no use.
+    fn left_is_lost(&mut self, trouble: &Trouble) {
+        tracing::warn!(
+            identity = self.identity.name,
+            error = %trouble,
+            "the token that an earlier run left is no longer valid on the server; logging in"
+        );
+        self.left = None;
     }
 
     /// Says why a login failed and when the next one follows, once the machine knows.
@@ -274,6 +297,14 @@ impl Driver {
                     "error authenticating"
                 );
             }
+        }
+        if let (Class::Refused, Some(began)) = (trouble.class(), self.interrupted.take()) {
+            let began = time::OffsetDateTime::from(began);
+            tracing::error!(
+                identity,
+                began = began.format(&Rfc3339).unwrap_or_default(),
+                "an earlier run was ended in the middle of a login, and what the server may have granted it is lost: if the credential works only once, it is used, and a new one is needed"
+            );
         }
         let awaits_plugin = matches!(trouble, Trouble::Awaiting(_));
         let _ = self.reports.send(Report::LoginFailed {

@@ -16,6 +16,7 @@ pub(crate) fn usage(mount_path: String, config: String) -> Use {
         allow: Allow::default(),
         limits: Limits::default(),
         unwrapper: None,
+        state_keeper: None,
     }
 }
 

@@ -127,6 +127,7 @@ async fn by_the_host(needs: &[Words], (verb, target): &Words) -> bool {
         allow: usher_grant::Allow::default(),
         limits: Limits::default(),
         unwrapper: None,
+        state_keeper: None,
     };
     let (protected, egress) = (Arc::new(Protected::default()), Arc::new(Egress::default()));
     let usage = Arc::new(Usage::new("acme".into(), usage, grant, protected, egress, process));

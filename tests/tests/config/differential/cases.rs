@@ -210,12 +210,23 @@ const TOP: &[(&str, &str)] = &[
     ("cache token maybe", "@LISTENER cache { use_auto_auth_token = \"maybe\" }"),
     (
         "cache persist",
-        "@LISTENER cache { persist \"kubernetes\" { path = \"/p\" keep_after_import = true exit_on_err = true service_account_token_file = \"/t\" } }",
+        "@LISTENER cache { persist \"kubernetes\" { path = \"@DIRECTORY/p\" keep_after_import = true exit_on_err = true service_account_token_file = \"@DIRECTORY/k\" } }",
     ),
     ("cache persist without type", "@LISTENER cache { persist { path = \"/p\" } }"),
     (
         "cache persist twice",
         "@LISTENER cache { persist \"kubernetes\" { } persist \"kubernetes\" { } }",
+    ),
+    ("cache persist without path", "@LISTENER cache { persist \"kubernetes\" { } }"),
+    ("cache persist of another type", "@LISTENER cache { persist \"disk\" { path = \"/p\" } }"),
+    ("cache persist for identities alone", "cache { persist \"systemd\" { } }"),
+    (
+        "our key of persist beside its file",
+        "@LISTENER cache { persist \"file\" { path = \"/p\" key_file = \"/p/k\" } }",
+    ),
+    (
+        "our key of persist for another type",
+        "@LISTENER cache { persist \"kubernetes\" { path = \"@DIRECTORY/p\" service_account_token_file = \"@DIRECTORY/k\" key_credential = \"c\" } }",
     ),
     (
         "cache persist quoted boolean",
@@ -603,6 +614,10 @@ const JSON: &[(&str, &str)] = &[
     (
         "JSON listener as key",
         r#"{"auto_auth": {"method": [{"type": "approle", "config": {"role_id_file_path": "/r"}}], "sink": [{"type": "file", "config": {"path": "/s"}}]}, "listener": {"tcp": {"tls_disable": true}}}"#,
+    ),
+    (
+        "JSON persist as key",
+        r#"{"auto_auth": {"method": [{"type": "approle", "config": {"role_id_file_path": "/r"}}], "sink": [{"type": "file", "config": {"path": "/s"}}]}, "listener": [{"type": "tcp", "tls_disable": true}], "cache": {"persist": {"kubernetes": {"path": "@DIRECTORY/p", "service_account_token_file": "@DIRECTORY/k"}}}}"#,
     ),
     (
         "JSON listener lists",
