@@ -1,14 +1,14 @@
 //! The agent: puts a configuration in force, listens to its parts and to its operator, and knows when
 //! to end.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use usher_config::{Loaded, Settings};
 use usher_engine::{BuiltIns, Kind};
 
 use crate::desk::Request;
-use crate::driver::Report;
+use crate::driver::{Report, until};
 use crate::exit::Exit;
 use crate::logging::ASKED_FOR;
 use crate::notify::{Following, Notifier};
@@ -19,12 +19,16 @@ use crate::prepare::{InForce, prepare};
 use crate::reporter::Reporter;
 use crate::roster::{Purpose, Roster};
 use crate::signals::{Answering, Signals, Wish};
+use crate::spare_memory;
 use crate::status::{Board, Report as Status};
 use crate::supervisor::Supervisor;
 use crate::surroundings::{Inbox, Surroundings, Taken};
 
 /// A clean shutdown takes at most this long, and so does the end of parts that a reload replaces.
 pub(crate) const LONGEST_SHUTDOWN: Duration = Duration::from_secs(10);
+
+/// After the last delivery, until nothing more of a login is under way.
+const CALM: Duration = Duration::from_secs(1);
 
 /// Runs the agent to its end. `timeout` counts with `exit_after_auth`; `load` reads the
 /// configuration again, `show` makes of a status what people read, and `reporter` is told what is
@@ -146,6 +150,8 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
             }
         };
         tokio::pin!(deadline);
+        // Logins take memory that nobody needs afterwards.
+        let mut calm = None;
         let (exit, ending) = loop {
             // After a report, or a reload that took out what was still to come.
             if self.roster.is_done() {
@@ -153,9 +159,18 @@ impl<L: Fn() -> Loaded + Clone + Send + 'static> Agent<L> {
                 break (Exit::Done, Ending::Leave);
             }
             tokio::select! {
-                Some(report) = self.reports.recv() => if let Some(exit) = self.roster.judge(&report) {
-                    break (exit, Ending::Final);
-                },
+                Some(report) = self.reports.recv() => {
+                    if let Report::Delivered { .. } = report {
+                        calm = Some(Instant::now() + CALM);
+                    }
+                    if let Some(exit) = self.roster.judge(&report) {
+                        break (exit, Ending::Final);
+                    }
+                }
+                () = until(calm) => {
+                    calm = None;
+                    spare_memory::give_back();
+                }
                 // Nobody asked it to end, so it panicked. That is logged; the others go on.
                 ended = self.supervisor.next() => if let PartId::Identity(name) = ended
                     && let Some(exit) = self.roster.lose(&name)

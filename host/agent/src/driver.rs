@@ -328,7 +328,8 @@ impl Driver {
     }
 }
 
-async fn until(timeout: Option<Instant>) {
+/// Returns then; never, if it is never.
+pub(crate) async fn until(timeout: Option<Instant>) {
     match timeout {
         Some(at) => tokio::time::sleep_until(at.into()).await,
         None => std::future::pending().await,

@@ -1,7 +1,7 @@
 //! What runs as `usher agent` and `usher proxy`: identities, doors, status and reload. It writes to
 //! no terminal: what people at one should see goes to a [`Reporter`].
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod agent;
 pub mod bind;
@@ -38,6 +38,7 @@ mod reload;
 mod reporter;
 mod roster;
 mod signals;
+mod spare_memory;
 pub mod status;
 mod supervisor;
 mod surroundings;

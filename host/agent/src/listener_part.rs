@@ -12,6 +12,7 @@ use usher_listen::{Limits, Manner, Socket, serve};
 
 use crate::part::{Ending, Leaves, Part, PartId, Seat, Tier, Work};
 use crate::reception::Reception;
+use crate::spare_memory;
 
 /// A listener that is bound, and serves nobody yet.
 pub(crate) struct ListenerPart {
@@ -46,7 +47,7 @@ impl Part for ListenerPart {
                 }
             };
             let limits = Limits { drain: LONGEST_DRAIN, ..Limits::default() };
-            let serving = serve(socket, manner, limits, service, async {
+            let serving = serve(socket, manner, limits, service, spare_memory::give_back, async {
                 let _ = stopped.await;
             });
             let mut serving = Serving(runtime.spawn(serving));

@@ -9,7 +9,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
 
 use crate::answer::BoxError;
 use crate::connection::{Arrival, converse};
@@ -31,6 +31,8 @@ use crate::tally::{Tally, Visit};
 /// way: nobody keeps asking who wouldn't be let in any more. A service that answers with
 /// 101 gets the connection by [`hyper::upgrade::on`], and from then on it is the service's.
 ///
+/// When most of many connections have gone, `calm` is called a while later.
+///
 /// # Errors
 /// The socket can't be used on this runtime: too many files are open.
 pub async fn serve<S, F, B>(
@@ -38,6 +40,7 @@ pub async fn serve<S, F, B>(
     mut manner: watch::Receiver<Manner>,
     limits: Limits,
     service: S,
+    calm: impl Fn(),
     stop: impl Future<Output = ()>,
 ) -> io::Result<()>
 where
@@ -57,6 +60,7 @@ where
     };
     let (mut stopping, mut is_stopping) = watch::channel(false);
     let mut connections = JoinSet::new();
+    let mut rush = Rush::default();
     let mut stop = std::pin::pin!(stop);
     loop {
         let arrival = tokio::select! {
@@ -69,10 +73,18 @@ where
             }
             arrival = entrance.next() => arrival,
             // So that what is over takes no memory.
-            Some(_) = connections.join_next() => continue,
+            Some(_) = connections.join_next() => {
+                rush.left(connections.len());
+                continue;
+            }
+            () = rush.is_over() => {
+                calm();
+                continue;
+            }
         };
         let manner = manner.borrow().clone();
         connections.spawn(converse(arrival, manner, limits, service.clone(), is_stopping.clone()));
+        rush.came(connections.len());
     }
     drop(entrance);
     drop(socket);
@@ -84,6 +96,36 @@ where
         connections.shutdown().await;
     }
     Ok(())
+}
+
+/// Many connections at once, and when most of them have gone.
+#[derive(Default)]
+struct Rush {
+    most: usize,
+    over_at: Option<Instant>,
+}
+
+impl Rush {
+    fn came(&mut self, connections: usize) {
+        self.most = self.most.max(connections);
+        if connections > self.most / 4 {
+            self.over_at = None;
+        }
+    }
+
+    fn left(&mut self, connections: usize) {
+        if self.most >= MANY && connections <= self.most / 4 && self.over_at.is_none() {
+            self.over_at = Some(Instant::now() + CALM);
+        }
+    }
+
+    async fn is_over(&mut self) {
+        match self.over_at {
+            Some(at) => sleep_until(at).await,
+            None => std::future::pending().await,
+        }
+        *self = Self::default();
+    }
 }
 
 struct Entrance<'a> {
@@ -135,3 +177,36 @@ impl Entrance<'_> {
 }
 
 const PAUSE: Duration = Duration::from_secs(1);
+/// Fewer take no memory worth a word.
+const MANY: usize = 32;
+/// Others may come as soon as the first have gone.
+const CALM: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn after(steps: &[(bool, usize)]) -> bool {
+        let mut rush = Rush::default();
+        for &(came, connections) in steps {
+            if came { rush.came(connections) } else { rush.left(connections) }
+        }
+        rush.over_at.is_some()
+    }
+
+    #[test]
+    fn a_rush_is_over_when_three_of_four_have_gone() {
+        assert!(after(&[(true, 256), (false, 64)]));
+        assert!(after(&[(true, 256), (false, 64), (true, 64)]), "few come again");
+        assert!(!after(&[(true, 256), (false, 65)]));
+        assert!(!after(&[(true, 256), (false, 64), (true, 65)]), "others came");
+        assert!(!after(&[(true, 31), (false, 0)]), "there weren't many");
+    }
+
+    #[tokio::test]
+    async fn a_rush_that_is_over_is_told_once() {
+        let mut rush = Rush { most: 256, over_at: Some(Instant::now()) };
+        rush.is_over().await;
+        assert!(rush.most == 0 && rush.over_at.is_none());
+    }
+}

@@ -56,7 +56,7 @@ impl Listener {
         let (stop, stopped) = oneshot::channel();
         let served = tokio::spawn(async move {
             let stopped = async move { drop(stopped.await) };
-            serve(socket, watched, limits, service, stopped).await.unwrap();
+            serve(socket, watched, limits, service, || (), stopped).await.unwrap();
         });
         Self { address, manner, tally, stop, served }
     }

@@ -69,7 +69,8 @@ async fn a_socket_can_be_handed_over_without_a_client_noticing() {
         let answer = move |_, _| async move { whole(round.to_string()) };
         let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
         let stopped = async { drop(stopped.await) };
-        let served = serve(Arc::clone(&bound), watched.clone(), Limits::default(), answer, stopped);
+        let served =
+            serve(Arc::clone(&bound), watched.clone(), Limits::default(), answer, || (), stopped);
         let served = tokio::spawn(served);
         let mut client = UnixStream::connect(&path).await.unwrap();
         assert!(ask(&mut client, "/").await.ends_with(&round.to_string()));
