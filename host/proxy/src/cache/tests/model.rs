@@ -30,6 +30,8 @@ struct Record {
     over: bool,
     /// It is to be given to nobody.
     withheld: bool,
+    /// It was that from the first: another one that came before it still is given.
+    never_shown: bool,
     /// A renewal has not prolonged it much: it need not be given to others.
     ending: bool,
 }
@@ -314,7 +316,8 @@ impl Model {
     }
 
     fn replied(&mut self, asked: Asked, fresh: bool, reply: Reply) {
-        let newest = self.records.iter().rposition(|record| record.asked == asked);
+        let is_newest = |record: &Record| record.asked == asked && !record.never_shown;
+        let newest = self.records.iter().rposition(is_newest);
         match reply {
             Reply::Hit(hit) => {
                 assert!(!fresh, "it wants a new one");
@@ -441,6 +444,7 @@ impl Model {
                 used_at: self.now(),
                 over: false,
                 withheld: flight.withheld,
+                never_shown: flight.withheld,
                 ending: false,
             });
             self.use_record(self.records.len() - 1);

@@ -326,8 +326,11 @@ impl Model {
             assert_eq!(kept.is_err(), ended, "{kept:?}");
         }
         if kept.is_ok() {
-            let newer = self.kept[target].is_none_or(|former| former.sent_at <= sent_at);
-            if newer || self.gives(token, target, version) {
+            let former = self.kept[target];
+            let newer = former.is_none_or(|former| former.sent_at <= sent_at);
+            // Two answers of the same version look alike: then it is the newer one's still.
+            let other = former.is_some_and(|former| former.version != version);
+            if newer || (other && self.gives(token, target, version)) {
                 self.kept[target] = Some(Kept { version, sent_at });
             }
             let proof = self.proofs.entry((token, target)).or_insert(sent_at);
