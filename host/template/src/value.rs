@@ -13,11 +13,11 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-pub use text::Str;
+pub(crate) use text::{Str, decode};
 
 /// One value.
 #[derive(Clone)]
-pub enum Value {
+pub(crate) enum Value {
     /// No value, Go's zero `reflect.Value`: dot without data, and what nil becomes in a pipeline.
     Missing,
     /// An interface that holds nothing, such as JSON's null.
@@ -50,7 +50,7 @@ pub enum Value {
 
 /// Types of signed integers that templates see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IntType {
+pub(crate) enum IntType {
     /// `int`
     Int,
     /// `int64`
@@ -59,7 +59,7 @@ pub enum IntType {
 
 /// Types of unsigned integers that templates see.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UintType {
+pub(crate) enum UintType {
     /// `uint8`, a byte of a string.
     Uint8,
     /// `uint64`
@@ -68,15 +68,15 @@ pub enum UintType {
 
 /// A list with the type of its items. Copies share the items, which never change.
 #[derive(Clone)]
-pub struct List {
+pub(crate) struct List {
     /// The static type.
-    pub of: ListType,
+    pub(crate) of: ListType,
     items: Rc<Items>,
 }
 
 /// What a list says its items are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ListType {
+pub(crate) enum ListType {
     /// `[]interface {}`
     Any,
     /// `[]string`
@@ -91,15 +91,15 @@ pub enum ListType {
 
 /// A map, sorted by key. Copies are the same map: a change shows in each.
 #[derive(Clone)]
-pub struct Map {
+pub(crate) struct Map {
     /// The static type.
-    pub of: MapType,
+    pub(crate) of: MapType,
     entries: Rc<RefCell<Entries>>,
 }
 
 /// What a map says its keys and values are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MapType {
+pub(crate) enum MapType {
     /// `map[string]interface {}`
     StringAny,
     /// `map[string]string`
@@ -110,7 +110,7 @@ pub enum MapType {
 
 /// A key of a map, in the order in which Go prints and ranges over maps.
 #[derive(Clone)]
-pub enum Key {
+pub(crate) enum Key {
     /// `nil`
     Nil,
     /// Any signed integer.
@@ -126,7 +126,7 @@ pub enum Key {
 }
 
 /// A value with fields and methods, such as a secret or a time.
-pub trait Object {
+pub(crate) trait Object {
     /// The type as Go writes it: `*dependency.Secret`.
     fn type_name(&self) -> &str;
 
@@ -161,41 +161,41 @@ pub trait Object {
 }
 
 /// A struct that has fields and nothing else.
-pub struct Struct {
+pub(crate) struct Struct {
     /// The type as Go writes it.
-    pub type_name: &'static str,
+    pub(crate) type_name: &'static str,
     /// Its exported fields.
-    pub fields: Vec<(&'static str, Value)>,
+    pub(crate) fields: Vec<(&'static str, Value)>,
 }
 
 impl Value {
     /// A `string`.
-    pub fn string(text: impl Into<Str>) -> Self {
+    pub(crate) fn string(text: impl Into<Str>) -> Self {
         Self::String(text.into())
     }
 
     /// An `int`.
-    pub fn int(number: i64) -> Self {
+    pub(crate) fn int(number: i64) -> Self {
         Self::Int(number, IntType::Int)
     }
 
     /// An `int64`.
-    pub fn int64(number: i64) -> Self {
+    pub(crate) fn int64(number: i64) -> Self {
         Self::Int(number, IntType::Int64)
     }
 
     /// A `[]interface {}`.
-    pub fn list(items: Vec<Value>) -> Self {
+    pub(crate) fn list(items: Vec<Value>) -> Self {
         Self::List(List::new(ListType::Any, items))
     }
 
     /// A `[]string`.
-    pub fn strings<T: Into<Str>>(items: impl IntoIterator<Item = T>) -> Self {
+    pub(crate) fn strings<T: Into<Str>>(items: impl IntoIterator<Item = T>) -> Self {
         Self::List(List::new(ListType::String, items.into_iter().map(Self::string).collect()))
     }
 
     /// A `map[string]interface {}`.
-    pub fn dict<T: Into<Str>>(entries: impl IntoIterator<Item = (T, Value)>) -> Self {
+    pub(crate) fn dict<T: Into<Str>>(entries: impl IntoIterator<Item = (T, Value)>) -> Self {
         Self::Map(Map::new(
             MapType::StringAny,
             entries.into_iter().map(|(key, value)| (Key::String(key.into()), value)),
@@ -203,75 +203,75 @@ impl Value {
     }
 
     /// Whether this is nil of any form but a typed pointer.
-    pub fn is_nil(&self) -> bool {
+    pub(crate) fn is_nil(&self) -> bool {
         matches!(self, Self::Missing | Self::Nil)
     }
 }
 
 impl List {
     /// A list of these items, which are of the type said.
-    pub fn new(of: ListType, items: Vec<Value>) -> Self {
+    pub(crate) fn new(of: ListType, items: Vec<Value>) -> Self {
         Self { of, items: Rc::new(Items(items)) }
     }
 
     /// Its items.
-    pub fn items(&self) -> &[Value] {
+    pub(crate) fn items(&self) -> &[Value] {
         &self.items.0
     }
 }
 
 impl Map {
     /// A map of these entries, which are of the type said; of equal keys the last counts.
-    pub fn new(of: MapType, entries: impl IntoIterator<Item = (Key, Value)>) -> Self {
+    pub(crate) fn new(of: MapType, entries: impl IntoIterator<Item = (Key, Value)>) -> Self {
         Self { of, entries: Rc::new(RefCell::new(Entries(entries.into_iter().collect()))) }
     }
 
     /// The entry of a key.
-    pub fn get(&self, key: &Key) -> Option<Value> {
+    pub(crate) fn get(&self, key: &Key) -> Option<Value> {
         self.entries.borrow().0.get(key).cloned()
     }
 
     /// The entry of a text key.
-    pub fn get_text(&self, key: &str) -> Option<Value> {
+    pub(crate) fn get_text(&self, key: &str) -> Option<Value> {
         self.get(&Key::String(key.into()))
     }
 
     /// Sets an entry, for all who hold the map.
-    pub fn insert(&self, key: Key, value: Value) {
+    pub(crate) fn insert(&self, key: Key, value: Value) {
         let before = self.entries.borrow_mut().0.insert(key, value);
         drop(before);
     }
 
     /// Removes an entry, for all who hold the map.
-    pub fn remove(&self, key: &Key) {
+    pub(crate) fn remove(&self, key: &Key) {
         let before = self.entries.borrow_mut().0.remove(key);
         drop(before);
     }
 
     /// The entries as they are now, in the order of the keys.
-    pub fn entries(&self) -> Vec<(Key, Value)> {
+    pub(crate) fn entries(&self) -> Vec<(Key, Value)> {
         self.entries.borrow().0.iter().map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
     /// How many entries there are.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.entries.borrow().0.len()
     }
 
     /// Whether there is no entry.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Whether both are one map.
-    pub fn is(&self, other: &Map) -> bool {
+    pub(crate) fn is(&self, other: &Map) -> bool {
         Rc::ptr_eq(&self.entries, &other.entries)
     }
 }
 
 impl Key {
     /// The key as a value.
-    pub fn value(&self) -> Value {
+    pub(crate) fn value(&self) -> Value {
         match self {
             Self::Nil => Value::Nil,
             Self::Int(number) => Value::int(*number),
@@ -323,7 +323,7 @@ impl Eq for Key {}
 
 impl Struct {
     /// A struct or a pointer to one, as the type's name says.
-    pub fn value(type_name: &'static str, fields: Vec<(&'static str, Value)>) -> Value {
+    pub(crate) fn value(type_name: &'static str, fields: Vec<(&'static str, Value)>) -> Value {
         Value::Object(Rc::new(Self { type_name, fields }))
     }
 }

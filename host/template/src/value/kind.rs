@@ -4,7 +4,7 @@ use super::{IntType, ListType, MapType, UintType, Value};
 
 impl Value {
     /// The type as `%T` prints it.
-    pub fn type_name(&self) -> &str {
+    pub(crate) fn type_name(&self) -> &str {
         match self {
             Self::Missing | Self::Nil => "<nil>",
             Self::NilPointer(name) => name,
@@ -25,7 +25,7 @@ impl Value {
     }
 
     /// The kind, which is the same for all types that are made alike.
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Missing | Self::Nil => "invalid",
             Self::NilPointer(_) => "ptr",
@@ -45,7 +45,7 @@ impl Value {
     }
 
     /// Whether `if` takes the value for true: anything but zero, the empty and nil.
-    pub fn truth(&self) -> bool {
+    pub(crate) fn truth(&self) -> bool {
         match self {
             Self::Missing | Self::Nil | Self::NilPointer(_) => false,
             Self::Bool(flag) => *flag,
@@ -63,7 +63,7 @@ impl Value {
 
 impl ListType {
     /// The type as Go writes it.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Any => "[]interface {}",
             Self::String => "[]string",
@@ -76,7 +76,7 @@ impl ListType {
 
 impl MapType {
     /// The type as Go writes it.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::StringAny => "map[string]interface {}",
             Self::StringString => "map[string]string",

@@ -9,53 +9,53 @@ use zeroize::Zeroizing;
 
 /// A string of bytes, by custom UTF-8. It has no `Debug` or `Display`, because of the secrets.
 #[derive(Clone)]
-pub struct Str {
+pub(crate) struct Str {
     bytes: Rc<Zeroizing<Vec<u8>>>,
     secret: bool,
 }
 
 impl Str {
     /// Its bytes.
-    pub fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
     /// Its text, with U+FFFD for each byte that isn't part of a character, as Go ranges over it.
-    pub fn text(&self) -> Cow<'_, str> {
+    pub(crate) fn text(&self) -> Cow<'_, str> {
         decode(&self.bytes)
     }
 
     /// Whether it came from a secret, or was made of something that did. No message prints it.
-    pub fn is_secret(&self) -> bool {
+    pub(crate) fn is_secret(&self) -> bool {
         self.secret
     }
 
     /// The same string, known as a secret.
     #[must_use]
-    pub fn secret(mut self) -> Self {
+    pub(crate) fn secret(mut self) -> Self {
         self.secret = true;
         self
     }
 
     /// How many bytes it has.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.bytes.len()
     }
 
     /// Whether it has none.
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
     /// The text for a message: as it is, or `[redacted]`.
-    pub fn shown(&self) -> Cow<'_, str> {
+    pub(crate) fn shown(&self) -> Cow<'_, str> {
         if self.secret { Cow::Borrowed("[redacted]") } else { self.text() }
     }
 }
 
 /// The text of bytes with one U+FFFD for each byte that isn't part of a character; the standard
 /// library writes one for several.
-pub fn decode(bytes: &[u8]) -> Cow<'_, str> {
+pub(crate) fn decode(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes) {
         return Cow::Borrowed(text);
     }
