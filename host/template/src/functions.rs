@@ -5,6 +5,7 @@ mod consul;
 mod list;
 mod math;
 mod outside;
+mod sprig;
 
 use crate::function::Function;
 
@@ -15,4 +16,10 @@ pub(crate) const TABLES: &[&[Function]] = &[
     list::FUNCTIONS,
     math::FUNCTIONS,
     outside::FUNCTIONS,
+    sprig::DICTS,
+    sprig::ENCODINGS,
+    sprig::LISTS,
+    sprig::LOGIC,
+    sprig::MATH,
+    sprig::TEXTS,
 ];

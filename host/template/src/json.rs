@@ -1,10 +1,14 @@
-//! Reads JSON as Go's `encoding/json` reads it, and tells what is wrong in its words.
+//! Reads JSON as Go's `encoding/json` reads it, and tells what is wrong in its words; `output` writes it.
+
+mod output;
 
 use std::borrow::Cow;
 
 use crate::lexer::first_char;
 use crate::quote::quote_with;
 use crate::value::{Key, Map, MapType, Str, Value};
+
+pub(crate) use output::{Style, write};
 
 /// What becomes of numbers.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -156,6 +156,11 @@ pub(crate) trait Object {
         None
     }
 
+    /// What JSON has for it, where that isn't an object of the fields.
+    fn json(&self) -> Option<String> {
+        None
+    }
+
     /// The thing itself, for functions that take this type.
     fn as_any(&self) -> &dyn std::any::Any;
 }

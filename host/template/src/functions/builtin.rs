@@ -6,6 +6,7 @@ use crate::eval::Evaluator;
 use crate::format;
 use crate::function::Kind::{Any, Text};
 use crate::function::{Arguments, Function, fixed, variadic};
+use crate::quote::quote;
 use crate::value::{Key, List, MapType, Str, UintType, Value};
 
 pub(crate) const FUNCTIONS: &[Function] = &[
@@ -21,7 +22,13 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         if callee.is_nil() {
             return Err("call of nil".to_owned());
         }
-        Err(format!("non-function of type {}", callee.type_name()))
+        let name = callee.type_name();
+        Err(match callee {
+            Value::String(text) | Value::Number(text) => {
+                format!("non-function {} of type {name}", quote(text.shown().as_bytes()))
+            }
+            _ => format!("non-function of type {name}"),
+        })
     }),
     variadic("print", &[Any], |evaluator, arguments| {
         format::print(arguments.0, evaluator.meter.bytes()).map(Value::string)

@@ -104,17 +104,17 @@ pub(crate) const FUNCTIONS: &[Function] = &[
 ];
 
 /// Whether the first argument came from a secret.
-pub(super) fn is_secret(arguments: Arguments<'_>) -> bool {
+pub(in crate::functions) fn is_secret(arguments: Arguments<'_>) -> bool {
     matches!(arguments.any(0), Value::String(text) if text.is_secret())
 }
 
 /// Bytes as hexadecimal digits.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+pub(in crate::functions) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Base64 with padding, as Go takes it: newlines don't count.
-pub(super) fn decode_base64(
+pub(in crate::functions) fn decode_base64(
     engine: &base64::engine::GeneralPurpose,
     text: &[u8],
 ) -> Result<Value, String> {
@@ -135,7 +135,7 @@ pub(super) fn decode_base64(
 }
 
 /// Each character by its simple mapping: one stays one.
-pub(super) fn cased(text: &[u8], case: fn(char) -> char) -> Value {
+pub(in crate::functions) fn cased(text: &[u8], case: fn(char) -> char) -> Value {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while let Some((char, length)) = first_char(rest) {
@@ -146,12 +146,12 @@ pub(super) fn cased(text: &[u8], case: fn(char) -> char) -> Value {
 }
 
 /// The one capital of a letter.
-pub(super) fn upper(char: char) -> char {
+pub(in crate::functions) fn upper(char: char) -> char {
     one(char.to_uppercase()).unwrap_or(char)
 }
 
 /// The one small letter of a letter.
-pub(super) fn lower(char: char) -> char {
+pub(in crate::functions) fn lower(char: char) -> char {
     // The small form of the dotted capital I is its first part.
     if char == 'İ' { 'i' } else { one(char.to_lowercase()).unwrap_or(char) }
 }
@@ -162,12 +162,12 @@ fn one(mut chars: impl Iterator<Item = char>) -> Option<char> {
 }
 
 /// The text without Unicode's space at its ends.
-pub(super) fn trim_space(text: &[u8]) -> &[u8] {
+pub(in crate::functions) fn trim_space(text: &[u8]) -> &[u8] {
     trim_by(text, char::is_whitespace)
 }
 
 /// The text without these characters at its ends.
-pub(super) fn trim<'t>(text: &'t [u8], cutset: &[u8]) -> &'t [u8] {
+pub(in crate::functions) fn trim<'t>(text: &'t [u8], cutset: &[u8]) -> &'t [u8] {
     let cutset = crate::value::decode(cutset);
     trim_by(text, |char| cutset.contains(char))
 }
@@ -193,7 +193,7 @@ fn trim_by(mut text: &[u8], cut: impl Fn(char) -> bool) -> &[u8] {
 }
 
 /// The text with each of the one replaced by the other; nothing is found before each character.
-pub(super) fn replace(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+pub(in crate::functions) fn replace(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     if from.is_empty() {
@@ -215,7 +215,7 @@ pub(super) fn replace(text: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 }
 
 /// The pieces between separators; each character, if there is none.
-pub(super) fn split<'t>(text: &'t [u8], separator: &[u8]) -> Vec<&'t [u8]> {
+pub(in crate::functions) fn split<'t>(text: &'t [u8], separator: &[u8]) -> Vec<&'t [u8]> {
     let mut pieces = Vec::new();
     let mut rest = text;
     if separator.is_empty() {
@@ -234,7 +234,7 @@ pub(super) fn split<'t>(text: &'t [u8], separator: &[u8]) -> Vec<&'t [u8]> {
 }
 
 /// Strings with a separator between them.
-pub(super) fn join(items: &[Value], separator: &[u8]) -> Vec<u8> {
+pub(in crate::functions) fn join(items: &[Value], separator: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     for (index, item) in items.iter().enumerate() {
         if index > 0 {

@@ -98,7 +98,7 @@ fn explode(map: &Map) -> Result<Value, String> {
 }
 
 /// Merges a map into another. Without `replace` only what is empty there is filled.
-pub(super) fn merge(into: &Map, from: &Map, replace: bool, depth: usize) -> Result<(), String> {
+pub(in crate::functions) fn merge(into: &Map, from: &Map, replace: bool, depth: usize) -> Result<(), String> {
     if depth > crate::json::DEPTH {
         return Err("the maps are nested too deep".to_owned());
     }
@@ -107,7 +107,7 @@ pub(super) fn merge(into: &Map, from: &Map, replace: bool, depth: usize) -> Resu
             (Some(Value::Map(inner)), Value::Map(other)) => {
                 merge(&inner, other, replace, depth + 1)?;
             }
-            (Some(before), _) if before.truth() && !replace => (),
+            (Some(before), _) if !replace && (before.truth() || value.is_nil()) => (),
             _ => into.insert(key, value),
         }
     }
