@@ -2,9 +2,12 @@
 
 mod builtin;
 mod consul;
+mod date;
 mod list;
+mod markup;
 mod math;
 mod outside;
+mod regex;
 mod sprig;
 
 use crate::function::Function;
@@ -13,9 +16,12 @@ use crate::function::Function;
 pub(crate) const TABLES: &[&[Function]] = &[
     builtin::FUNCTIONS,
     consul::FUNCTIONS,
+    date::FUNCTIONS,
     list::FUNCTIONS,
+    markup::FUNCTIONS,
     math::FUNCTIONS,
     outside::FUNCTIONS,
+    regex::FUNCTIONS,
     sprig::DICTS,
     sprig::ENCODINGS,
     sprig::LISTS,

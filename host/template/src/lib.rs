@@ -32,9 +32,13 @@ mod outcome;
 mod parser;
 mod query;
 mod quote;
+mod regex;
 mod scratch;
 mod template;
+mod time;
+mod toml;
 mod value;
+mod yaml;
 
 pub use budget::Budget;
 pub use failure::{Failure, Within};

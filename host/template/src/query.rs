@@ -58,6 +58,8 @@ pub enum Query {
 pub enum Answer<'a> {
     /// Not yet anything: the pass is not ready.
     Missing,
+    /// It can't be had as long as the template asks for this: a program that fails, for example.
+    Failed(&'a str),
     /// The body of the server's answer to [`Query::Read`] or [`Query::Write`], as JSON.
     Secret(&'a [u8]),
     /// The server answered [`Query::Write`] without a body.

@@ -5,6 +5,9 @@ use crate::node::Operand;
 use crate::quote::quote;
 use crate::value::{Key, MapType, Str, Value};
 
+/// The type of what `pkiCert` gives.
+pub(super) const PEM: &str = "dependency.PemEncoded";
+
 /// What stands behind the last field, and what the command before gave.
 pub(super) type Behind<'a> = Option<(&'a [Operand], Option<Value>)>;
 
@@ -70,6 +73,8 @@ impl<'a> Evaluator<'a> {
                 let result = number_method(text, name);
                 self.called(at, name, result)
             }
+            // Its method gives the certificate itself.
+            Value::Object(object) if name == "Data" && object.type_name() == PEM => Ok(receiver),
             Value::Object(object) => {
                 if let Some(arity) = object.arity(name) {
                     let arguments = self.method_arguments(dot, name, arity, written, last)?;

@@ -1,6 +1,7 @@
 //! What queries are answered, as values: secrets as the structs that templates know.
 
 use super::Evaluator;
+use super::field::PEM;
 use crate::json::{self, Numbers};
 use crate::query::{Answer, Query};
 use crate::value::{Map, MapType, Str, Struct, Value};
@@ -18,11 +19,12 @@ impl Evaluator<'_> {
                 return Ok(None);
             }
             Answer::Nothing => Value::Nil,
+            Answer::Failed(why) => return Err(why.to_owned()),
             Answer::Secret(body) => secret(body)?,
             Answer::Names(names) => Value::strings(names.iter().map(String::as_str)),
             Answer::Bytes(bytes) => Value::string(bytes),
             Answer::Certificate(certificate) => Struct::value(
-                "dependency.PemEncoded",
+                PEM,
                 vec![
                     ("Cert", Value::string(certificate.certificate.as_str())),
                     ("Key", Value::String(Str::from(certificate.key.as_str()).secret())),

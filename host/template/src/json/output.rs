@@ -126,7 +126,7 @@ impl Writer {
                 '\x08' => self.push("\\b"),
                 '\x0c' => self.push("\\f"),
                 '<' | '>' | '&' if self.style.html => self.escape(char),
-                _ if u32::from(char) < 0x20 => self.escape(char),
+                '\0'..='\x1f' | '\u{2028}' | '\u{2029}' => self.escape(char),
                 _ => self.push(char.encode_utf8(&mut [0; 4])),
             }
             text = &text[length..];

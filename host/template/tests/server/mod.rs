@@ -27,6 +27,7 @@ enum Stored {
     Names(Vec<String>),
     Certificate(Certificate),
     Bytes(Vec<u8>),
+    Failed(String),
 }
 
 const PEM: &str = "-----BEGIN CERTIFICATE-----<PEM>-----END CERTIFICATE-----";
@@ -107,6 +108,10 @@ impl Served {
                 let output = Command::new(command).args(arguments).output().unwrap();
                 Some(Stored::Bytes(output.stdout.trim_ascii().to_vec()))
             }
+            Query::Addresses { expression } if expression == "Bogus" => Some(Stored::Failed(
+                "unable to parse template \"{{ Bogus }}\": template: sockaddr.Parse:1: function \"Bogus\" not defined"
+                    .to_owned(),
+            )),
             Query::Host { .. } | Query::Addresses { .. } => {
                 Some(Stored::Bytes(b"127.0.0.1".to_vec()))
             }
@@ -181,6 +186,7 @@ impl Values for Served {
             Some(Stored::Names(names)) => Answer::Names(names),
             Some(Stored::Certificate(certificate)) => Answer::Certificate(certificate),
             Some(Stored::Bytes(bytes)) => Answer::Bytes(bytes),
+            Some(Stored::Failed(why)) => Answer::Failed(why),
         }
     }
 
