@@ -434,8 +434,9 @@ declare module 'usher:plugin/sink@0.1.0' {
  * A plug-in's only memory: every call gets a new instance. One value for each use of
  * the plug-in (an identity's method, one sink), never shared. It outlives failed
  * calls, traps, time-outs and a reload of the plug-in, and is wiped when the use
- * leaves the configuration or the agent ends. What can't be understood (an older
- * version wrote it) must be treated as absent.
+ * leaves the configuration or the agent ends; the operator may have a method's kept
+ * over a restart. What can't be understood (an older version wrote it) must be
+ * treated as absent.
  */
 declare module 'usher:plugin/state@0.1.0' {
   import type { Failure } from 'usher:plugin/types@0.1.0';

@@ -1,7 +1,7 @@
 //! A plug-in's only memory: one value for each use of the plug-in, kept by the host.
 //!
 //! It outlives failed calls, traps, time-outs and a reload of the plug-in, and ends with the
-//! agent. At most 64 KiB.
+//! agent, unless the operator has a method's kept over a restart. At most 64 KiB.
 
 use crate::{Failure, backend, json};
 use serde::Serialize;
