@@ -6,13 +6,12 @@ use std::time::{Duration, Instant, SystemTime};
 use tokio::sync::watch;
 use usher_address::{Malformed, MountPath};
 use usher_engine::{Answer, AuthMethod, Call, Credential, Delivery, Failure, Reason};
-use usher_lifecycle::{Generation, Settings, Token, Worth};
+use usher_lifecycle::{Generation, Settings, Token};
 use usher_proxy::{Feed, Given};
 use usher_secret::Secret;
 use usher_secret::redactor;
 use usher_server::{Auth, Certificate, Client, Login, Lookup, Scope, Session, WrapInfo};
 
-use crate::inheritance::Inheritance;
 use crate::origin::Origin;
 use crate::persistence::{Kept, SavedToken};
 use crate::target::{NamedTarget, PluginSink, Target};
@@ -141,7 +140,7 @@ impl Identity {
         &self,
         saved: Option<SavedToken>,
         mut called_off: watch::Receiver<CalledOff>,
-    ) -> Result<Inheritance, Trouble> {
+    ) -> Result<LoggedIn, Trouble> {
         let saved = saved.ok_or(Trouble::Defect)?;
         let SavedToken { token, revision, check_after } = saved.clone();
         let (held, token) = tokio::select! {
@@ -150,21 +149,12 @@ impl Identity {
                 return Err(Trouble::Stopping);
             }
         };
-        let memory = self.method.state();
         if let Some(kept) = &self.kept {
-            kept.logged_in(&self.origin(), Some(saved), memory.clone()).await;
+            kept.logged_in(&self.origin(), Some(saved), self.method.state()).await;
         }
         // The process may have ended before it did this.
         self.confirm().await;
-        Ok(Inheritance {
-            held: Arc::new(held),
-            token,
-            revision,
-            check_after,
-            memory,
-            holders: Vec::new(),
-            worth: Worth::Own,
-        })
+        Ok(LoggedIn { held, token, revision, check_after, is_kept: true })
     }
 
     /// Tells the method that its login is proven and safe: now it removes one-shot credentials.

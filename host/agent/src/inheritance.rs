@@ -8,7 +8,7 @@ use tokio::task::JoinSet;
 use usher_lifecycle::{Token, Worth};
 use usher_secret::Secret;
 
-use crate::identity::Identity;
+use crate::identity::{Identity, LoggedIn};
 use crate::token::{Content, Held};
 
 /// Everything that an identity leaves.
@@ -37,6 +37,13 @@ pub(crate) struct Inheritance {
 }
 
 impl Inheritance {
+    /// What an earlier process has left, which the server still knows.
+    pub(crate) fn of_earlier(left: LoggedIn, memory: Secret<Vec<u8>>) -> Self {
+        let LoggedIn { held, token, revision, check_after, .. } = left;
+        let (held, holders, worth) = (Arc::new(held), Vec::new(), Worth::Own);
+        Self { held, token, revision, check_after, memory, holders, worth }
+    }
+
     /// The same for `heir`, which takes the place of `old`. None: it is of no use there; a wrapped one
     /// that nobody has is then revoked, in `aside`.
     pub(crate) fn pass_on(

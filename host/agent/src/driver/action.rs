@@ -9,6 +9,7 @@ use usher_lifecycle::{Action, Generation, Notice};
 use super::Driver;
 use super::outcome::{Outcome, say};
 use crate::identity::{Deadlines, LoginOutcome};
+use crate::inheritance::Inheritance;
 use crate::token::Held;
 use crate::trouble::Trouble;
 
@@ -30,8 +31,10 @@ impl Driver {
                 let (saved, called_off) = (self.left.clone(), self.called_off.subscribe());
                 self.spawn(failed_login(generation), async move {
                     match identity.go_on_with(saved, called_off).await {
-                        Ok(inheritance) => {
-                            Outcome::Inherited { generation, inheritance: Box::new(inheritance) }
+                        Ok(left) => {
+                            let memory = identity.method.state();
+                            let inheritance = Box::new(Inheritance::of_earlier(left, memory));
+                            Outcome::Inherited { generation, inheritance }
                         }
                         Err(trouble) if trouble.says_token_is_no_good() => {
                             Outcome::LeftIsLost { generation, trouble }
