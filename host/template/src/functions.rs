@@ -8,6 +8,7 @@ mod markup;
 mod math;
 mod outside;
 mod regex;
+mod spew;
 mod sprig;
 
 use crate::function::Function;
@@ -22,10 +23,14 @@ pub(crate) const TABLES: &[&[Function]] = &[
     math::FUNCTIONS,
     outside::FUNCTIONS,
     regex::FUNCTIONS,
+    spew::FUNCTIONS,
+    sprig::CRYPTO,
     sprig::DICTS,
     sprig::ENCODINGS,
     sprig::LISTS,
     sprig::LOGIC,
     sprig::MATH,
     sprig::TEXTS,
+    sprig::URLS,
+    sprig::VERSIONS,
 ];

@@ -142,7 +142,7 @@ impl Time {
         }
         let name = self.zone.to_offset_info(self.at).abbreviation().to_owned();
         let has_letters = name.starts_with(|char: char| char.is_ascii_alphabetic());
-        if has_letters { name } else { String::new() }
+        if has_letters || self.zone.iana_name().is_some() { name } else { String::new() }
     }
 
     fn add_date(&self, years: i64, months: i64, days: i64) -> Option<Self> {

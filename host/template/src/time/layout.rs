@@ -148,10 +148,7 @@ pub(super) fn format(time: &Time, mut layout: &str) -> String {
             Part::Upper => if afternoon { "PM" } else { "AM" }.to_owned(),
             Part::Lower => if afternoon { "pm" } else { "am" }.to_owned(),
             Part::Name => match time.zone_name() {
-                name if name.is_empty() => {
-                    let whole = time.offset() % 3600 == 0;
-                    offset(time.offset(), !whole, false, false)
-                }
+                name if name.is_empty() => offset(time.offset(), true, false, false),
                 name => name,
             },
             Part::Offset { z: true, .. } if time.offset() == 0 => "Z".to_owned(),

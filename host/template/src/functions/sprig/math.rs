@@ -70,6 +70,13 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         let rounded = if number.fract() >= on { number.ceil() } else { number.floor() };
         Ok(Value::Float(rounded / power))
     }),
+    fixed("sprig_randInt", &[Int, Int], |_, arguments| {
+        let (least, end) = (arguments.int(0), arguments.int(1));
+        if end <= least {
+            return Err("invalid argument to Intn".to_owned());
+        }
+        Ok(Value::int(rand::random_range(least..end)))
+    }),
     variadic("sprig_seq", &[Int], seq),
     fixed("sprig_until", &[Int], |evaluator, arguments| {
         let count = arguments.int(0);

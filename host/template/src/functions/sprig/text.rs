@@ -32,6 +32,9 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     fixed("sprig_lower", &[Text], |_, arguments| {
         Ok(consul::cased(arguments.bytes(0), consul::lower))
     }),
+    fixed("toTitle", &[Text], |_, arguments| {
+        Ok(Value::string(case::full_title(&arguments.text(0))))
+    }),
     fixed("sprig_title", &[Text], |_, arguments| {
         Ok(Value::string(case::title(&arguments.text(0))))
     }),

@@ -14,6 +14,39 @@ pub(super) fn title(text: &str) -> String {
     out
 }
 
+/// The first letter of each of Unicode's words as a capital by the full mapping: `ß` is `Ss`.
+pub(super) fn full_title(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut within = false;
+    let chars: Vec<char> = text.chars().collect();
+    for (index, char) in chars.iter().copied().enumerate() {
+        let next_to_letter = |other: Option<&char>| other.is_some_and(|char| char.is_alphabetic());
+        let between = matches!(char, '\'' | '’' | '.' | ':' | '·')
+            && index > 0
+            && next_to_letter(chars.get(index - 1))
+            && next_to_letter(chars.get(index + 1));
+        if within || !(char.is_lowercase() || char.is_uppercase()) {
+            out.push(char);
+            let cased = char.is_lowercase() || char.is_uppercase();
+            within = within && (char.is_alphanumeric() || char == '_' || between) || cased;
+            continue;
+        }
+        within = true;
+        match char {
+            'Ǆ' | 'ǆ' => out.push('ǅ'),
+            'Ǉ' | 'ǉ' => out.push('ǈ'),
+            'Ǌ' | 'ǌ' => out.push('ǋ'),
+            'Ǳ' | 'ǳ' => out.push('ǲ'),
+            _ => {
+                let mut capitals = char.to_uppercase();
+                out.extend(capitals.next());
+                out.extend(capitals.flat_map(char::to_lowercase));
+            }
+        }
+    }
+    out
+}
+
 /// The first letter of each word as a small one.
 pub(super) fn untitle(text: &str) -> String {
     let mut first = true;
@@ -206,5 +239,6 @@ mod tests {
         assert_eq!(camel("http_server"), "HttpServer");
         assert_eq!(camel("_complex__case_"), "_Complex_Case_");
         assert_eq!(title("hello wORLD foo-bar"), "Hello WORLD Foo-Bar");
+        assert_eq!(full_title("o'neil foo-bar ß"), "O'neil Foo-Bar Ss");
     }
 }
