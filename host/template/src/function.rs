@@ -43,8 +43,6 @@ pub(crate) enum Kind {
     Dict,
     /// `time.Time`
     Time,
-    /// `sprig.certificate`
-    Certificate,
 }
 
 /// What a function was called with.
@@ -115,7 +113,6 @@ impl Kind {
             Self::Strings => "[]string",
             Self::Dict => "map[string]interface {}",
             Self::Time => "time.Time",
-            Self::Certificate => "sprig.certificate",
         }
     }
 
@@ -134,7 +131,7 @@ impl Kind {
             (Self::List, Value::List(list)) => list.of == ListType::Any,
             (Self::Strings, Value::List(list)) => list.of == ListType::String,
             (Self::Dict, Value::Map(map)) => map.of == MapType::StringAny,
-            (Self::Int | Self::Time | Self::Certificate, value) => value.type_name() == self.name(),
+            (Self::Int | Self::Time, value) => value.type_name() == self.name(),
             _ => false,
         }
     }
