@@ -2,6 +2,7 @@
 
 use std::cmp::Ordering;
 
+use crate::budget::Meter;
 use crate::value::Value;
 
 /// `eq` of two values.
@@ -66,35 +67,56 @@ pub(crate) fn less(a: &Value, b: &Value) -> Result<bool, String> {
 }
 
 /// Whether two values are the same in depth and type, as `reflect.DeepEqual` has it.
-pub(crate) fn deep_equal(a: &Value, b: &Value) -> bool {
-    deep_equal_within(a, b, 0)
+pub(crate) fn deep_equal(a: &Value, b: &Value, meter: &mut Meter) -> Result<bool, String> {
+    deep_equal_within(a, b, meter, 0)
 }
 
-fn deep_equal_within(a: &Value, b: &Value, depth: usize) -> bool {
+fn deep_equal_within(
+    a: &Value,
+    b: &Value,
+    meter: &mut Meter,
+    depth: usize,
+) -> Result<bool, String> {
+    meter.spend(1)?;
     if depth > crate::json::DEPTH || a.type_name() != b.type_name() {
-        return false;
+        return Ok(false);
     }
+    let mut pairs: Vec<(Value, Value)> = Vec::new();
     match (a, b) {
         (Value::List(a), Value::List(b)) => {
-            let (a, b) = (a.items(), b.items());
-            a.len() == b.len()
-                && a.iter().zip(b).all(|(a, b)| deep_equal_within(a, b, depth + 1))
+            if a.items().len() != b.items().len() {
+                return Ok(false);
+            }
+            pairs.extend(a.items().iter().cloned().zip(b.items().iter().cloned()));
         }
+        (Value::Map(a), Value::Map(b)) if a.is(b) => (),
         (Value::Map(a), Value::Map(b)) => {
-            a.is(b)
-                || a.len() == b.len()
-                    && a.entries().iter().zip(b.entries()).all(|((key, a), (other, b))| {
-                        *key == other && deep_equal_within(a, &b, depth + 1)
-                    })
+            let (a, b) = (a.entries(), b.entries());
+            if a.len() != b.len() {
+                return Ok(false);
+            }
+            for ((key, a), (other, b)) in a.into_iter().zip(b) {
+                if key != other {
+                    return Ok(false);
+                }
+                pairs.push((a, b));
+            }
         }
         (Value::Object(x), Value::Object(y)) => {
-            let (x, y) = (x.fields(), y.fields());
-            equal(a, b).unwrap_or(false)
-                || !x.is_empty()
-                    && x.iter().zip(y).all(|((_, a), (_, b))| deep_equal_within(a, b, depth + 1))
+            if x.fields().is_empty() || equal(a, b) == Ok(true) {
+                return Ok(equal(a, b).unwrap_or(false));
+            }
+            let (x, y) = (x.fields().iter(), y.fields().iter());
+            pairs.extend(x.zip(y).map(|((_, a), (_, b))| (a.clone(), b.clone())));
         }
-        _ => equal(a, b).unwrap_or(false),
+        _ => return Ok(equal(a, b).unwrap_or(false)),
     }
+    for (a, b) in pairs {
+        if !deep_equal_within(&a, &b, meter, depth + 1)? {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 fn is_nil(value: &Value) -> bool {

@@ -26,7 +26,7 @@ const OTHERWISE: &[(&str, Made, &str)] = &[
     ("go_eq_list_err", Made::Error("non-comparable type: []interface {}"), "prints no values"),
     ("ct_math_modulo_float_err", Made::Error("modulo: unknown type for 2 (float64)"), "isn't mangled"),
     ("go_xerr_recursion", Made::Error("exceeded maximum template depth (100)"), "the stack has an end"),
-    ("go_xerr_redaction_two_passes", Made::Error("value is [redacted]/[redacted]"), "nested values are secrets too"),
+    ("go_xerr_redaction_two_passes", Made::Error("error calling sprig_fail: [redacted]"), "no text made of a secret is told"),
     ("ct_secret_v2_deleted_err", Made::Missing, "whoever reads it tells"),
     ("ct_secret_v2_missing_err", Made::Missing, "whoever reads it tells"),
 ];

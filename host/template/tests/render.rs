@@ -172,7 +172,9 @@ fn values_that_hold_themselves_or_nest_without_end_are_told_of() {
         "{{ $l := sprig_list }}{{ range loop 100000 }}{{ $l = sprig_list $l }}{{ end }}{{ $l }}",
         "{{ $l := sprig_list }}{{ range loop 40 }}{{ $l = sprig_list $l $l }}{{ end }}{{ sprig_deepCopy $l }}",
         "{{ $l := sprig_list }}{{ range loop 40 }}{{ $l = sprig_list $l $l }}{{ end }}{{ $l | toJSON | len }}",
-        "{{ $l := sprig_list }}{{ range loop 40 }}{{ $l = sprig_list $l $l }}{{ end }}{{ sprig_deepEqual $l (sprig_list $l) }}",
+        "{{ $l := sprig_list }}{{ $k := sprig_list }}{{ range loop 40 }}{{ $l = sprig_list $l $l }}{{ $k = sprig_list $k $k }}{{ end }}{{ sprig_deepEqual $l $k }}",
+        "{{ $l := sprig_dict }}{{ $k := sprig_dict }}{{ range loop 40 }}{{ $l = sprig_dict \"a\" $l \"b\" $l }}{{ $k = sprig_dict \"a\" $k \"b\" $k }}{{ end }}{{ mergeMap $l $k }}",
+        "{{ $l := sprig_list }}{{ range loop 40 }}{{ $l = sprig_list $l $l }}{{ end }}{{ with secret \"kv/app\" }}{{ $_ := sprig_set .Data \"l\" $l }}{{ sprig_fail \"x\" }}{{ end }}",
     ] {
         // It ends; whether it is an error doesn't matter.
         failure(source);

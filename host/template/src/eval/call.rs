@@ -4,6 +4,7 @@ use super::operand::fit;
 use super::{At, Evaluator};
 use crate::function::{Arguments, Function, Kind};
 use crate::node::Operand;
+use crate::quote::quote;
 use crate::value::Value;
 
 impl<'a> Evaluator<'a> {
@@ -43,6 +44,7 @@ impl<'a> Evaluator<'a> {
             }
             Err(message) => {
                 self.at = at;
+                let message = without_arguments(&arguments, message);
                 Err(format!("error calling {}: {message}", function.name))
             }
         }
@@ -65,6 +67,22 @@ impl<'a> Evaluator<'a> {
         }
         Ok(last.unwrap_or(value))
     }
+}
+
+/// The message without the secrets that a function was called with.
+fn without_arguments(arguments: &[Value], mut message: String) -> String {
+    for argument in arguments {
+        if let Value::String(text) | Value::Number(text) = argument
+            && text.is_secret()
+            && text.len() >= super::reply::SHORTEST
+        {
+            let text = text.text();
+            let quoted = quote(text.as_bytes());
+            message = message.replace(text.as_ref(), "[redacted]");
+            message = message.replace(quoted.trim_matches('"'), "[redacted]");
+        }
+    }
+    message
 }
 
 /// A string made of a secret is one.

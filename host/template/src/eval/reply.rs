@@ -1,5 +1,7 @@
 //! What queries are answered, as values: secrets as the structs that templates know.
 
+use zeroize::Zeroizing;
+
 use super::Evaluator;
 use super::field::PEM;
 use crate::json::{self, Numbers};
@@ -40,8 +42,9 @@ impl Evaluator<'_> {
     /// they are in every text, and what is known to be a secret was never written into it.
     pub(super) fn without_secrets(&self, mut message: String) -> String {
         let mut secrets = Vec::new();
+        let mut left = LOOKED_AT;
         for value in self.answers.values() {
-            collect_secrets(value, &mut secrets, 0);
+            collect_secrets(value, &mut secrets, &mut left);
         }
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         for secret in secrets {
@@ -53,26 +56,30 @@ impl Evaluator<'_> {
     }
 }
 
-const SHORTEST: usize = 4;
+/// How many bytes a secret has at least that is taken out of messages by its text.
+pub(super) const SHORTEST: usize = 4;
 
-fn collect_secrets(value: &Value, found: &mut Vec<zeroize::Zeroizing<String>>, depth: usize) {
-    if depth > json::DEPTH {
-        return;
-    }
-    match value {
-        Value::String(text) | Value::Number(text) if text.is_secret() && text.len() >= SHORTEST => {
-            found.push(zeroize::Zeroizing::new(text.text().into_owned()));
+/// How many values are looked at for secrets: a template can make many of few.
+const LOOKED_AT: usize = 100_000;
+
+fn collect_secrets(value: &Value, found: &mut Vec<Zeroizing<String>>, left: &mut usize) {
+    let mut next = vec![value.clone()];
+    while let Some(value) = next.pop() {
+        let Some(fewer) = left.checked_sub(1) else { return };
+        *left = fewer;
+        match value {
+            Value::String(text) | Value::Number(text)
+                if text.is_secret() && text.len() >= SHORTEST =>
+            {
+                found.push(Zeroizing::new(text.text().into_owned()));
+            }
+            Value::List(list) => next.extend_from_slice(list.items()),
+            Value::Map(map) => next.extend(map.entries().into_iter().map(|(_, item)| item)),
+            Value::Object(object) => {
+                next.extend(object.fields().iter().map(|(_, item)| item.clone()));
+            }
+            _ => (),
         }
-        Value::List(list) => {
-            list.items().iter().for_each(|item| collect_secrets(item, found, depth + 1));
-        }
-        Value::Map(map) => {
-            map.entries().iter().for_each(|(_, item)| collect_secrets(item, found, depth + 1));
-        }
-        Value::Object(object) => {
-            object.fields().iter().for_each(|(_, item)| collect_secrets(item, found, depth + 1));
-        }
-        _ => (),
     }
 }
 

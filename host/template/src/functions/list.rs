@@ -1,5 +1,6 @@
 //! consul-template's functions for lists and maps.
 
+use crate::eval::Evaluator;
 use crate::function::Kind::{Any, Dict, List};
 use crate::function::{Arguments, Function, fixed};
 use crate::lexer::find;
@@ -30,14 +31,14 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         Ok(Value::Bool(!all))
     }),
     fixed("explodeMap", &[Dict], |_, arguments| explode(&arguments.map(0))),
-    fixed("mergeMap", &[Dict, Dict], |_, arguments| {
+    fixed("mergeMap", &[Dict, Dict], |evaluator, arguments| {
         let into = arguments.map(0);
-        merge(&into, &arguments.map(1), false, 0)?;
+        merge(evaluator, &into, &arguments.map(1), false, 0)?;
         Ok(Value::Map(into))
     }),
-    fixed("mergeMapWithOverride", &[Dict, Dict], |_, arguments| {
+    fixed("mergeMapWithOverride", &[Dict, Dict], |evaluator, arguments| {
         let into = arguments.map(0);
-        merge(&into, &arguments.map(1), true, 0)?;
+        merge(evaluator, &into, &arguments.map(1), true, 0)?;
         Ok(Value::Map(into))
     }),
 ];
@@ -98,14 +99,21 @@ fn explode(map: &Map) -> Result<Value, String> {
 }
 
 /// Merges a map into another. Without `replace` only what is empty there is filled.
-pub(in crate::functions) fn merge(into: &Map, from: &Map, replace: bool, depth: usize) -> Result<(), String> {
+pub(in crate::functions) fn merge(
+    evaluator: &mut Evaluator<'_>,
+    into: &Map,
+    from: &Map,
+    replace: bool,
+    depth: usize,
+) -> Result<(), String> {
     if depth > crate::json::DEPTH {
         return Err("the maps are nested too deep".to_owned());
     }
     for (key, value) in from.entries() {
+        evaluator.meter.spend(1)?;
         match (into.get(&key), &value) {
             (Some(Value::Map(inner)), Value::Map(other)) => {
-                merge(&inner, other, replace, depth + 1)?;
+                merge(evaluator, &inner, other, replace, depth + 1)?;
             }
             (Some(before), _) if !replace && (before.truth() || value.is_nil()) => (),
             _ => into.insert(key, value),

@@ -88,9 +88,9 @@ pub(crate) const FUNCTIONS: &[Function] = &[
 ];
 
 
-const MERGE: Run = |_, arguments| merged(arguments, false);
+const MERGE: Run = |evaluator, arguments| merged(evaluator, arguments, false);
 
-const MERGE_OVERWRITE: Run = |_, arguments| merged(arguments, true);
+const MERGE_OVERWRITE: Run = |evaluator, arguments| merged(evaluator, arguments, true);
 
 const DEEP_COPY: Run = |evaluator, arguments| deep_copy(evaluator, arguments.any(0), 0);
 
@@ -108,10 +108,14 @@ fn chosen(arguments: Arguments<'_>, wanted: bool) -> Value {
     Value::Map(Map::new(MapType::StringAny, chosen))
 }
 
-fn merged(arguments: Arguments<'_>, replace: bool) -> Result<Value, String> {
+fn merged(
+    evaluator: &mut Evaluator<'_>,
+    arguments: Arguments<'_>,
+    replace: bool,
+) -> Result<Value, String> {
     let into = arguments.map(0);
     for index in 1..arguments.0.len() {
-        merge(&into, &arguments.map(index), replace, 0)?;
+        merge(evaluator, &into, &arguments.map(index), replace, 0)?;
     }
     Ok(Value::Map(into))
 }

@@ -116,32 +116,44 @@ fn items<'a>(arguments: Arguments<'a>, index: usize, what: &str) -> Result<&'a [
     }
 }
 
-fn is_among(items: &[Value], wanted: &Value) -> bool {
-    items.iter().any(|item| deep_equal(item, wanted))
+fn is_among(
+    evaluator: &mut Evaluator<'_>,
+    items: &[Value],
+    wanted: &Value,
+) -> Result<bool, String> {
+    for item in items {
+        if deep_equal(item, wanted, &mut evaluator.meter)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 fn uniq(evaluator: &mut Evaluator<'_>, arguments: Arguments<'_>) -> Result<Value, String> {
     let mut found: Vec<Value> = Vec::new();
     for item in items(arguments, 0, "uniq")? {
-        evaluator.meter.spend(found.len() as u64)?;
-        if !is_among(&found, item) {
+        if !is_among(evaluator, &found, item)? {
             found.push(item.clone());
         }
     }
     Ok(Value::list(found))
 }
 
-fn without(_: &mut Evaluator<'_>, arguments: Arguments<'_>) -> Result<Value, String> {
-    let omitted = arguments.rest(1);
-    let items = items(arguments, 0, "without")?.iter();
-    Ok(Value::list(items.filter(|item| !is_among(omitted, item)).cloned().collect()))
+fn without(evaluator: &mut Evaluator<'_>, arguments: Arguments<'_>) -> Result<Value, String> {
+    let mut kept = Vec::new();
+    for item in items(arguments, 0, "without")? {
+        if !is_among(evaluator, arguments.rest(1), item)? {
+            kept.push(item.clone());
+        }
+    }
+    Ok(Value::list(kept))
 }
 
-fn has(_: &mut Evaluator<'_>, arguments: Arguments<'_>) -> Result<Value, String> {
+fn has(evaluator: &mut Evaluator<'_>, arguments: Arguments<'_>) -> Result<Value, String> {
     if arguments.any(1).is_nil() {
         return Ok(Value::Bool(false));
     }
-    Ok(Value::Bool(is_among(items(arguments, 1, "has")?, arguments.any(0))))
+    is_among(evaluator, items(arguments, 1, "has")?, arguments.any(0)).map(Value::Bool)
 }
 
 fn slice(_: &mut Evaluator<'_>, arguments: Arguments<'_>) -> Result<Value, String> {

@@ -23,7 +23,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     fixed("sprig_ternary", &[Any, Any, Bool], |_, arguments| {
         Ok(arguments.any(usize::from(!arguments.bool(2))).clone())
     }),
-    fixed("sprig_fail", &[Text], |_, arguments| Err(arguments.text(0).into_owned())),
+    fixed("sprig_fail", &[Text], |_, arguments| Err(arguments.shown(0).into_owned())),
     fixed("sprig_typeOf", &[Any], |_, arguments| {
         Ok(Value::string(arguments.any(0).type_name()))
     }),
@@ -39,8 +39,9 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     fixed("sprig_kindIs", &[Text, Any], |_, arguments| {
         Ok(Value::Bool(arguments.text(0) == arguments.any(1).kind()))
     }),
-    fixed("sprig_deepEqual", &[Any, Any], |_, arguments| {
-        Ok(Value::Bool(deep_equal(arguments.any(0), arguments.any(1))))
+    fixed("sprig_deepEqual", &[Any, Any], |evaluator, arguments| {
+        let meter = &mut evaluator.meter;
+        deep_equal(arguments.any(0), arguments.any(1), meter).map(Value::Bool)
     }),
     fixed("sprig_hello", &[], |_, _| Ok(Value::string(Str::from("Hello!")))),
 ];
