@@ -16,13 +16,12 @@ pub(crate) fn equal(a: &Value, b: &Value) -> Result<bool, String> {
         (Value::Bool(a), Value::Bool(b)) => Ok(a == b),
         (Value::Float(a), Value::Float(b)) => Ok(a == b),
         (Value::Complex(a, b), Value::Complex(c, d)) => Ok(a == c && b == d),
-        (
-            Value::String(a) | Value::Number(a),
-            Value::String(b) | Value::Number(b),
-        ) => Ok(a == b),
+        (Value::String(a) | Value::Number(a), Value::String(b) | Value::Number(b)) => Ok(a == b),
         _ if is_nil(a) || is_nil(b) => Ok(is_nil(a) && is_nil(b)),
         _ if is_basic(a) || is_basic(b) => Err(incompatible(a, b)),
-        (Value::Object(a), Value::Object(b)) if std::ptr::addr_eq(&raw const **a, &raw const **b) => {
+        (Value::Object(a), Value::Object(b))
+            if std::ptr::addr_eq(&raw const **a, &raw const **b) =>
+        {
             Ok(true)
         }
         (Value::Object(a), Value::Object(b)) if a.type_name() == b.type_name() => {
@@ -38,9 +37,8 @@ pub(crate) fn equal(a: &Value, b: &Value) -> Result<bool, String> {
 
 /// `lt` of two values.
 pub(crate) fn less(a: &Value, b: &Value) -> Result<bool, String> {
-    let ordered = |value: &Value| {
-        is_basic(value) && !matches!(value, Value::Bool(_) | Value::Complex(..))
-    };
+    let ordered =
+        |value: &Value| is_basic(value) && !matches!(value, Value::Bool(_) | Value::Complex(..));
     if !is_basic(a) || !is_basic(b) {
         return Err("invalid type for comparison".to_owned());
     }
@@ -56,10 +54,9 @@ pub(crate) fn less(a: &Value, b: &Value) -> Result<bool, String> {
         (Value::Int(a, _), Value::Int(b, _)) => a.partial_cmp(b),
         (Value::Uint(a, _), Value::Uint(b, _)) => a.partial_cmp(b),
         (Value::Float(a), Value::Float(b)) => a.partial_cmp(b),
-        (
-            Value::String(a) | Value::Number(a),
-            Value::String(b) | Value::Number(b),
-        ) => a.partial_cmp(b),
+        (Value::String(a) | Value::Number(a), Value::String(b) | Value::Number(b)) => {
+            a.partial_cmp(b)
+        }
         _ if ordered(a) && ordered(b) || a.kind() != b.kind() => return Err(incompatible(a, b)),
         _ => return Err("invalid type for comparison".to_owned()),
     };

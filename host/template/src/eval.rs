@@ -36,7 +36,11 @@ pub(crate) struct Evaluator<'a> {
     variables: Vec<(&'a str, Value)>,
     out: Vec<u8>,
     depth: usize,
+    nesting: usize,
 }
+
+/// How deep bodies and pipelines may nest while they are rendered, over all templates.
+const NESTING: usize = 200;
 
 /// What is looked at.
 #[derive(Clone, Copy)]
@@ -71,6 +75,7 @@ impl<'a> Evaluator<'a> {
             variables: Vec::new(),
             out: Vec::new(),
             depth: 0,
+            nesting: 0,
         }
     }
 
@@ -114,13 +119,25 @@ impl<'a> Evaluator<'a> {
     }
 
     fn statements(&mut self, dot: &Value, body: &'a [Node]) -> Result<Flow, String> {
+        self.nest()?;
         for node in body {
             let flow = self.statement(dot, node)?;
             if flow != Flow::On {
+                self.nesting -= 1;
                 return Ok(flow);
             }
         }
+        self.nesting -= 1;
         Ok(Flow::On)
+    }
+
+    /// Goes one level deeper, into a body or a pipeline; each takes some of the stack.
+    fn nest(&mut self) -> Result<(), String> {
+        self.nesting += 1;
+        if self.nesting > NESTING {
+            return Err(format!("nested more than {NESTING} levels deep"));
+        }
+        Ok(())
     }
 
     fn statement(&mut self, dot: &Value, node: &'a Node) -> Result<Flow, String> {
@@ -171,6 +188,7 @@ impl<'a> Evaluator<'a> {
     /// The value of a pipeline; its variables are set.
     fn pipe(&mut self, dot: &Value, pipe: &'a Pipe) -> Result<Value, String> {
         self.at = At::Pipe(pipe);
+        self.nest()?;
         let mut value = None;
         for command in &pipe.commands {
             self.meter.spend(1)?;
@@ -179,6 +197,7 @@ impl<'a> Evaluator<'a> {
                 value => value,
             });
         }
+        self.nesting -= 1;
         let value = value.unwrap_or(Value::Missing);
         for name in &pipe.declared {
             if pipe.assigns {

@@ -147,9 +147,7 @@ impl Reader<'_> {
             b'u' => {
                 self.at += 1;
                 let mut number = self.four_digits()?;
-                if (0xd800..0xdc00).contains(&number)
-                    && self.text[self.at..].starts_with(b"\\u")
-                {
+                if (0xd800..0xdc00).contains(&number) && self.text[self.at..].starts_with(b"\\u") {
                     let before = self.at;
                     self.at += 2;
                     let low = self.four_digits()?;
@@ -298,7 +296,10 @@ mod tests {
             ("{\"a\" 1}", "invalid character '1' after object key"),
             ("01", "invalid character '1' after top-level value"),
         ] {
-            assert_eq!(parse(text.as_bytes(), Numbers::Float, false).err().as_deref(), Some(message));
+            assert_eq!(
+                parse(text.as_bytes(), Numbers::Float, false).err().as_deref(),
+                Some(message)
+            );
         }
         let deep = "[".repeat(100_000);
         assert!(parse(deep.as_bytes(), Numbers::Float, false).is_err());

@@ -110,9 +110,7 @@ pub(crate) fn parse_int(text: &str) -> Option<i64> {
 pub(crate) fn parse_float(text: &str) -> Option<f64> {
     let unsigned = text.strip_prefix(['+', '-']).unwrap_or(text);
     let sign = if text.starts_with('-') { -1.0 } else { 1.0 };
-    if let Some(hexadecimal) =
-        unsigned.strip_prefix("0x").or_else(|| unsigned.strip_prefix("0X"))
-    {
+    if let Some(hexadecimal) = unsigned.strip_prefix("0x").or_else(|| unsigned.strip_prefix("0X")) {
         return parse_hexadecimal(hexadecimal).map(|number| sign * number);
     }
     match unsigned.to_ascii_lowercase().as_str() {
@@ -120,7 +118,9 @@ pub(crate) fn parse_float(text: &str) -> Option<f64> {
         "nan" => return Some(f64::NAN),
         _ => (),
     }
-    if !underscores_are_right(text) || !unsigned.starts_with(|char: char| char.is_ascii_digit() || char == '.') {
+    if !underscores_are_right(text)
+        || !unsigned.starts_with(|char: char| char.is_ascii_digit() || char == '.')
+    {
         return None;
     }
     let number: f64 = unsigned.replace('_', "").parse().ok()?;
@@ -168,12 +168,22 @@ mod tests {
 
     #[test]
     fn numbers_are_read_in_every_base() {
-        for (text, int) in
-            [("42", 42), ("+7", 7), ("-1", -1), ("0x1F", 31), ("0o17", 15), ("017", 15), ("0b101", 5), ("1_000", 1000), ("1.0", 1)]
-        {
+        for (text, int) in [
+            ("42", 42),
+            ("+7", 7),
+            ("-1", -1),
+            ("0x1F", 31),
+            ("0o17", 15),
+            ("017", 15),
+            ("0b101", 5),
+            ("1_000", 1000),
+            ("1.0", 1),
+        ] {
             assert_eq!(number(text).ok().and_then(|number| number.int), Some(int), "{text}");
         }
-        for (text, float) in [("1.5", 1.5), ("1.e2", 100.0), ("1e3", 1000.0), ("0x1p4", 16.0), ("1_0.5", 10.5)] {
+        for (text, float) in
+            [("1.5", 1.5), ("1.e2", 100.0), ("1e3", 1000.0), ("0x1p4", 16.0), ("1_0.5", 10.5)]
+        {
             assert_eq!(number(text).ok().and_then(|number| number.float), Some(float), "{text}");
         }
         assert!(number("123456789012345678901234567890").is_err());

@@ -295,8 +295,7 @@ impl Parser {
             }) = command.operands.first()
             {
                 let stage = index + 1;
-                return self
-                    .wrong(&format!("non executable command in pipeline stage {stage}"));
+                return self.wrong(&format!("non executable command in pipeline stage {stage}"));
             }
         }
         Ok(pipe)
@@ -326,10 +325,7 @@ impl Parser {
             if context != "range" || declared.len() > 1 {
                 return self.wrong(&format!("too many declarations in {context}"));
             }
-            if !matches!(
-                self.peek_past_space().kind,
-                Kind::Variable | Kind::Right | Kind::Close
-            ) {
+            if !matches!(self.peek_past_space().kind, Kind::Variable | Kind::Right | Kind::Close) {
                 return self.wrong("range can only initialize variables");
             }
         }

@@ -39,8 +39,18 @@ const PRINTED: &str = "2006-01-02 15:04:05.999999999 -0700 MST";
 const PRECISE: &str = "2006-01-02T15:04:05.999999999Z07:00";
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 ];
 
 const DAYS: [&str; 7] =
@@ -59,9 +69,7 @@ pub(crate) fn zone(name: &str, local: &TimeZone) -> Option<TimeZone> {
 pub(crate) fn local(variable: Option<&str>) -> TimeZone {
     match variable {
         None => TimeZone::try_system().unwrap_or(TimeZone::UTC),
-        Some(name) => {
-            TimeZone::get(name.trim_start_matches(':')).unwrap_or(TimeZone::UTC)
-        }
+        Some(name) => TimeZone::get(name.trim_start_matches(':')).unwrap_or(TimeZone::UTC),
     }
 }
 

@@ -18,15 +18,39 @@ const OTHERWISE: &[(&str, Made, &str)] = &[
     ("ct_first_pass_eq_err", Made::Text("long"), "an error before the data is there is none"),
     ("ct_first_pass_file_index_err", Made::Text("2"), "an error before the data is there is none"),
     ("ct_first_pass_index_err", Made::Text("dashed"), "an error before the data is there is none"),
-    ("ct_first_pass_secrets_index_err", Made::Text("one"), "an error before the data is there is none"),
-    ("ct_first_pass_toupper_err", Made::Text("APP-USER"), "an error before the data is there is none"),
-    ("go_xerr_paren_nil_strict", Made::Text("app-user"), "an error before the data is there is none"),
+    (
+        "ct_first_pass_secrets_index_err",
+        Made::Text("one"),
+        "an error before the data is there is none",
+    ),
+    (
+        "ct_first_pass_toupper_err",
+        Made::Text("APP-USER"),
+        "an error before the data is there is none",
+    ),
+    (
+        "go_xerr_paren_nil_strict",
+        Made::Text("app-user"),
+        "an error before the data is there is none",
+    ),
     ("ct_pkicert_two_args_one_template", Made::Text("false"), "other arguments, other certificate"),
     ("go_len_nil_err", Made::Error("len of nil"), "says it in plain words"),
     ("go_eq_list_err", Made::Error("non-comparable type: []interface {}"), "prints no values"),
-    ("ct_math_modulo_float_err", Made::Error("modulo: unknown type for 2 (float64)"), "isn't mangled"),
-    ("go_xerr_recursion", Made::Error("exceeded maximum template depth (100)"), "the stack has an end"),
-    ("go_xerr_redaction_two_passes", Made::Error("error calling sprig_fail: [redacted]"), "no text made of a secret is told"),
+    (
+        "ct_math_modulo_float_err",
+        Made::Error("modulo: unknown type for 2 (float64)"),
+        "isn't mangled",
+    ),
+    (
+        "go_xerr_recursion",
+        Made::Error("exceeded maximum template depth (100)"),
+        "the stack has an end",
+    ),
+    (
+        "go_xerr_redaction_two_passes",
+        Made::Error("error calling sprig_fail: [redacted]"),
+        "no text made of a secret is told",
+    ),
     ("ct_secret_v2_deleted_err", Made::Missing, "whoever reads it tells"),
     ("ct_secret_v2_missing_err", Made::Missing, "whoever reads it tells"),
 ];
@@ -53,7 +77,9 @@ fn every_case_is_rendered_as_the_incumbent_renders_it() {
     let mut count = 0;
     let setup = read(&corpus.join("setup.json"));
     let real = read(&corpus.join("real/setup.json"));
-    for (folder, setups) in [(corpus.clone(), vec![&setup]), (corpus.join("real"), vec![&setup, &real])] {
+    for (folder, setups) in
+        [(corpus.clone(), vec![&setup]), (corpus.join("real"), vec![&setup, &real])]
+    {
         let own = raw::entries(setups[setups.len() - 1]);
         let cases = raw::entries(own.get("cases").copied().unwrap_or("{}"));
         let mut names: Vec<String> = std::fs::read_dir(&folder)
@@ -140,7 +166,11 @@ fn same_line(message: &str, error: &str) -> Result<(), String> {
         let (_, behind) = text.split_once("template: :")?;
         behind.split(':').next().map(str::to_owned)
     };
-    if line(message) == line(error) { Ok(()) } else { Err(format!("other line\n  {message}\n  {error}")) }
+    if line(message) == line(error) {
+        Ok(())
+    } else {
+        Err(format!("other line\n  {message}\n  {error}"))
+    }
 }
 
 fn options(case: &str) -> Options {

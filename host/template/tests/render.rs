@@ -140,7 +140,10 @@ fn a_template_that_takes_too_much_is_stopped() {
     for (source, cause) in [
         ("{{ range loop 9000000000000000000 }}{{ end }}", "steps"),
         ("{{ define \"R\" }}{{ template \"R\" }}{{ end }}{{ template \"R\" }}", "depth"),
-        ("{{ define \"R\" }}{{ executeTemplate \"R\" | len }}{{ end }}{{ template \"R\" }}", "depth"),
+        (
+            "{{ define \"R\" }}{{ executeTemplate \"R\" | len }}{{ end }}{{ template \"R\" }}",
+            "depth",
+        ),
         ("{{ $x := \"aaaaaaaa\" }}{{ range loop 60 }}{{ $x = print $x $x }}{{ end }}", "longer"),
         ("{{ range loop 60 }}{{ sprig_repeat 9000000 \"x\" }}{{ end }}", "longer"),
         ("{{ sprig_until 999999999999 }}", "steps"),
@@ -179,6 +182,16 @@ fn values_that_hold_themselves_or_nest_without_end_are_told_of() {
         // It ends; whether it is an error doesn't matter.
         failure(source);
     }
+    let (ifs, ends) = ("{{ if 1 }}".repeat(150), "{{ end }}".repeat(150));
+    let source = format!(
+        "{{{{ define \"R\" }}}}{ifs}{{{{ template \"R\" }}}}{ends}{{{{ end }}}}{{{{ template \"R\" }}}}"
+    );
+    assert!(failure(&source).contains("levels deep"));
+    let (open, close) = ("(print ".repeat(150), ")".repeat(150));
+    let source = format!(
+        "{{{{ define \"R\" }}}}{{{{ {open}(executeTemplate \"R\"){close} }}}}{{{{ end }}}}{{{{ template \"R\" }}}}"
+    );
+    assert!(failure(&source).contains("levels deep"));
     let deep = "(".repeat(100_000);
     assert!(failure(&format!("{{{{ {deep} }}}}")).contains("levels deep"));
     let deep = "{{ if 1 }}".repeat(100_000);
@@ -200,7 +213,8 @@ fn a_denied_function_is_refused_when_it_is_called() {
 
 #[test]
 fn a_failure_tells_line_and_column_in_characters() {
-    let Err(failure) = Template::parse("é\néé {{ nope }}".as_bytes(), &Options::default()) else {
+    let Err(failure) = Template::parse("é\néé {{ nope }}".as_bytes(), &Options::default())
+    else {
         panic!("it is parsed");
     };
     assert_eq!((failure.line, failure.column), (2, 7));
@@ -208,19 +222,118 @@ fn a_failure_tells_line_and_column_in_characters() {
 
 /// Words that templates are made of, right and wrong.
 const WORDS: &[&str] = &[
-    "{{", "}}", "{{-", "-}}", " ", " ", "if", "else", "end", "range", "with", "define", "template",
-    "block", "break", "continue", "nil", "true", ".", ".Data", ".nested", "$", "$x", ":=", "=", "|",
-    "(", ")", ",", "\"a\"", "`b`", "'c'", "1", "-1", "2.5", "1i", "0x", "1e400", "é", "\u{0}", "/*",
-    "*/", "print", "printf", "\"%5.2[3]*v%\"", "index", "slice", "len", "eq", "lt", "and", "or",
-    "not", "html", "js", "urlquery", "secret", "\"kv/app\"", "secrets", "file", "scratch", ".Set",
-    "toJSON", "toYAML", "toTOML", "parseJSON", "parseYAML", "split", "join", "loop", "add",
-    "divide", "sprig_list", "sprig_dict", "sprig_set", "sprig_first", "sprig_substr", "sprig_trunc",
-    "sprig_wrap", "sprig_abbrev", "sprig_abbrevboth", "sprig_round", "sprig_date", "sprig_now",
-    "sprig_toDate", "sprig_duration", "sprig_dateModify", "sprig_semverCompare", "sprig_urlParse",
-    "sprig_regexReplaceAll", "sprig_regexSplit", "sprig_splitn", "sprig_slice", "sprig_chunk",
-    "sprig_snakecase", "sprig_title", "toTitle", "trim", "indent", "sprig_b32dec", "sprig_div",
-    "sprig_mod", "sprig_add1", "9223372036854775807", "-9223372036854775808", "spew_sdump",
-    "explodeMap", "mergeMap", "executeTemplate", "timestamp", "sprig_decryptAES", "sprig_mulf",
+    "{{",
+    "}}",
+    "{{-",
+    "-}}",
+    " ",
+    " ",
+    "if",
+    "else",
+    "end",
+    "range",
+    "with",
+    "define",
+    "template",
+    "block",
+    "break",
+    "continue",
+    "nil",
+    "true",
+    ".",
+    ".Data",
+    ".nested",
+    "$",
+    "$x",
+    ":=",
+    "=",
+    "|",
+    "(",
+    ")",
+    ",",
+    "\"a\"",
+    "`b`",
+    "'c'",
+    "1",
+    "-1",
+    "2.5",
+    "1i",
+    "0x",
+    "1e400",
+    "é",
+    "\u{0}",
+    "/*",
+    "*/",
+    "print",
+    "printf",
+    "\"%5.2[3]*v%\"",
+    "index",
+    "slice",
+    "len",
+    "eq",
+    "lt",
+    "and",
+    "or",
+    "not",
+    "html",
+    "js",
+    "urlquery",
+    "secret",
+    "\"kv/app\"",
+    "secrets",
+    "file",
+    "scratch",
+    ".Set",
+    "toJSON",
+    "toYAML",
+    "toTOML",
+    "parseJSON",
+    "parseYAML",
+    "split",
+    "join",
+    "loop",
+    "add",
+    "divide",
+    "sprig_list",
+    "sprig_dict",
+    "sprig_set",
+    "sprig_first",
+    "sprig_substr",
+    "sprig_trunc",
+    "sprig_wrap",
+    "sprig_abbrev",
+    "sprig_abbrevboth",
+    "sprig_round",
+    "sprig_date",
+    "sprig_now",
+    "sprig_toDate",
+    "sprig_duration",
+    "sprig_dateModify",
+    "sprig_semverCompare",
+    "sprig_urlParse",
+    "sprig_regexReplaceAll",
+    "sprig_regexSplit",
+    "sprig_splitn",
+    "sprig_slice",
+    "sprig_chunk",
+    "sprig_snakecase",
+    "sprig_title",
+    "toTitle",
+    "trim",
+    "indent",
+    "sprig_b32dec",
+    "sprig_div",
+    "sprig_mod",
+    "sprig_add1",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "spew_sdump",
+    "explodeMap",
+    "mergeMap",
+    "executeTemplate",
+    "timestamp",
+    "sprig_decryptAES",
+    "sprig_mulf",
 ];
 
 /// The same with the words of one action, so that more of them can be parsed.

@@ -82,9 +82,9 @@ impl<'a> Evaluator<'a> {
                     return self.called(at, name, result);
                 }
                 match object.fields().iter().find(|(field, _)| *field == name) {
-                    Some(_) if has_arguments => Err(format!(
-                        "{name} has arguments but cannot be invoked as function"
-                    )),
+                    Some(_) if has_arguments => {
+                        Err(format!("{name} has arguments but cannot be invoked as function"))
+                    }
                     Some((_, value)) => Ok(value.clone()),
                     None => no_field,
                 }

@@ -100,9 +100,7 @@ impl<'a> Evaluator<'a> {
                 self.chain(dot, value, operand, fields, None)
             }
             Term::Pipe(pipe) => self.pipe(dot, pipe),
-            Term::Function(function) => {
-                self.call(dot, function, At::Operand(operand), &[], None)
-            }
+            Term::Function(function) => self.call(dot, function, At::Operand(operand), &[], None),
             Term::Chain(before, fields) => {
                 let receiver = self.chained(dot, operand, before)?;
                 self.chain(dot, receiver, operand, fields, None)

@@ -64,8 +64,7 @@ impl<'a> Evaluator<'a> {
                 return Err(format!("range can't iterate over {}", String::from_utf8_lossy(&text)));
             }
         }
-        let flow =
-            if turned { Flow::On } else { self.statements(dot, &branch.otherwise)? };
+        let flow = if turned { Flow::On } else { self.statements(dot, &branch.otherwise)? };
         self.variables.truncate(variables);
         Ok(flow)
     }

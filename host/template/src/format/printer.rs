@@ -36,12 +36,7 @@ const DEPTH: usize = 200;
 
 impl Printer {
     pub(super) fn new(limit: usize) -> Self {
-        Self {
-            out: Vec::new(),
-            limit,
-            flags: Flags::default(),
-            through_pointer: false,
-        }
+        Self { out: Vec::new(), limit, flags: Flags::default(), through_pointer: false }
     }
 
     pub(super) fn done(self) -> Result<Vec<u8>, String> {
@@ -233,8 +228,7 @@ impl Printer {
             self.flags.zero = zero;
             return;
         }
-        if let (None, true, false, Some(width)) =
-            (flags.precision, zero, flags.minus, flags.width)
+        if let (None, true, false, Some(width)) = (flags.precision, zero, flags.minus, flags.width)
         {
             let sign = negative || flags.plus || flags.space;
             least = width.saturating_sub(usize::from(sign));

@@ -49,11 +49,9 @@ pub(crate) const FUNCTIONS: &[Function] = &[
             None => Err(unparsed("parseFloat", "ParseFloat", arguments, "invalid syntax")),
         }
     }),
-    fixed("parseInt", &[Text], |_, arguments| {
-        match parse_or_zero(&arguments.text(0)) {
-            Ok(number) => Ok(Value::int64(number)),
-            Err(why) => Err(unparsed("parseInt", "ParseInt", arguments, why)),
-        }
+    fixed("parseInt", &[Text], |_, arguments| match parse_or_zero(&arguments.text(0)) {
+        Ok(number) => Ok(Value::int64(number)),
+        Err(why) => Err(unparsed("parseInt", "ParseInt", arguments, why)),
     }),
     fixed("parseUint", &[Text], |_, arguments| {
         let text = arguments.text(0);
@@ -88,9 +86,7 @@ fn calculate(
 ) -> Result<Value, String> {
     let (a, b) = (arguments.any(1), arguments.any(0));
     Ok(match (a, b) {
-        (Value::Uint(a, _), Value::Uint(b, _)) => {
-            Value::Uint(uints(*a, *b), UintType::Uint64)
-        }
+        (Value::Uint(a, _), Value::Uint(b, _)) => Value::Uint(uints(*a, *b), UintType::Uint64),
         (Value::Int(..) | Value::Uint(..), Value::Int(..) | Value::Uint(..)) => {
             Value::int64(ints(as_int(a), as_int(b)))
         }

@@ -24,8 +24,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         if arguments.0.is_empty() {
             return Ok(Value::Nil);
         }
-        let query =
-            Query::Certificate { path: path(&arguments.text(0)), data: pairs(arguments)? };
+        let query = Query::Certificate { path: path(&arguments.text(0)), data: pairs(arguments)? };
         Ok(evaluator.ask(query)?.unwrap_or(Value::Nil))
     }),
     fixed("file", &[Text], |evaluator, arguments| {

@@ -14,9 +14,8 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         replace(evaluator, &regex, &arguments.text(2), &arguments.text(1), false)
     }),
     fixed("sprig_regexMatch", &[Text, Text], |evaluator, arguments| {
-        let found = compiled(evaluator, arguments).is_ok_and(|regex| {
-            regex.is_match(&arguments.text(1))
-        });
+        let found =
+            compiled(evaluator, arguments).is_ok_and(|regex| regex.is_match(&arguments.text(1)));
         Ok(Value::Bool(found))
     }),
     fixed("sprig_mustRegexMatch", &[Text, Text], MATCH),

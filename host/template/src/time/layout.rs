@@ -29,9 +29,17 @@ pub(super) enum Part {
     Lower,
     Name,
     /// An offset: whether zero is `Z`, whether there are minutes, seconds, and colons.
-    Offset { z: bool, minutes: bool, seconds: bool, colons: bool },
+    Offset {
+        z: bool,
+        minutes: bool,
+        seconds: bool,
+        colons: bool,
+    },
     /// A fraction: how many digits, and whether zeros at the end are there.
-    Fraction { digits: usize, zeros: bool },
+    Fraction {
+        digits: usize,
+        zeros: bool,
+    },
 }
 
 /// Offsets by how they are written, the longest first.
@@ -103,9 +111,8 @@ fn part(text: &str) -> Option<(Part, usize)> {
                 let lower = text[word.len()..].starts_with(|char: char| char.is_ascii_lowercase());
                 !(matches!(part, Part::Month | Part::Weekday) && lower)
             };
-            let found = WORDS.iter().find(|(form, part)| {
-                text.starts_with(form) && word(form, *part)
-            })?;
+            let found =
+                WORDS.iter().find(|(form, part)| text.starts_with(form) && word(form, *part))?;
             Some((found.1, found.0.len()))
         }
     }

@@ -104,8 +104,13 @@ impl Fields {
             Part::UnderYearDay => number(text.trim_start_matches(' '), 1, 3)?,
             Part::UnderDay | Part::Day => number(text.trim_start_matches(' '), 1, 2)?,
             Part::NumberMonth | Part::Hour12 | Part::Minute | Part::Second => number(text, 1, 2)?,
-            Part::ZeroMonth | Part::ZeroDay | Part::Hour | Part::ZeroHour12 | Part::ZeroMinute
-            | Part::ZeroSecond | Part::Year => number(text, 2, 2)?,
+            Part::ZeroMonth
+            | Part::ZeroDay
+            | Part::Hour
+            | Part::ZeroHour12
+            | Part::ZeroMinute
+            | Part::ZeroSecond
+            | Part::Year => number(text, 2, 2)?,
         };
         let small = i8::try_from(number).unwrap_or(i8::MAX);
         match part {
@@ -173,7 +178,9 @@ impl Fields {
             return Err(wrong("month"));
         }
         let date = match self.year_day {
-            Some(day) => Date::new(year, 1, 1).and_then(|first| first.with().day_of_year(day).build()),
+            Some(day) => {
+                Date::new(year, 1, 1).and_then(|first| first.with().day_of_year(day).build())
+            }
             None => Date::new(year, month, self.day.unwrap_or(1)),
         };
         let date = date.map_err(|_| wrong("day"))?;
@@ -253,8 +260,16 @@ mod tests {
     fn times_are_read_and_printed_by_layouts() {
         for (layout, text, printed) in [
             ("2006-01-02", "2024-02-29", "2024-02-29 00:00:00 +0000 UTC"),
-            ("Jan _2 15:04:05.000 2006", "Mar  4 05:06:07.089 2021", "2021-03-04 05:06:07.089 +0000 UTC"),
-            ("2006-01-02T15:04:05Z07:00", "2024-02-29T12:34:56.5+02:00", "2024-02-29 12:34:56.5 +0200 +0200"),
+            (
+                "Jan _2 15:04:05.000 2006",
+                "Mar  4 05:06:07.089 2021",
+                "2021-03-04 05:06:07.089 +0000 UTC",
+            ),
+            (
+                "2006-01-02T15:04:05Z07:00",
+                "2024-02-29T12:34:56.5+02:00",
+                "2024-02-29 12:34:56.5 +0200 +0200",
+            ),
             ("3:04PM", "7:05PM", "0000-01-01 19:05:00 +0000 UTC"),
         ] {
             let time = parse(layout, text, TimeZone::UTC).unwrap();
@@ -270,6 +285,9 @@ mod tests {
             assert_eq!(time.format(layout), printed);
         }
         let error = parse("2006", "x", TimeZone::UTC).err();
-        assert_eq!(error.as_deref(), Some(r#"parsing time "x" as "2006": cannot parse "x" as "2006""#));
+        assert_eq!(
+            error.as_deref(),
+            Some(r#"parsing time "x" as "2006": cannot parse "x" as "2006""#)
+        );
     }
 }

@@ -14,12 +14,8 @@ const VALUES: usize = 1_000_000;
 
 /// The value of the first document. With `secret`, its strings are marked.
 pub(crate) fn parse(text: &str, secret: bool) -> Result<Value, String> {
-    let mut reader = Reader {
-        events: Parser::new_from_str(text),
-        anchors: HashMap::new(),
-        secret,
-        values: 0,
-    };
+    let mut reader =
+        Reader { events: Parser::new_from_str(text), anchors: HashMap::new(), secret, values: 0 };
     loop {
         match reader.next()? {
             Event::StreamEnd => return Ok(Value::Nil),
@@ -134,16 +130,14 @@ impl<'t> Reader<'t> {
         match suffix {
             Some("str") => Ok(string()),
             Some("binary") => Err("yaml: !!binary is not supported".to_owned()),
-            Some(kind @ ("int" | "float" | "bool" | "null")) => {
-                match (kind, resolve(text)) {
-                    ("float", Value::Int(number, _)) => Ok(Value::Float(number as f64)),
-                    ("int", value @ (Value::Int(..) | Value::Uint(..)))
-                    | ("float", value @ Value::Float(_))
-                    | ("bool", value @ Value::Bool(_))
-                    | ("null", value @ Value::Nil) => Ok(value),
-                    _ => Err(format!("yaml: cannot decode a scalar as a !!{kind}")),
-                }
-            }
+            Some(kind @ ("int" | "float" | "bool" | "null")) => match (kind, resolve(text)) {
+                ("float", Value::Int(number, _)) => Ok(Value::Float(number as f64)),
+                ("int", value @ (Value::Int(..) | Value::Uint(..)))
+                | ("float", value @ Value::Float(_))
+                | ("bool", value @ Value::Bool(_))
+                | ("null", value @ Value::Nil) => Ok(value),
+                _ => Err(format!("yaml: cannot decode a scalar as a !!{kind}")),
+            },
             _ if !plain => Ok(string()),
             _ => Ok(match resolve(text) {
                 Value::String(_) => string(),

@@ -59,9 +59,8 @@ impl Node {
                 Some(text) => Scalar::plain(&text),
                 None => {
                     let fields = object.fields().iter();
-                    let fields = fields.map(|(name, value)| {
-                        (Value::string(name.to_lowercase()), value.clone())
-                    });
+                    let fields = fields
+                        .map(|(name, value)| (Value::string(name.to_lowercase()), value.clone()));
                     return Ok(Self::Map(fields.collect()));
                 }
             },

@@ -29,9 +29,7 @@ pub(super) fn resolve(text: &str) -> Value {
 
 fn number(text: &str) -> Option<Value> {
     let plain = text.replace('_', "");
-    integer(&plain).or_else(|| {
-        parse_float(&plain).filter(|_| is_float(&plain)).map(Value::Float)
-    })
+    integer(&plain).or_else(|| parse_float(&plain).filter(|_| is_float(&plain)).map(Value::Float))
 }
 
 /// An integer in Go's notation; what has too many digits is a float.

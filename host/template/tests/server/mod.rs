@@ -46,9 +46,9 @@ impl Served {
         for setup in setups {
             let setup = raw::entries(setup);
             let environment = setup.get("env").copied().unwrap_or("{}");
-            served.environment.extend(
-                serde_json::from_str::<BTreeMap<String, String>>(environment).unwrap(),
-            );
+            served
+                .environment
+                .extend(serde_json::from_str::<BTreeMap<String, String>>(environment).unwrap());
             for request in raw::parts(setup["requests"]) {
                 served.take(&raw::entries(request));
             }
@@ -214,7 +214,8 @@ fn write(path: &str, data: &BTreeMap<String, String>) -> Option<String> {
             );
         }
         "auth/approle/role/app/secret-id" => {
-            r#"{"secret_id":"0f0d2f7a-3c7c-4f0e-8f4b-2a4f6f0c9d11","secret_id_ttl":3600}"#.to_owned()
+            r#"{"secret_id":"0f0d2f7a-3c7c-4f0e-8f4b-2a4f6f0c9d11","secret_id_ttl":3600}"#
+                .to_owned()
         }
         "sys/tools/hash" | "sys/tools/hash/sha2-256" => {
             let sum = if data.contains_key("format") {

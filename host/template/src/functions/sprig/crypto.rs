@@ -66,10 +66,8 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         let Some((start, text)) = text.split_at_checked(BLOCK) else {
             return Err("the encrypted text is too short".to_owned());
         };
-        let cipher = cbc::Decryptor::<Aes256>::new(
-            key(arguments.bytes(0)).as_slice().into(),
-            start.into(),
-        );
+        let cipher =
+            cbc::Decryptor::<Aes256>::new(key(arguments.bytes(0)).as_slice().into(), start.into());
         match cipher.decrypt_padded_vec_mut::<Pkcs7>(text) {
             Ok(plain) => Ok(Value::string(plain)),
             Err(_) => Err("the text cannot be decrypted with this password".to_owned()),

@@ -87,7 +87,6 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     }),
 ];
 
-
 const MERGE: Run = |evaluator, arguments| merged(evaluator, arguments, false);
 
 const MERGE_OVERWRITE: Run = |evaluator, arguments| merged(evaluator, arguments, true);
@@ -146,11 +145,7 @@ fn dig(arguments: Arguments<'_>) -> Result<Value, String> {
     Ok(at)
 }
 
-fn deep_copy(
-    evaluator: &mut Evaluator<'_>,
-    value: &Value,
-    depth: usize,
-) -> Result<Value, String> {
+fn deep_copy(evaluator: &mut Evaluator<'_>, value: &Value, depth: usize) -> Result<Value, String> {
     if depth > DEPTH {
         return Err("the value is nested too deep".to_owned());
     }

@@ -39,9 +39,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         to_json(evaluator, arguments, PRETTY)
     }),
     fixed("sprig_mustToRawJson", &[Any], MUST_RAW),
-    fixed("sprig_fromJson", &[Text], |_, arguments| {
-        Ok(from_json(arguments).unwrap_or(Value::Nil))
-    }),
+    fixed("sprig_fromJson", &[Text], |_, arguments| Ok(from_json(arguments).unwrap_or(Value::Nil))),
     fixed("sprig_mustFromJson", &[Text], |_, arguments| from_json(arguments)),
     fixed("sprig_b64enc", &[Text], |_, arguments| {
         Ok(Value::string(STANDARD.encode(arguments.bytes(0))))

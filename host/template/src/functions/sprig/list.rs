@@ -53,9 +53,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         texts.sort();
         Ok(Value::strings(texts))
     }),
-    fixed("sprig_toStrings", &[Any], |_, arguments| {
-        Ok(Value::strings(to_texts(arguments.any(0))))
-    }),
+    fixed("sprig_toStrings", &[Any], |_, arguments| Ok(Value::strings(to_texts(arguments.any(0))))),
     fixed("sprig_join", &[Text, Any], |evaluator, arguments| {
         let texts = to_texts(arguments.any(1));
         let between = arguments.bytes(0);
@@ -72,25 +70,22 @@ pub(crate) const FUNCTIONS: &[Function] = &[
     }),
 ];
 
-const FIRST: Run = |_, arguments| {
-    Ok(items(arguments, 0, "first")?.first().cloned().unwrap_or(Value::Nil))
-};
+const FIRST: Run =
+    |_, arguments| Ok(items(arguments, 0, "first")?.first().cloned().unwrap_or(Value::Nil));
 
 const LAST: Run =
     |_, arguments| Ok(items(arguments, 0, "last")?.last().cloned().unwrap_or(Value::Nil));
 
-const REST: Run = |_, arguments| {
-    Ok(Value::list(items(arguments, 0, "rest")?.get(1..).unwrap_or(&[]).to_vec()))
-};
+const REST: Run =
+    |_, arguments| Ok(Value::list(items(arguments, 0, "rest")?.get(1..).unwrap_or(&[]).to_vec()));
 
 const INITIAL: Run = |_, arguments| {
     let items = items(arguments, 0, "initial")?;
     Ok(Value::list(items[..items.len().saturating_sub(1)].to_vec()))
 };
 
-const REVERSE: Run = |_, arguments| {
-    Ok(Value::list(items(arguments, 0, "reverse")?.iter().rev().cloned().collect()))
-};
+const REVERSE: Run =
+    |_, arguments| Ok(Value::list(items(arguments, 0, "reverse")?.iter().rev().cloned().collect()));
 
 const PUSH: Run = |_, arguments| {
     let mut items = items(arguments, 0, "push")?.to_vec();
@@ -158,7 +153,10 @@ fn has(evaluator: &mut Evaluator<'_>, arguments: Arguments<'_>) -> Result<Value,
 
 fn slice(_: &mut Evaluator<'_>, arguments: Arguments<'_>) -> Result<Value, String> {
     let Value::List(list) = arguments.any(0) else {
-        return Err(format!("list should be type of slice or array but {}", arguments.any(0).kind()));
+        return Err(format!(
+            "list should be type of slice or array but {}",
+            arguments.any(0).kind()
+        ));
     };
     let items = list.items();
     if items.is_empty() {

@@ -24,9 +24,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         Ok(arguments.any(usize::from(!arguments.bool(2))).clone())
     }),
     fixed("sprig_fail", &[Text], |_, arguments| Err(arguments.shown(0).into_owned())),
-    fixed("sprig_typeOf", &[Any], |_, arguments| {
-        Ok(Value::string(arguments.any(0).type_name()))
-    }),
+    fixed("sprig_typeOf", &[Any], |_, arguments| Ok(Value::string(arguments.any(0).type_name()))),
     fixed("sprig_kindOf", &[Any], |_, arguments| Ok(Value::string(arguments.any(0).kind()))),
     fixed("sprig_typeIs", &[Text, Any], |_, arguments| {
         Ok(Value::Bool(arguments.text(0) == arguments.any(1).type_name()))

@@ -203,9 +203,7 @@ fn indent(evaluator: &mut Evaluator<'_>, arguments: Arguments<'_>) -> Result<Vec
     let text = arguments.bytes(1);
     evaluator.meter.afford(width.saturating_mul(text.len() + 1))?;
     let spaces = vec![b' '; width];
-    let lines: Vec<Vec<u8>> = text
-        .split(|byte| *byte == b'\n')
-        .map(|line| [&spaces[..], line].concat())
-        .collect();
+    let lines: Vec<Vec<u8>> =
+        text.split(|byte| *byte == b'\n').map(|line| [&spaces[..], line].concat()).collect();
     Ok(lines.join(&b'\n'))
 }

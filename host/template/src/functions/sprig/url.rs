@@ -24,9 +24,7 @@ pub(crate) const FUNCTIONS: &[Function] = &[
             ("userinfo", Value::string(url.user)),
         ]))
     }),
-    fixed("sprig_urlJoin", &[Dict], |_, arguments| {
-        Ok(Value::string(join(&arguments.map(0))))
-    }),
+    fixed("sprig_urlJoin", &[Dict], |_, arguments| Ok(Value::string(join(&arguments.map(0))))),
 ];
 
 #[derive(Default)]
@@ -77,7 +75,9 @@ fn scheme(text: &str) -> Result<(&str, &str), String> {
         Some(("", _)) => Err("missing protocol scheme".to_owned()),
         Some((scheme, rest))
             if scheme.starts_with(|char: char| char.is_ascii_alphabetic())
-                && scheme.chars().all(|char| char.is_ascii_alphanumeric() || "+-.".contains(char)) =>
+                && scheme
+                    .chars()
+                    .all(|char| char.is_ascii_alphanumeric() || "+-.".contains(char)) =>
         {
             Ok((scheme, rest))
         }

@@ -80,10 +80,15 @@ impl Condition {
         let any_minor = self.written < 2;
         let any_patch = self.written < 3;
         let tilde = order != Ordering::Less
-            && (self.written == 0
-                || major == own_major && (minor == own_minor || any_minor));
+            && (self.written == 0 || major == own_major && (minor == own_minor || any_minor));
         match self.operator.as_str() {
-            "" | "=" => if any_patch { tilde } else { order == Ordering::Equal },
+            "" | "=" => {
+                if any_patch {
+                    tilde
+                } else {
+                    order == Ordering::Equal
+                }
+            }
             "!=" if any_patch => {
                 self.written > 0 && (major != own_major || !any_minor && minor != own_minor)
             }

@@ -7,7 +7,9 @@ pub(super) fn title(text: &str) -> String {
     let mut before = ' ';
     let mut out = String::with_capacity(text.len());
     for char in text.chars() {
-        let within = before == '_' || before.is_alphanumeric() || !before.is_ascii() && !before.is_whitespace();
+        let within = before == '_'
+            || before.is_alphanumeric()
+            || !before.is_ascii() && !before.is_whitespace();
         out.push(if within { char } else { upper(char) });
         before = char;
     }
@@ -60,9 +62,7 @@ pub(super) fn untitle(text: &str) -> String {
 
 /// Capitals as small letters and the reverse.
 pub(super) fn swap(text: &str) -> String {
-    text.chars()
-        .map(|char| if char.is_uppercase() { lower(char) } else { upper(char) })
-        .collect()
+    text.chars().map(|char| if char.is_uppercase() { lower(char) } else { upper(char) }).collect()
 }
 
 /// `http_server` as `HttpServer`. Connectors at the ends and doubled ones stay.
