@@ -32,7 +32,7 @@ impl Failure {
     pub(crate) fn new(source: &[u8], at: usize, within: Option<Within>, message: String) -> Self {
         let before = &source[..at.min(source.len())];
         let start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |index| index + 1);
-        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let line = before.split(|byte| *byte == b'\n').count();
         let bytes = before.len() - start;
         let column = 1 + String::from_utf8_lossy(&before[start..]).chars().count();
         Self { line, column, within, message, bytes }

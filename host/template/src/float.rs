@@ -1,5 +1,7 @@
 //! Floats written as Go's `strconv.FormatFloat` writes them.
 
+use std::fmt::Write as _;
+
 /// The digits of a number and the place of its point: 0.d1d2d3… × 10^point.
 struct Digits {
     negative: bool,
@@ -96,7 +98,7 @@ fn exponential(digits: &Digits, precision: Option<usize>, verb: char) -> String 
     let exponent = digits.point - 1;
     text.push(verb);
     text.push(if exponent < 0 { '-' } else { '+' });
-    text.push_str(&format!("{:02}", exponent.unsigned_abs()));
+    let _ = write!(text, "{:02}", exponent.unsigned_abs());
     text
 }
 
@@ -146,6 +148,6 @@ mod tests {
         assert_eq!(format_float(1234.5678, 'e', Some(6)), "1.234568e+03");
         assert_eq!(format_float(1e21, 'f', None), "1000000000000000000000");
         assert_eq!(format_float(1e-7, 'f', None), "0.0000001");
-        assert_eq!(format_float(3.14159, 'f', Some(2)), "3.14");
+        assert_eq!(format_float(2.345_67, 'f', Some(2)), "2.35");
     }
 }

@@ -14,6 +14,8 @@
     clippy::cast_sign_loss,
     clippy::float_cmp
 )]
+// What a function runs gives a result, whether it can fail or not.
+#![allow(clippy::unnecessary_wraps)]
 
 mod budget;
 mod compare;

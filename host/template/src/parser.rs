@@ -145,7 +145,7 @@ impl Parser {
         match token.kind {
             Kind::Text => Ok(Item::Node(Node::Text(token.text.to_vec()))),
             Kind::Left => self.action(),
-            _ => self.unexpected(&token, "input"),
+            _ => unexpected(&token, "input"),
         }
     }
 
@@ -185,7 +185,7 @@ impl Parser {
     fn leave(&mut self, node: Node, written: &str) -> Parsed<Node> {
         let token = self.take_past_space();
         if token.kind != Kind::Right {
-            return self.unexpected(&token, written);
+            return unexpected(&token, written);
         }
         if self.ranges == 0 {
             return self.wrong(&format!("{written} outside {{{{range}}}}"));
@@ -250,7 +250,7 @@ impl Parser {
 
     fn template_name(&mut self, token: &Token, context: &str) -> Parsed<String> {
         if !matches!(token.kind, Kind::String | Kind::RawString) {
-            return self.unexpected(token, context);
+            return unexpected(token, context);
         }
         match unquote(&token.text) {
             Some(name) => Ok(String::from_utf8_lossy(&name).into_owned()),
@@ -282,7 +282,7 @@ impl Parser {
                     self.next = before;
                     pipe.commands.push(self.command()?);
                 }
-                _ => return self.unexpected(&token, context),
+                _ => return unexpected(&token, context),
             }
         }
         if pipe.commands.is_empty() {
@@ -342,7 +342,7 @@ impl Parser {
                 Kind::Space => continue,
                 Kind::Right | Kind::Close => self.next = before,
                 Kind::Pipe => (),
-                _ => return self.unexpected(&token, "operand"),
+                _ => return unexpected(&token, "operand"),
             }
             break;
         }
@@ -359,24 +359,7 @@ impl Parser {
 
     fn expect_right(&mut self, context: &str) -> Parsed<()> {
         let token = self.take_past_space();
-        if token.kind == Kind::Right { Ok(()) } else { self.unexpected(&token, context) }
-    }
-
-    fn unexpected<T>(&mut self, token: &Token, context: &str) -> Parsed<T> {
-        let message = match token.kind {
-            Kind::Error => String::from_utf8_lossy(&token.text).into_owned(),
-            Kind::End => format!("unexpected EOF in {context}"),
-            Kind::Keyword(_) => {
-                format!("unexpected <{}> in {context}", String::from_utf8_lossy(&token.text))
-            }
-            _ if token.text.len() > 10 => {
-                let text = String::from_utf8_lossy(&token.text);
-                let start: String = text.chars().take(10).collect();
-                format!("unexpected {}... in {context}", quote(start.as_bytes()))
-            }
-            _ => format!("unexpected {} in {context}", quote(&token.text)),
-        };
-        Err(Wrong { at: token.at, message })
+        if token.kind == Kind::Right { Ok(()) } else { unexpected(&token, context) }
     }
 
     /// An error at the token that was taken last.
@@ -411,4 +394,22 @@ impl Parser {
         self.peek_past_space();
         self.take()
     }
+}
+
+/// An error at a token that has no place here.
+fn unexpected<T>(token: &Token, context: &str) -> Parsed<T> {
+    let message = match token.kind {
+        Kind::Error => String::from_utf8_lossy(&token.text).into_owned(),
+        Kind::End => format!("unexpected EOF in {context}"),
+        Kind::Keyword(_) => {
+            format!("unexpected <{}> in {context}", String::from_utf8_lossy(&token.text))
+        }
+        _ if token.text.len() > 10 => {
+            let text = String::from_utf8_lossy(&token.text);
+            let start: String = text.chars().take(10).collect();
+            format!("unexpected {}... in {context}", quote(start.as_bytes()))
+        }
+        _ => format!("unexpected {} in {context}", quote(&token.text)),
+    };
+    Err(Wrong { at: token.at, message })
 }

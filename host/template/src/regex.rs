@@ -1,6 +1,8 @@
 //! Go's regular expressions, run by the `regex` crate: what the two write alike means the same,
 //! and the rest is translated.
 
+use std::fmt::Write as _;
+
 use regex::{Regex, RegexBuilder};
 
 use crate::lexer::first_char;
@@ -108,7 +110,7 @@ fn escape(after: &str, in_class: bool, out: &mut String) -> usize {
             let count = digits.count();
             if char == '0' || count > 1 {
                 let number = u32::from_str_radix(&after[..count], 8).unwrap_or(0);
-                out.push_str(&format!("\\x{{{number:x}}}"));
+                let _ = write!(out, "\\x{{{number:x}}}");
                 return count;
             }
             "\\1"

@@ -1,4 +1,6 @@
-//! Writes TOML as BurntSushi's library writes it: tables indented, scalars before them.
+//! Writes TOML as the `BurntSushi` library writes it: tables indented, scalars before them.
+
+use std::fmt::Write as _;
 
 use crate::budget::too_long;
 use crate::float::format_float;
@@ -38,7 +40,7 @@ impl Writer {
             entries.into_iter().partition(|(_, value)| is_table(value) || is_tables(value));
         let indent = "  ".repeat(path.len());
         for (key, value) in plain {
-            self.out.push_str(&format!("{indent}{key} = "));
+            let _ = write!(self.out, "{indent}{key} = ");
             self.element(&value, 0)?;
             self.out.push('\n');
         }
@@ -50,13 +52,13 @@ impl Writer {
                     if path.len() == 1 {
                         self.blank();
                     }
-                    self.out.push_str(&format!("{indent}[{name}]\n"));
+                    let _ = writeln!(self.out, "{indent}[{name}]");
                     self.table(map, &path)?;
                 }
                 Value::List(list) => {
                     for item in list.items() {
                         self.blank();
-                        self.out.push_str(&format!("{indent}[[{name}]]\n"));
+                        let _ = writeln!(self.out, "{indent}[[{name}]]");
                         if let Value::Map(map) = item {
                             self.table(map, &path)?;
                         }
@@ -161,7 +163,9 @@ fn quoted(text: &str) -> String {
             '\n' => out.push_str("\\n"),
             '\x0c' => out.push_str("\\f"),
             '\r' => out.push_str("\\r"),
-            '\0'..='\x1f' | '\x7f' => out.push_str(&format!("\\u{:04x}", u32::from(char))),
+            '\0'..='\x1f' | '\x7f' => {
+                let _ = write!(out, "\\u{:04x}", u32::from(char));
+            }
             _ => out.push(char),
         }
     }

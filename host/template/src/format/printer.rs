@@ -1,5 +1,7 @@
 //! One value with one verb and its flags.
 
+use std::fmt::Write as _;
+
 use crate::budget::too_long;
 use crate::float::format_float;
 use crate::lexer::first_char;
@@ -67,13 +69,12 @@ impl Printer {
                 self.write(b"interface {}(nil)");
             }
             Value::Missing | Value::Nil if depth > 0 => self.write(b"<nil>"),
-            Value::Missing | Value::Nil if verb == 'v' => self.pad(b"<nil>"),
-            Value::Missing | Value::Nil => self.bad_verb(value, verb),
             Value::NilPointer(name) if verb == 'v' && self.flags.source => {
                 self.write(format!("({name})(nil)").as_bytes());
             }
-            Value::NilPointer(_) if verb == 'v' => self.pad(b"<nil>"),
-            Value::NilPointer(_) => self.bad_verb(value, verb),
+            Value::Missing | Value::Nil | Value::NilPointer(_) if verb == 'v' => {
+                self.pad(b"<nil>");
+            }
             Value::Bool(flag) if matches!(verb, 'v' | 't') => {
                 self.pad(if *flag { b"true" } else { b"false" });
             }
@@ -90,9 +91,12 @@ impl Printer {
                 Some(text) if !self.flags.source => self.string(value, text.as_bytes(), verb),
                 _ => self.fields(object.as_ref(), verb, depth),
             },
-            Value::Bool(_) => self.bad_verb(value, verb),
             Value::Channel(..) if verb == 'v' => self.write(b"0xc000000000"),
-            Value::Channel(..) => self.bad_verb(value, verb),
+            Value::Missing
+            | Value::Nil
+            | Value::NilPointer(_)
+            | Value::Bool(_)
+            | Value::Channel(..) => self.bad_verb(value, verb),
         }
     }
 
@@ -212,7 +216,7 @@ impl Printer {
         let digits = self.flags.precision.unwrap_or(4).max(4).min(self.limit);
         let mut text = format!("U+{number:0digits$X}");
         if let Some(char) = char.filter(|char| self.flags.sharp && is_printable(*char)) {
-            text.push_str(&format!(" '{char}'"));
+            let _ = write!(text, " '{char}'");
         }
         let zero = std::mem::take(&mut self.flags.zero);
         self.pad(text.as_bytes());
@@ -361,7 +365,7 @@ impl Printer {
             if flags.sharp && (index == 0 || flags.space) {
                 out.push_str(prefix);
             }
-            out.push_str(&if upper { format!("{byte:02X}") } else { format!("{byte:02x}") });
+            let _ = if upper { write!(out, "{byte:02X}") } else { write!(out, "{byte:02x}") };
         }
         self.pad(out.as_bytes());
     }

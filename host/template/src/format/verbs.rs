@@ -111,7 +111,7 @@ impl Run<'_> {
     fn width(&mut self) {
         if self.format.get(self.at) == Some(&b'*') {
             self.at += 1;
-            match self.from_argument() {
+            match self.number_argument() {
                 None => self.printer.write(b"%!(BADWIDTH)"),
                 Some(width) => {
                     let flags = &mut self.printer.flags;
@@ -142,7 +142,7 @@ impl Run<'_> {
         self.index();
         if self.format.get(self.at) == Some(&b'*') {
             self.at += 1;
-            match self.from_argument() {
+            match self.number_argument() {
                 None => self.printer.write(b"%!(BADPREC)"),
                 Some(precision) => {
                     self.printer.flags.precision = usize::try_from(precision).ok();
@@ -197,7 +197,7 @@ impl Run<'_> {
     }
 
     /// A width or precision that is an argument itself.
-    fn from_argument(&mut self) -> Option<i64> {
+    fn number_argument(&mut self) -> Option<i64> {
         let value = self.values.get(self.next)?;
         self.next += 1;
         let number = match value {

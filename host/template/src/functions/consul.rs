@@ -110,7 +110,7 @@ pub(in crate::functions) fn is_secret(arguments: Arguments<'_>) -> bool {
 
 /// Bytes as hexadecimal digits.
 pub(in crate::functions) fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    data_encoding::HEXLOWER.encode(bytes)
 }
 
 /// Base64 with padding, as Go takes it: newlines don't count.

@@ -146,14 +146,10 @@ fn expand(evaluator: &Evaluator<'_>, text: &str) -> String {
     while let Some((before, after)) = rest.split_once('$') {
         out.push_str(before);
         let braced = after.strip_prefix('{').and_then(|inner| inner.split_once('}'));
-        let (name, behind) = match braced {
-            Some(both) => both,
-            None => {
-                let word = |char: char| char.is_ascii_alphanumeric() || char == '_';
-                let end = after.find(|char| !word(char)).unwrap_or(after.len());
-                after.split_at(end)
-            }
-        };
+        let (name, behind) = braced.unwrap_or_else(|| {
+            let word = |char: char| char.is_ascii_alphanumeric() || char == '_';
+            after.split_at(after.find(|char| !word(char)).unwrap_or(after.len()))
+        });
         if name.is_empty() && braced.is_none() {
             out.push('$');
         }

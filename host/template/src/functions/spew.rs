@@ -1,5 +1,7 @@
 //! `spew`: values with their types, for whoever looks for what a template is given.
 
+use std::fmt::Write as _;
+
 use crate::float::format_float;
 use crate::format;
 use crate::function::Kind::{Any, Text};
@@ -37,32 +39,34 @@ fn dump(out: &mut String, value: &Value, depth: usize, limit: usize) -> Result<(
     let name = value.type_name();
     match value {
         Value::Missing | Value::Nil => out.push_str("(interface {}) <nil>"),
-        Value::NilPointer(_) => out.push_str(&format!("({name})(<nil>)")),
+        Value::NilPointer(_) => {
+            let _ = write!(out, "({name})(<nil>)");
+        }
         Value::String(text) => {
             let quoted = quote(text.bytes());
-            out.push_str(&format!("({name}) (len={}) {quoted}", text.len()));
+            let _ = write!(out, "({name}) (len={}) {quoted}", text.len());
         }
         Value::Number(text) => {
-            out.push_str(&format!("({name}) (len={}) {}", text.len(), text.text()));
+            let _ = write!(out, "({name}) (len={}) {}", text.len(), text.text());
         }
         Value::Float(number) => {
-            out.push_str(&format!("({name}) {}", format_float(*number, 'g', None)));
+            let _ = write!(out, "({name}) {}", format_float(*number, 'g', None));
         }
         Value::List(list) => {
             let length = list.items().len();
-            out.push_str(&format!("({name}) (len={length} cap={length}) "));
+            let _ = write!(out, "({name}) (len={length} cap={length}) ");
             let items = list.items().iter().map(|item| (None, item.clone())).collect();
             block(out, items, depth, limit)?;
         }
         Value::Map(map) => {
-            out.push_str(&format!("({name}) (len={}) ", map.len()));
+            let _ = write!(out, "({name}) (len={}) ", map.len());
             let entries = map.entries().into_iter();
             let entries = entries.map(|(key, item)| (Some(key.value()), item)).collect();
             block(out, entries, depth, limit)?;
         }
         other => {
             let text = format::print(std::slice::from_ref(other), limit)?;
-            out.push_str(&format!("({name}) {}", String::from_utf8_lossy(&text)));
+            let _ = write!(out, "({name}) {}", String::from_utf8_lossy(&text));
         }
     }
     Ok(())

@@ -53,12 +53,12 @@ impl Writer {
             Value::Number(text) => self.out.extend_from_slice(text.bytes()),
             Value::String(text) => self.string(text.bytes()),
             Value::List(list) => {
-                self.all(b"[]", list.items().iter(), depth, |writer, item| {
+                self.all(*b"[]", list.items().iter(), depth, |writer, item| {
                     writer.value(item, depth + 1)
                 })?;
             }
             Value::Map(map) => {
-                self.all(b"{}", map.entries().iter(), depth, |writer, (key, item)| {
+                self.all(*b"{}", map.entries().iter(), depth, |writer, (key, item)| {
                     writer.key(&key_text(key));
                     writer.value(item, depth + 1)
                 })?;
@@ -66,7 +66,7 @@ impl Writer {
             Value::Object(object) => match object.json() {
                 Some(text) => self.string(text.as_bytes()),
                 None => {
-                    self.all(b"{}", object.fields().iter(), depth, |writer, (name, item)| {
+                    self.all(*b"{}", object.fields().iter(), depth, |writer, (name, item)| {
                         writer.key(name.as_bytes());
                         writer.value(item, depth + 1)
                     })?;
@@ -81,7 +81,7 @@ impl Writer {
 
     fn all<T>(
         &mut self,
-        around: &[u8; 2],
+        around: [u8; 2],
         items: impl ExactSizeIterator<Item = T>,
         depth: usize,
         mut write: impl FnMut(&mut Self, T) -> Result<(), String>,

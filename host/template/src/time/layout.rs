@@ -1,5 +1,7 @@
 //! Layouts: how the reference time would be written, `Mon Jan 2 15:04:05 MST 2006`.
 
+use std::fmt::Write as _;
+
 use super::{DAYS, MONTHS, Time, month_index, weekday_index};
 
 /// One part of a layout.
@@ -55,9 +57,9 @@ const OFFSETS: [(&str, bool, bool, bool); 5] = [
 pub(super) fn split(layout: &str) -> (&str, Option<(Part, &str, &str)>) {
     for (at, _) in layout.char_indices() {
         let rest = &layout[at..];
+        // A line before the year is text; before a day it is part of it.
         if rest.starts_with("_2006") {
-            // The year, with a line before it.
-            return (&layout[..=at], Some((Part::LongYear, &rest[1..5], &rest[5..])));
+            continue;
         }
         if let Some((part, length)) = part(rest) {
             return (&layout[..at], Some((part, &rest[..length], &rest[length..])));
@@ -131,7 +133,7 @@ pub(super) fn format(time: &Time, mut layout: &str) -> String {
             hour => hour,
         };
         let afternoon = civil.hour() >= 12;
-        out.push_str(&match part {
+        let text = match part {
             Part::LongMonth => MONTHS[month_index(civil)].to_owned(),
             Part::Month => MONTHS[month_index(civil)][..3].to_owned(),
             Part::NumberMonth => civil.month().to_string(),
@@ -168,7 +170,8 @@ pub(super) fn format(time: &Time, mut layout: &str) -> String {
                 zeros,
                 layout[before.len()..].starts_with(','),
             ),
-        });
+        };
+        out.push_str(&text);
         layout = rest;
     }
 }
@@ -179,10 +182,10 @@ fn offset(offset: i32, minutes: bool, seconds: bool, colons: bool) -> String {
     let colon = if colons { ":" } else { "" };
     let mut text = format!("{sign}{:02}", offset / 3600);
     if minutes {
-        text.push_str(&format!("{colon}{:02}", offset / 60 % 60));
+        let _ = write!(text, "{colon}{:02}", offset / 60 % 60);
     }
     if seconds {
-        text.push_str(&format!("{colon}{:02}", offset % 60));
+        let _ = write!(text, "{colon}{:02}", offset % 60);
     }
     text
 }

@@ -55,15 +55,15 @@ impl Node {
                 let entries = entries.into_iter().map(|(key, value)| (key.value(), value));
                 return Ok(Self::Map(entries.collect()));
             }
-            Value::Object(object) => match object.json() {
-                Some(text) => Scalar::plain(&text),
-                None => {
+            Value::Object(object) => {
+                let Some(text) = object.json() else {
                     let fields = object.fields().iter();
                     let fields = fields
                         .map(|(name, value)| (Value::string(name.to_lowercase()), value.clone()));
                     return Ok(Self::Map(fields.collect()));
-                }
-            },
+                };
+                Scalar::plain(&text)
+            }
             Value::Complex(..) | Value::Channel(..) => {
                 return Err(format!("cannot marshal type: {}", value.type_name()));
             }

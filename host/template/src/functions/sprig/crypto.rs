@@ -79,16 +79,16 @@ pub(crate) const FUNCTIONS: &[Function] = &[
         Ok(Value::string(STANDARD.encode(bytes)))
     }),
     fixed("sprig_randAlphaNum", &[Int], |evaluator, arguments| {
-        random(evaluator, arguments, |byte| byte.is_ascii_alphanumeric())
+        random(evaluator, arguments, u8::is_ascii_alphanumeric)
     }),
     fixed("sprig_randAlpha", &[Int], |evaluator, arguments| {
-        random(evaluator, arguments, |byte| byte.is_ascii_alphabetic())
+        random(evaluator, arguments, u8::is_ascii_alphabetic)
     }),
     fixed("sprig_randAscii", &[Int], |evaluator, arguments| {
         random(evaluator, arguments, |byte| matches!(byte, b' '..=b'~'))
     }),
     fixed("sprig_randNumeric", &[Int], |evaluator, arguments| {
-        random(evaluator, arguments, |byte| byte.is_ascii_digit())
+        random(evaluator, arguments, u8::is_ascii_digit)
     }),
     fixed("sprig_uuidv4", &[], |_, _| {
         let mut bytes = [0; 16];

@@ -1,5 +1,7 @@
 //! URLs, taken apart and put together by Go's rules, which are older than those of browsers.
 
+use std::fmt::Write as _;
+
 use crate::function::Kind::{Dict, Text};
 use crate::function::{Function, fixed};
 use crate::quote::quote;
@@ -118,7 +120,7 @@ fn escape(bytes: &[u8], kept: &[u8]) -> String {
         if byte.is_ascii_alphanumeric() || b"-_.~$&+,/:;=@".contains(byte) || kept.contains(byte) {
             out.push(char::from(*byte));
         } else {
-            out.push_str(&format!("%{byte:02X}"));
+            let _ = write!(out, "%{byte:02X}");
         }
     }
     out
@@ -134,7 +136,7 @@ fn join(parts: &Map) -> String {
     let (scheme, opaque, user, host) =
         (text("scheme"), text("opaque"), text("userinfo"), text("host"));
     if !scheme.is_empty() {
-        out.push_str(&format!("{scheme}:"));
+        let _ = write!(out, "{scheme}:");
     }
     if opaque.is_empty() {
         if !scheme.is_empty() || !host.is_empty() || !user.is_empty() {
@@ -142,7 +144,7 @@ fn join(parts: &Map) -> String {
                 out.push_str("//");
             }
             if !user.is_empty() {
-                out.push_str(&format!("{user}@"));
+                let _ = write!(out, "{user}@");
             }
             out.push_str(&host);
         }
@@ -156,11 +158,11 @@ fn join(parts: &Map) -> String {
     }
     let query = text("query");
     if !query.is_empty() {
-        out.push_str(&format!("?{query}"));
+        let _ = write!(out, "?{query}");
     }
     let fragment = escape(part("fragment").bytes(), b"?!()*");
     if !fragment.is_empty() {
-        out.push_str(&format!("#{fragment}"));
+        let _ = write!(out, "#{fragment}");
     }
     out
 }

@@ -2,6 +2,7 @@
 
 use std::any::Any as AnyType;
 use std::cmp::Ordering;
+use std::fmt::Write as _;
 use std::rc::Rc;
 
 use semver::Prerelease;
@@ -59,10 +60,10 @@ impl Version {
         let [major, minor, patch] = self.numbers;
         let mut text = format!("{major}.{minor}.{patch}");
         if self.is_prerelease() {
-            text.push_str(&format!("-{}", self.prerelease));
+            let _ = write!(text, "-{}", self.prerelease);
         }
         if !self.metadata.is_empty() {
-            text.push_str(&format!("+{}", self.metadata));
+            let _ = write!(text, "+{}", self.metadata);
         }
         text
     }

@@ -177,7 +177,7 @@ impl<'t> Words<'t> {
         let kind = kind(first);
         self.at += 1;
         if kind == Word::Capital {
-            self.skip(|char| char.is_uppercase());
+            self.skip(char::is_uppercase);
             let small = self.chars.get(self.at).is_some_and(|char| is_small(*char));
             if small && self.at > start + 1 {
                 // The last capital begins the next word: `HTTP` and `Status`.
